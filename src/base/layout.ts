@@ -1,0 +1,127 @@
+/**
+ * Bit layouts: how a matrix and an expert lie in bytes, in the store, in an arena and under a kernel alike.
+ *
+ * A matrix W [rows, cols] is its codes, then (below 16 bits) its scales. Codes lie in 128-bit units of
+ * four u32 words. A unit of 2-bit codes holds 64 weights: weight i of a unit is in word i % 4 at bit
+ * bits * floor(i / 4). So `(unit >> bits * s) & mask` yields the four consecutive weights 4s..4s+3, one a
+ * lane, on WASM (v128) and in WGSL (vec4<u32>) alike.
+ */
+import { alignUp } from "./units.ts";
+
+/** 2-, 3- (reserved), 4-, 8-bit codes; 16 is IEEE half; 32 is f32. */
+export type Bits = 2 | 4 | 8 | 16 | 32;
+
+/**
+ * How the weights of a matrix are written.
+ * Below 16 bits: weight = scale[row, group] * (code - zero), or scale * levels[code] where levels are given.
+ */
+export interface MatrixFormat {
+  readonly bits: Bits;
+  /** Weights that share a scale, along a row; 0 means the whole row (one scale a channel). Unused from 16 bits. */
+  readonly group: 0 | 32 | 64 | 128;
+  /** The code that stands for zero: 1.5 for symmetric 2-bit, 1 for truncated 2-bit, 8 and 128 for 4 and 8 bits. */
+  readonly zero: number;
+  /** A codebook of 2^bits ascending levels (2-bit only) in place of evenly spaced ones. */
+  readonly levels?: readonly number[] | undefined;
+}
+
+export const F16: MatrixFormat = { bits: 16, group: 0, zero: 0 };
+export const F32: MatrixFormat = { bits: 32, group: 0, zero: 0 };
+
+/** Byte offsets of one matrix; all sections start at multiples of 16. */
+export interface MatrixLayout {
+  readonly rows: number;
+  readonly cols: number;
+  /** Columns with padding: what one row of codes really holds. Padded codes are 0 and meet activations of 0. */
+  readonly colsPadded: number;
+  /** Scales a row; 0 from 16 bits. */
+  readonly groups: number;
+  /** Bytes of one row of codes. */
+  readonly rowBytes: number;
+  readonly codesBytes: number;
+  /** Bytes of the scales (f16 [rows, groups]), padded to 16. */
+  readonly scalesBytes: number;
+}
+
+/** Alignment of sections inside a block: one vec4<u32>. */
+export const SECTION_ALIGN = 16;
+/** Blocks are padded to this, the default offset alignment of a storage binding. */
+export const BLOCK_ALIGN = 256;
+
+export function matrixLayout(rows: number, cols: number, format: MatrixFormat): MatrixLayout {
+  const quantized = format.bits < 16;
+  const unit = quantized ? Math.max(64, format.group) : 128 / format.bits;
+  const colsPadded = alignUp(cols, unit);
+  const groups = !quantized ? 0 : format.group === 0 ? 1 : colsPadded / format.group;
+  const rowBytes = colsPadded * format.bits / 8;
+  return {
+    rows,
+    cols,
+    colsPadded,
+    groups,
+    rowBytes,
+    codesBytes: rows * rowBytes,
+    scalesBytes: alignUp(rows * groups * 2, SECTION_ALIGN),
+  };
+}
+
+/** Bytes of a whole trunk matrix: its codes, then its scales. */
+export function matrixBytes(layout: MatrixLayout): number {
+  return layout.codesBytes + layout.scalesBytes;
+}
+
+/** One projection of an expert: fc1 [d_ff, d_model], fc2 [d_model, d_ff]. */
+export interface ProjectionShape {
+  readonly name: string;
+  readonly rows: number;
+  readonly cols: number;
+  readonly bias: boolean;
+}
+
+export interface ProjectionOffsets {
+  readonly layout: MatrixLayout;
+  /** Byte offsets from the start of the block; biasOffset is -1 where there is no bias (f32 [rows] else). */
+  readonly codesOffset: number;
+  readonly scalesOffset: number;
+  readonly biasOffset: number;
+}
+
+/** One expert's block: all codes, then all scales, then all biases, padded to 256 bytes. */
+export interface ExpertLayout {
+  readonly format: MatrixFormat;
+  readonly projections: readonly ProjectionOffsets[];
+  readonly bytes: number;
+}
+
+export function expertLayout(
+  projections: readonly ProjectionShape[],
+  format: MatrixFormat,
+): ExpertLayout {
+  const layouts = projections.map((p) => matrixLayout(p.rows, p.cols, format));
+  let top = 0;
+  const take = (bytes: number) => {
+    const at = top;
+    top += alignUp(bytes, SECTION_ALIGN);
+    return at;
+  };
+  const codes = layouts.map((l) => take(l.codesBytes));
+  const scales = layouts.map((l) => take(l.scalesBytes));
+  const biases = projections.map((p) => p.bias ? take(p.rows * 4) : -1);
+  return {
+    format,
+    projections: layouts.map((layout, i) => ({
+      layout,
+      codesOffset: codes[i]!,
+      scalesOffset: scales[i]!,
+      biasOffset: biases[i]!,
+    })),
+    bytes: alignUp(top, BLOCK_ALIGN),
+  };
+}
+
+/** Where weight `col` of a row lies among the row's u32 words. */
+export function codePosition(col: number, bits: 2 | 4 | 8): { word: number; shift: number } {
+  const perUnit = 128 / bits;
+  const unit = Math.floor(col / perUnit), i = col % perUnit;
+  return { word: unit * 4 + (i & 3), shift: bits * (i >> 2) };
+}

@@ -1,0 +1,41 @@
+/** What a model is made of, said once by its architecture and used by packing, planning and building alike. */
+import type { ProjectionShape } from "./layout.ts";
+
+export type Stack = "encoder" | "decoder";
+
+/**
+ * What a trunk tensor is for, which decides its width: `matrix`, `embedding` and `lm_head` take the width
+ * asked for; `router` and `vector` (norms, biases) stay f32.
+ */
+export type TensorRole = "matrix" | "embedding" | "lm_head" | "router" | "vector";
+
+export interface TensorSpec {
+  /** Canonical name, without a leading "model.". */
+  readonly name: string;
+  readonly role: TensorRole;
+  /** [rows, cols] of a matrix, [length] of a vector. */
+  readonly shape: readonly number[];
+}
+
+/** The experts of one sparse layer. */
+export interface ExpertLayerSpec {
+  readonly stack: Stack;
+  /** Index of the layer in its stack. */
+  readonly layer: number;
+  readonly count: number;
+  readonly projections: readonly ProjectionShape[];
+  /** Canonical names of expert e's projection p: its weight and, where it has one, its bias. */
+  tensorNames(expert: number, projection: string): { weight: string; bias: string };
+}
+
+export interface ModelPlan {
+  readonly modelType: string;
+  readonly tensors: readonly TensorSpec[];
+  /** In the order encoder layers, then decoder layers; the index into this list is the expert layer's ordinal. */
+  readonly expertLayers: readonly ExpertLayerSpec[];
+  /** Tensors that a checkpoint may hold and that are not kept (a tied lm_head, buffers), each with the reason. */
+  readonly ignored: ReadonlyMap<string, string>;
+}
+
+/** An expert's dense number over the whole model: ordinal of its layer * experts a layer + expert. */
+export type ExpertKey = number;

@@ -1,0 +1,124 @@
+/**
+ * What the HTTP thread and the engine Worker say to each other: plain structured-clone messages.
+ * The host sends Command, the Worker answers with Event. Every translate command is answered by exactly one
+ * `result` or `error` with its id, also after `cancel`.
+ */
+import type { ErrorCode, ErrorParts } from "../base/errors.ts";
+import type { LedgerSnapshot } from "../base/ledger.ts";
+import type { FetchStats } from "../store/contract.ts";
+import type { ResidencyStats } from "../experts/contract.ts";
+
+/** Name of the Worker: a one-file bundle starts itself and tells by this name that it is the engine. */
+export const ENGINE_WORKER_NAME = "moqe-engine";
+
+/** Everything the engine needs to start. Sizes in bytes. */
+export interface EngineOptions {
+  /** Address of the packed model: a folder, file:, http: or https: URL. */
+  model: string;
+  manifestSha256?: string | undefined;
+  device: "auto" | "cpu" | "webgpu";
+  gpuMemory: number;
+  hostMemory: number;
+  /** Tokens (source tokens of an encoder batch; running rows of a decode step) in one forward pass. */
+  maxBatchTokens: number;
+  /** Sentences that may wait; one more is refused. */
+  maxQueue: number;
+  /** Source tokens of one sentence; longer ones are cut at punctuation, then at spaces. */
+  maxSourceTokens: number;
+}
+
+export interface TranslateParams {
+  texts: string[];
+  /** FLORES-200 codes: eng_Latn, deu_Latn. */
+  source: string;
+  target: string;
+  /** Beam width; 1 is greedy. */
+  beams: number;
+  /** score = sum of log-probabilities / tokens ^ lengthPenalty. */
+  lengthPenalty: number;
+  /** Most tokens of one sentence's translation. */
+  maxTokens: number;
+  /** Further translations of each text from the beam, at most beams - 1. */
+  alternatives: number;
+}
+
+export interface Translation {
+  text: string;
+  alternatives: string[];
+  sourceTokens: number;
+  targetTokens: number;
+}
+
+export interface ModelInfo {
+  name: string;
+  modelType: string;
+  /** Pairs of FLORES-200 codes that the model was trained for. */
+  pairs: { source: string; target: string }[];
+  licence: { id: string; text?: string | undefined };
+  provenance: { checkpoint: string; quantizer: string; packer: string };
+  /** Backend and adapter in words. */
+  device: string;
+  /** False where the start-up self-test of batch invariance found that bits differ. */
+  batchInvariant: boolean;
+  limits: { maxSourceTokens: number; maxTargetTokens: number; maxQueue: number };
+}
+
+export interface EngineStats {
+  ledger: LedgerSnapshot;
+  experts: ResidencyStats;
+  fetch: FetchStats;
+  queue: { waiting: number; running: number };
+  tokens: { source: number; target: number };
+  steps: { encode: number; decode: number };
+}
+
+/** A MoqeError that crosses the thread. */
+export interface WireError {
+  code: ErrorCode;
+  parts: Omit<ErrorParts, "cause">;
+  retryAfterSeconds?: number | undefined;
+}
+
+export type Command =
+  | { type: "start"; options: EngineOptions }
+  | { type: "translate"; id: number; params: TranslateParams }
+  | { type: "cancel"; id: number }
+  | { type: "stats"; id: number }
+  /** Finish what was accepted, accept nothing more, then answer `closed`. */
+  | { type: "close" };
+
+export type Event =
+  | { type: "loading"; doneBytes: number; totalBytes: number }
+  | { type: "ready"; info: ModelInfo }
+  | { type: "failed"; error: WireError }
+  | { type: "progress"; id: number; doneSentences: number; totalSentences: number }
+  | { type: "result"; id: number; translations: Translation[] }
+  | { type: "error"; id: number; error: WireError }
+  | { type: "stats"; id: number; stats: EngineStats }
+  | { type: "closed" };
+
+export type EngineState = "loading" | "ready" | "failed" | "draining" | "closed";
+
+/** The engine as the service and the commands see it, whichever thread it runs in. */
+export interface Engine {
+  readonly state: EngineState;
+  /** Resolves when the model answers; rejects with the reason why it never will. */
+  readonly ready: Promise<ModelInfo>;
+  /** Known once ready. */
+  readonly info: ModelInfo | undefined;
+  /** Bytes of the trunk read so far, for progress. */
+  readonly loaded: { doneBytes: number; totalBytes: number };
+  /**
+   * Throws MoqeError: `bad_input` (untrained pair, empty), `too_large`, `overloaded` (queue full, with
+   * retryAfterSeconds), `cancelled` (signal), `unavailable` (not ready, store down), `internal`.
+   */
+  translate(params: TranslateParams, options?: TranslateOptions): Promise<Translation[]>;
+  stats(): Promise<EngineStats>;
+  /** Finishes what was accepted, then stops the Worker. */
+  close(): Promise<void>;
+}
+
+export interface TranslateOptions {
+  signal?: AbortSignal | undefined;
+  onProgress?: ((doneSentences: number, totalSentences: number) => void) | undefined;
+}

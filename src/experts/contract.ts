@@ -1,0 +1,45 @@
+/** Which experts are on the device, and who decides. */
+import type { ExpertKey } from "../base/plan.ts";
+import type { ResidentExpert } from "../backend/contract.ts";
+
+/** Pure cache policy: it is told what happens and names victims; it never sees a slot or a byte. */
+export interface Policy {
+  readonly name: string;
+  /** A resident expert was used. */
+  hit(key: ExpertKey): void;
+  /** An expert came in. */
+  load(key: ExpertKey): void;
+  /** An expert went. */
+  evict(key: ExpertKey): void;
+  /** The resident expert to give up next among those that `free` allows; undefined if none may go. */
+  victim(free: (key: ExpertKey) => boolean): ExpertKey | undefined;
+}
+
+/** Experts of one layer that are on the device together; pinned until `done` is called. */
+export interface Wave {
+  readonly experts: readonly ResidentExpert[];
+  /** Unpins: every dispatch that reads these slots has been recorded. */
+  done(): void;
+}
+
+export interface ResidencyStats {
+  slots: number;
+  slotBytes: number;
+  resident: number;
+  hits: number;
+  misses: number;
+  evictions: number;
+  loads: number;
+  loadedBytes: number;
+  waves: number;
+}
+
+/**
+ * Slots and what is in them. `waves` yields first what is resident, then the rest as blocks arrive, in sets
+ * that fit; a caller must finish one wave before it asks for the next. A failed fetch throws and leaves no
+ * slot pinned.
+ */
+export interface Residency {
+  waves(layer: number, experts: readonly number[], signal?: AbortSignal): AsyncIterable<Wave>;
+  stats(): ResidencyStats;
+}
