@@ -1,0 +1,142 @@
+"""Random NLLB-MoE models small enough to commit, and their folders in Hugging Face layout."""
+
+import json
+import pathlib
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import GenerationConfig, NllbMoeConfig, NllbMoeForConditionalGeneration
+
+LANGUAGES = ["eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn", "zho_Hans"]
+PIECES = "▁etaoinshrdlucmfwypvbgkqjxzETAOINSHRDLUCMFWYPVBGKQJXZ0123456789.,;:!?'\"()-/&%+=*#@<>[]_$~^{}|\\äöüßéèàçñ¿¡êîôû"
+SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
+
+
+def language_ids(vocab: int) -> list[int]:
+    """Ids of LANGUAGES: the places before `<mask>`, which is last, as in NLLB's vocabulary."""
+    return list(range(vocab - 1 - len(LANGUAGES), vocab - 1))
+
+
+def config_of(options: dict) -> NllbMoeConfig:
+    """The transformers configuration of a spec (specs.py)."""
+    return NllbMoeConfig(
+        vocab_size=options["vocab"],
+        max_position_embeddings=64,
+        d_model=options["d_model"],
+        encoder_layers=options["encoder_layers"],
+        decoder_layers=options["decoder_layers"],
+        encoder_ffn_dim=options["ffn"],
+        decoder_ffn_dim=options["ffn"],
+        encoder_attention_heads=options["heads"],
+        decoder_attention_heads=options["heads"],
+        num_experts=options["experts"],
+        encoder_sparse_step=options["encoder_step"],
+        decoder_sparse_step=options["decoder_step"],
+        moe_token_dropout=options["moe_token_dropout"],
+        router_bias=options["router_bias"],
+        normalize_router_prob_before_dropping=options["normalize_before"],
+        scale_embedding=options["scale_embedding"],
+        init_std=options["std"],
+        activation_function="relu",
+        second_expert_policy="all",
+        batch_prioritized_routing=False,
+        moe_eval_capacity_token_fraction=1.0,
+        dropout=0.0,
+        attention_dropout=0.0,
+        encoder_layerdrop=0.0,
+        decoder_layerdrop=0.0,
+    )
+
+
+def exact(weight: torch.Tensor, store: str) -> torch.Tensor:
+    """The nearest values that f16 holds exactly (and bf16 too for a bf16 folder), as f32 of the same shape."""
+    if store != "bf16":
+        return weight.half().float()
+    rounded = weight.bfloat16().float()
+    # Tiny bf16 values fall between f16 subnormals; zero is exact in both.
+    return torch.where(rounded.half().float() == rounded, rounded, torch.zeros_like(rounded))
+
+
+@torch.no_grad()
+def random_model(options: dict, seed: int) -> NllbMoeForConditionalGeneration:
+    """A model of random weights, evaluation mode, f32, where no bias and no norm is trivial.
+
+    transformers starts biases at 0 and norms at 1; a reader that forgot them would pass, so they are drawn too.
+    The final norm leans a little towards the end token's row: sentences then end, now and then.
+    """
+    torch.manual_seed(seed)
+    model = NllbMoeForConditionalGeneration(config_of(options)).eval()
+    for name, weight in model.named_parameters():
+        if "layer_norm" in name:
+            noise = torch.randn_like(weight) * 0.2
+            weight.copy_(noise + (1.0 if name.endswith("weight") else 0.0))
+        elif name.endswith("bias"):
+            weight.copy_(torch.randn_like(weight) * 0.3)
+    end = model.model.shared.weight[model.config.eos_token_id]
+    end.mul_(1.6)
+    model.model.decoder.layer_norm.bias.add_(end / end.pow(2).sum() * 1.5)
+    for weight in model.parameters():
+        weight.copy_(exact(weight, options["store"]))
+    model.generation_config = GenerationConfig(
+        bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=2, max_length=64
+    )
+    return model
+
+
+def save(model: NllbMoeForConditionalGeneration, folder: pathlib.Path, store: str) -> None:
+    """Writes config.json, generation_config.json, the weights as `store` says, and a one-character tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    dtype = {"f16": torch.float16, "bf16": torch.bfloat16}.get(store, torch.float32)
+    model.to(dtype).save_pretrained(folder, max_shard_size="120KB" if store == "sharded" else "1GB")
+    model.float()
+    weights = folder / "model.safetensors"
+    if store == "hub":
+        tensors = {name.removeprefix("model."): value for name, value in load_file(weights).items()}
+        save_file(tensors, weights, metadata={"format": "pt"})
+    if store == "lm_head":
+        tensors = load_file(weights)
+        tensors["lm_head.weight"] = tensors["model.shared.weight"].clone()
+        save_file(tensors, weights, metadata={"format": "pt"})
+    save_tokenizer(folder, model.config.vocab_size)
+
+
+def save_tokenizer(folder: pathlib.Path, vocab: int) -> None:
+    """A tokenizer of single characters with NLLB's specials, so that the folder packs and translates whole."""
+    room = vocab - len(SPECIALS) - len(LANGUAGES) - 1
+    pieces = list(dict.fromkeys(PIECES))
+    pieces += [chr(0x3B1 + i) for i in range(room - len(pieces))]
+    tokens = SPECIALS + pieces[:room] + LANGUAGES + ["<mask>"]
+    special = SPECIALS + LANGUAGES + ["<mask>"]
+    added = [
+        dict(id=tokens.index(content), content=content, single_word=False, lstrip=content == "<mask>", rstrip=False,
+             normalized=False, special=True)
+        for content in special
+    ]
+    tokenizer = dict(
+        version="1.0", truncation=None, padding=None, added_tokens=added, normalizer={"type": "NFKC"},
+        pre_tokenizer={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True},
+        post_processor=None,
+        decoder={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True},
+        model=dict(type="BPE", dropout=None, unk_token="<unk>", continuing_subword_prefix=None,
+                   end_of_word_suffix=None, fuse_unk=True, byte_fallback=False, ignore_merges=False,
+                   vocab={token: i for i, token in enumerate(tokens)}, merges=[]),
+    )
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False))
+    settings = dict(tokenizer_class="PreTrainedTokenizerFast", bos_token="<s>", eos_token="</s>", pad_token="<pad>",
+                    unk_token="<unk>", mask_token="<mask>", additional_special_tokens=LANGUAGES, model_max_length=64)
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+
+
+def load(folder: pathlib.Path) -> NllbMoeForConditionalGeneration:
+    """The folder read back by transformers, evaluation mode, computed in f32."""
+    return NllbMoeForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def assert_same(made: torch.nn.Module, loaded: torch.nn.Module) -> None:
+    """Every tensor must come back as it was made: transformers only warns of a name it does not find."""
+    one, other = made.state_dict(), loaded.state_dict()
+    assert one.keys() == other.keys()
+    wrong = [name for name in one if not torch.equal(one[name], other[name])]
+    assert not wrong, f"transformers did not read back {wrong}"
