@@ -1,0 +1,19 @@
+/** Which architectures there are, by model_type. To add one: write its file, add its line. */
+import { MoqeError } from "../base/errors.ts";
+import type { Architecture } from "./contract.ts";
+import { nllbMoe } from "./nllb_moe.ts";
+
+const ARCHITECTURES: readonly Architecture[] = [nllbMoe];
+
+/** The architecture of a config.json. Throws MoqeError `unsupported` with what there is. */
+export function architectureOf(config: unknown): Architecture {
+  const modelType = (config as { model_type?: unknown } | null)?.model_type;
+  const found = ARCHITECTURES.find((a) => a.modelType === modelType);
+  if (found !== undefined) return found;
+  throw new MoqeError("unsupported", {
+    action: "load a model",
+    rule: "its config.json must have a known model_type",
+    observed: JSON.stringify(modelType),
+    remedy: `known: ${ARCHITECTURES.map((a) => a.modelType).join(", ")}`,
+  });
+}
