@@ -1,6 +1,7 @@
 /** Which experts are on the device, and who decides. */
+import type { ExpertLayout } from "../base/layout.ts";
 import type { ExpertKey } from "../base/plan.ts";
-import type { ResidentExpert } from "../backend/contract.ts";
+import type { Arena, ResidentExpert } from "../backend/contract.ts";
 
 /** Pure cache policy: it is told what happens and names victims; it never sees a slot or a byte. */
 export interface Policy {
@@ -15,9 +16,15 @@ export interface Policy {
   victim(free: (key: ExpertKey) => boolean): ExpertKey | undefined;
 }
 
+/** Experts of one width and shape: one kernel call. */
+export interface WavePart {
+  readonly layout: ExpertLayout;
+  readonly experts: readonly ResidentExpert[];
+}
+
 /** Experts of one layer that are on the device together; pinned until `done` is called. */
 export interface Wave {
-  readonly experts: readonly ResidentExpert[];
+  readonly parts: readonly WavePart[];
   /** Unpins: every dispatch that reads these slots has been recorded. */
   done(): void;
 }
@@ -40,6 +47,7 @@ export interface ResidencyStats {
  * slot pinned.
  */
 export interface Residency {
+  readonly arenas: readonly Arena[];
   waves(layer: number, experts: readonly number[], signal?: AbortSignal): AsyncIterable<Wave>;
   stats(): ResidencyStats;
 }

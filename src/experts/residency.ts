@@ -1,0 +1,269 @@
+/** Experts on demand: what is resident runs first, the rest is fetched, placed and run in waves. */
+import { MoqeError } from "../base/errors.ts";
+import { type ExpertLayout, expertLayout } from "../base/layout.ts";
+import type { ExpertKey, ExpertLayerSpec, ModelPlan, Stack } from "../base/plan.ts";
+import type { Arena, Backend, ResidentExpert } from "../backend/contract.ts";
+import type { BlockFetcher, VerifiedBlock } from "../store/contract.ts";
+import type { Manifest } from "../store/manifest.ts";
+import type { Policy, Residency, ResidencyStats, Wave, WavePart } from "./contract.ts";
+import { SlotTable } from "./slots.ts";
+
+/** Blocks asked for ahead of the one being placed: hides round trips, bounds host memory. */
+const FETCH_AHEAD = 8;
+
+export interface ResidencyOptions {
+  slots: number;
+  /** Share of the slots that is the encoder's by right; the rest is the decoder's. */
+  encoderShare?: number;
+  policy: () => Policy;
+}
+
+/** Bytes of a slot: the widest block of the model. */
+export function slotBytes(manifest: Manifest): number {
+  let widest = 0;
+  for (const l of manifest.expertLayers) {
+    for (const e of l.experts) widest = Math.max(widest, e.block.length);
+  }
+  return widest;
+}
+
+interface Arrived {
+  expert: number;
+  block: VerifiedBlock;
+}
+
+/** Residency over one backend's arenas. Owns the arenas. */
+export class ExpertResidency implements Residency {
+  readonly arenas: readonly Arena[];
+  readonly #slots: SlotTable;
+  readonly #firstKey: readonly number[];
+  readonly #layouts: ExpertLayout[][];
+  readonly #counts: Omit<ResidencyStats, "slots" | "slotBytes" | "resident">;
+  readonly #slotBytes: number;
+
+  constructor(
+    private readonly backend: Backend,
+    private readonly manifest: Manifest,
+    private readonly plan: ModelPlan,
+    private readonly fetcher: BlockFetcher,
+    options: ResidencyOptions,
+  ) {
+    this.#slotBytes = slotBytes(manifest);
+    this.#layouts = checkedLayouts(manifest, plan);
+    let key = 0;
+    this.#firstKey = plan.expertLayers.map((l) => (key += l.count) - l.count);
+    const slots = Math.min(options.slots, key);
+    this.arenas = slots === 0 ? [] : backend.createArenas(this.#slotBytes, slots);
+    const encoder = Math.round(slots * (options.encoderShare ?? 0.5));
+    this.#slots = new SlotTable(slots, { encoder: options.policy(), decoder: options.policy() }, {
+      encoder,
+      decoder: slots - encoder,
+    });
+    this.#counts = { hits: 0, misses: 0, evictions: 0, loads: 0, loadedBytes: 0, waves: 0 };
+  }
+
+  async *waves(
+    layer: number,
+    experts: readonly number[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<Wave> {
+    const resident = experts.filter((e) => this.#slots.slotOf(this.#key(layer, e)) !== undefined);
+    const missing = experts.filter((e) => this.#slots.slotOf(this.#key(layer, e)) === undefined);
+    this.#counts.hits += resident.length;
+    this.#counts.misses += missing.length;
+    for (const e of resident) this.#slots.hit(this.#key(layer, e));
+    const stop = new AbortController();
+    const arrivals = this.#fetchAll(layer, missing, anySignal(stop.signal, signal));
+    // One block that found every slot pinned by its own wave waits here for the next one.
+    const waiting: Arrived[] = [];
+    try {
+      if (resident.length > 0) yield this.#wave(layer, resident);
+      for (let left = missing.length; left > 0;) {
+        if (waiting.length === 0) waiting.push(await arrivals.next());
+        waiting.push(...arrivals.ready());
+        const placed = this.#placeAll(layer, waiting);
+        left -= placed.length;
+        yield this.#wave(layer, placed);
+      }
+    } finally {
+      stop.abort(new DOMException("the layer no longer needs it", "AbortError"));
+      for (const a of waiting) a.block.release();
+      arrivals.discard();
+    }
+  }
+
+  /** Places arrived blocks while there are slots that are not of this very wave. Takes them off `waiting`. */
+  #placeAll(layer: number, waiting: Arrived[]): number[] {
+    const placed: number[] = [];
+    const { stack } = this.plan.expertLayers[layer]!;
+    while (waiting.length > 0) {
+      const { expert, block } = waiting[0]!;
+      const key = this.#key(layer, expert);
+      const place = this.#slots.place(key, stack);
+      if (place === undefined) break;
+      waiting.shift();
+      if (place.evicted !== undefined) this.#counts.evictions++;
+      const { arena, slot } = this.#locate(place.slot);
+      try {
+        this.backend.write(this.arenas[arena]!.buffer, slot * this.#slotBytes, block.bytes);
+      } finally {
+        block.release();
+      }
+      this.#slots.pin(key);
+      this.#counts.loads++;
+      this.#counts.loadedBytes += block.bytes.length;
+      placed.push(expert);
+    }
+    for (const e of placed) this.#slots.unpin(this.#key(layer, e));
+    if (placed.length === 0) {
+      throw new MoqeError("internal", { action: "place an expert", rule: "every slot is pinned" });
+    }
+    return placed;
+  }
+
+  /** Pins a set of resident experts until done. */
+  #wave(layer: number, experts: readonly number[]): Wave {
+    this.#counts.waves++;
+    const parts = new Map<ExpertLayout, ResidentExpert[]>();
+    for (const expert of experts) {
+      const key = this.#key(layer, expert);
+      this.#slots.pin(key);
+      const layout = this.#layouts[layer]![expert]!;
+      const at = this.#locate(this.#slots.slotOf(key)!);
+      parts.set(layout, [...parts.get(layout) ?? [], { expert, ...at }]);
+    }
+    let open = true;
+    return {
+      parts: Array.from(parts, ([layout, list]): WavePart => ({ layout, experts: list })),
+      done: () => {
+        if (!open) return;
+        open = false;
+        for (const e of experts) this.#slots.unpin(this.#key(layer, e));
+      },
+    };
+  }
+
+  #fetchAll(layer: number, experts: readonly number[], signal: AbortSignal): Arrivals {
+    const refs = this.manifest.expertLayers[layer]!.experts;
+    return new Arrivals(experts, (e) => this.fetcher.fetch(refs[e]!.block, { signal }));
+  }
+
+  #key(layer: number, expert: number): ExpertKey {
+    return this.#firstKey[layer]! + expert;
+  }
+
+  #locate(slot: number): { arena: number; slot: number } {
+    const perArena = this.arenas[0]!.slots;
+    return { arena: Math.floor(slot / perArena), slot: slot % perArena };
+  }
+
+  stats(): ResidencyStats {
+    return {
+      slots: this.#slots.count,
+      slotBytes: this.#slotBytes,
+      resident: this.#slots.resident,
+      ...this.#counts,
+    };
+  }
+
+  /** Gives the arenas back. */
+  free(): void {
+    for (const a of this.arenas) this.backend.free(a.buffer);
+  }
+}
+
+function anySignal(a: AbortSignal, b: AbortSignal | undefined): AbortSignal {
+  return b === undefined ? a : AbortSignal.any([a, b]);
+}
+
+/** Blocks in the order in which they come; at most FETCH_AHEAD asked for and not yet taken. */
+class Arrivals {
+  readonly #queue: number[];
+  readonly #arrived: Arrived[] = [];
+  #failure: { error: unknown } | undefined;
+  #wake: (() => void) | undefined;
+  #open = true;
+  #out = 0;
+
+  constructor(
+    experts: readonly number[],
+    private readonly fetch: (expert: number) => Promise<VerifiedBlock>,
+  ) {
+    this.#queue = [...experts];
+    this.#fill();
+  }
+
+  #fill(): void {
+    while (this.#open && this.#queue.length > 0 && this.#out + this.#arrived.length < FETCH_AHEAD) {
+      const expert = this.#queue.shift()!;
+      this.#out++;
+      this.fetch(expert).then((block) => {
+        this.#out--;
+        if (this.#open) this.#arrived.push({ expert, block });
+        else block.release();
+        this.#wake?.();
+      }, (error) => {
+        this.#out--;
+        this.#failure ??= { error };
+        this.#wake?.();
+      });
+    }
+  }
+
+  /** The next block, waiting for it. Throws what its fetch threw. */
+  async next(): Promise<Arrived> {
+    while (this.#arrived.length === 0) {
+      if (this.#failure !== undefined) throw this.#failure.error;
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    const first = this.#arrived.shift()!;
+    this.#fill();
+    return first;
+  }
+
+  /** Whatever else has come by now. */
+  ready(): Arrived[] {
+    const all = this.#arrived.splice(0);
+    this.#fill();
+    return all;
+  }
+
+  /** Lets go of everything; what still arrives is released at once. */
+  discard(): void {
+    this.#open = false;
+    for (const a of this.#arrived.splice(0)) a.block.release();
+  }
+}
+
+/** The layout of each expert; equal (shape, format) share one object. Throws when a block has other bytes. */
+function checkedLayouts(manifest: Manifest, plan: ModelPlan): ExpertLayout[][] {
+  const shared = new Map<string, ExpertLayout>();
+  const layoutOf = (spec: ExpertLayerSpec, format: number): ExpertLayout => {
+    const id = `${format} ${spec.projections.map((p) => `${p.rows}x${p.cols}${p.bias}`)}`;
+    const known = shared.get(id) ?? expertLayout(spec.projections, manifest.formats[format]!);
+    shared.set(id, known);
+    return known;
+  };
+  return plan.expertLayers.map((spec, l) =>
+    manifest.expertLayers[l]!.experts.map((e, i) => {
+      const layout = layoutOf(spec, e.format);
+      if (layout.bytes === e.block.length) return layout;
+      throw new MoqeError("corrupt", {
+        action: `use ${spec.stack} layer ${spec.layer} expert ${i}`,
+        rule: `its block must have ${layout.bytes} bytes`,
+        observed: String(e.block.length),
+        remedy: "pack the checkpoint again",
+      });
+    })
+  );
+}
+
+/** Experts of a stack over all experts: the default share of the slots. */
+export function encoderShare(plan: ModelPlan): number {
+  const count = (stack?: Stack) =>
+    plan.expertLayers.filter((l) => stack === undefined || l.stack === stack).reduce(
+      (n, l) => n + l.count,
+      0,
+    );
+  return count() === 0 ? 0.5 : count("encoder") / count();
+}

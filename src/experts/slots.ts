@@ -1,0 +1,94 @@
+/** Slots: which expert lies where, who is pinned, who must go. Knows neither bytes nor fetching. */
+import type { ExpertKey, Stack } from "../base/plan.ts";
+import type { Policy } from "./contract.ts";
+
+interface Entry {
+  slot: number;
+  stack: Stack;
+  pins: number;
+}
+
+/**
+ * A table of `count` equal slots. Each stack has a quota: a load of a stack that is at its quota or over takes
+ * the place of its own least useful expert, below it that of the other stack's. So encoding a long text cannot
+ * drive out what the decoder lives on. A stack may hold more than its quota while slots are free.
+ */
+export class SlotTable {
+  readonly #free: number[];
+  readonly #entries = new Map<ExpertKey, Entry>();
+  readonly #held: Record<Stack, number> = { encoder: 0, decoder: 0 };
+
+  constructor(
+    readonly count: number,
+    private readonly policies: Readonly<Record<Stack, Policy>>,
+    private readonly quota: Readonly<Record<Stack, number>>,
+  ) {
+    this.#free = Array.from({ length: count }, (_, i) => count - 1 - i);
+  }
+
+  get resident(): number {
+    return this.#entries.size;
+  }
+
+  /** Slot of a resident expert; does not count as a use. */
+  slotOf(key: ExpertKey): number | undefined {
+    return this.#entries.get(key)?.slot;
+  }
+
+  pin(key: ExpertKey): void {
+    this.#entry(key).pins++;
+  }
+
+  unpin(key: ExpertKey): void {
+    const entry = this.#entry(key);
+    if (entry.pins === 0) throw new Error(`expert ${key} was unpinned more often than pinned`);
+    entry.pins--;
+  }
+
+  /** A resident expert is used. */
+  hit(key: ExpertKey): void {
+    this.policies[this.#entry(key).stack].hit(key);
+  }
+
+  /** Gives an expert a slot, evicting one if it must. Undefined when every slot is pinned. */
+  place(
+    key: ExpertKey,
+    stack: Stack,
+  ): { slot: number; evicted: ExpertKey | undefined } | undefined {
+    let evicted: ExpertKey | undefined;
+    if (this.#free.length === 0) {
+      evicted = this.#victim(stack);
+      if (evicted === undefined) return undefined;
+      this.evict(evicted);
+    }
+    const slot = this.#free.pop()!;
+    this.#entries.set(key, { slot, stack, pins: 0 });
+    this.#held[stack]++;
+    this.policies[stack].load(key);
+    return { slot, evicted };
+  }
+
+  /** Takes an unpinned expert's slot away. */
+  evict(key: ExpertKey): void {
+    const entry = this.#entry(key);
+    if (entry.pins > 0) throw new Error(`expert ${key} is pinned and cannot be evicted`);
+    this.#entries.delete(key);
+    this.#held[entry.stack]--;
+    this.#free.push(entry.slot);
+    this.policies[entry.stack].evict(key);
+  }
+
+  #victim(stack: Stack): ExpertKey | undefined {
+    const other: Stack = stack === "encoder" ? "decoder" : "encoder";
+    const unpinned = (key: ExpertKey) => this.#entry(key).pins === 0;
+    const own = this.#held[stack] >= this.quota[stack];
+    const [first, second] = own ? [stack, other] : [other, stack];
+    return this.policies[first].victim(unpinned) ?? this.policies[second].victim(unpinned);
+  }
+
+  #entry(key: ExpertKey): Entry {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) throw new Error(`expert ${key} is not resident`);
+    return entry;
+  }
+}

@@ -1,0 +1,33 @@
+/** The dense feed-forward block. */
+import type { Activation, Tensor } from "../backend/contract.ts";
+import { type Affine, buildAffine, buildNorm, type Norm, normalize, project } from "./attention.ts";
+import type { Context } from "./context.ts";
+import type { DenseFeedForwardSpec } from "./spec.ts";
+import type { Trunk } from "./trunk.ts";
+
+export interface DenseFeedForward {
+  readonly kind: "dense";
+  readonly norm: Norm;
+  readonly fc1: Affine;
+  readonly fc2: Affine;
+  readonly activation: Activation;
+}
+
+export function buildDense(trunk: Trunk, spec: DenseFeedForwardSpec): DenseFeedForward {
+  return {
+    kind: "dense",
+    norm: buildNorm(trunk, spec.norm),
+    fc1: buildAffine(trunk, spec.fc1),
+    fc2: buildAffine(trunk, spec.fc2),
+    activation: spec.activation,
+  };
+}
+
+/** x += fc2(act(fc1(LayerNorm(x)))). x: [T, d_model]. */
+export function denseFeedForward(ctx: Context, w: DenseFeedForward, x: Tensor): void {
+  const h = ctx.workspace.view("h", x.rows);
+  const f = ctx.workspace.view("f", x.rows, w.fc1.weight.layout.rows);
+  normalize(ctx, x, w.norm, h);
+  ctx.backend.linear({ x: h, w: w.fc1.weight, bias: w.fc1.bias, activation: w.activation, out: f });
+  project(ctx, f, w.fc2, x, x);
+}

@@ -1,0 +1,90 @@
+/** The activations of one forward pass: taken once at the largest size, seen through views of fewer rows. */
+import type { Backend, DeviceBuffer, Tensor } from "../backend/contract.ts";
+import type { ModelSpec } from "./spec.ts";
+
+export interface WorkspaceShape {
+  /** Rows (tokens) of the largest call. */
+  readonly maxRows: number;
+  readonly topK: number;
+  /** Most candidates a row asked of the vocabulary. */
+  readonly maxCandidates: number;
+}
+
+/** All device memory that a pass writes to, besides K/V pages and backend scratch. */
+export class Workspace {
+  readonly maxRows: number;
+  readonly maxCandidates: number;
+  /** i32 [rows * topK] chosen experts; i32 [rows * candidates] vocabulary ids. */
+  readonly expertIds: DeviceBuffer;
+  readonly candidateIds: DeviceBuffer;
+  readonly #tensors: Record<TensorName, Tensor>;
+
+  constructor(backend: Backend, spec: ModelSpec, shape: WorkspaceShape) {
+    this.maxRows = shape.maxRows;
+    this.maxCandidates = shape.maxCandidates;
+    const sizes = workspaceSizes(spec, shape);
+    const make = (name: TensorName): Tensor => {
+      const [rows, cols] = sizes[name];
+      return { buffer: backend.alloc(name, rows * cols * 4, "activations"), offset: 0, rows, cols };
+    };
+    this.#tensors = Object.fromEntries(TENSORS.map((n) => [n, make(n)])) as Record<
+      TensorName,
+      Tensor
+    >;
+    const ids = (label: string, n: number) => backend.alloc(label, n * 4, "activations");
+    this.expertIds = ids("expert ids", shape.maxRows * shape.topK);
+    this.candidateIds = ids("candidate ids", shape.maxRows * shape.maxCandidates);
+  }
+
+  /** The first `rows` rows of a tensor, read as `cols` columns where that is narrower than it was made. */
+  view(name: TensorName, rows: number, cols?: number): Tensor {
+    const whole = this.#tensors[name];
+    const width = cols ?? whole.cols;
+    if (rows * width > whole.rows * whole.cols) {
+      throw new RangeError(
+        `cannot view ${name} as ${rows} rows of ${width}: it holds ${whole.rows}x${whole.cols}`,
+      );
+    }
+    return { buffer: whole.buffer, offset: whole.offset, rows, cols: width };
+  }
+}
+
+/** x: residual stream; h: normed input; q, k, v, a: attention; f: hidden layer of dense blocks. */
+const TENSORS = [
+  "x",
+  "h",
+  "q",
+  "k",
+  "v",
+  "a",
+  "f",
+  "expertOut",
+  "expertWeights",
+  "logProbs",
+] as const;
+export type TensorName = typeof TENSORS[number];
+
+function workspaceSizes(spec: ModelSpec, s: WorkspaceShape): Record<TensorName, [number, number]> {
+  const model: [number, number] = [s.maxRows, spec.dModel];
+  return {
+    x: model,
+    h: model,
+    q: model,
+    k: model,
+    v: model,
+    a: model,
+    f: [s.maxRows, spec.maxHidden],
+    expertOut: [s.maxRows * s.topK, spec.dModel],
+    expertWeights: [s.maxRows, s.topK],
+    logProbs: [s.maxRows, s.maxCandidates],
+  };
+}
+
+/** Device bytes of a workspace, for planning; backend scratch comes on top. */
+export function workspaceBytes(spec: ModelSpec, shape: WorkspaceShape): number {
+  const tensors = Object.values(workspaceSizes(spec, shape)).reduce(
+    (sum, [r, c]) => sum + r * c * 4,
+    0,
+  );
+  return tensors + shape.maxRows * (shape.topK + shape.maxCandidates) * 4;
+}
