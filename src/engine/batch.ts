@@ -1,0 +1,60 @@
+/** Rows of several sentences as the flat arrays that the model takes. */
+import { PAGE_TOKENS } from "../backend/contract.ts";
+import type { DecodeRows, EncodeRows } from "../nn/context.ts";
+import type { EmbeddingSpec } from "../nn/spec.ts";
+import type { Sequence, SequenceRow } from "./sequence.ts";
+
+/** Sentences end to end. `sources` are token ids; positions start anew in each. */
+export function encodeRows(sources: readonly Int32Array[], embedding: EmbeddingSpec): EncodeRows {
+  const total = sources.reduce((n, s) => n + s.length, 0);
+  const array = () => new Int32Array(total);
+  const rows = { ids: array(), positions: array(), starts: array(), lengths: array() };
+  let start = 0;
+  for (const source of sources) {
+    rows.ids.set(source, start);
+    for (let i = 0; i < source.length; i++) rows.positions[start + i] = embedding.firstPosition + i;
+    rows.starts.fill(start, start, start + source.length);
+    rows.lengths.fill(source.length, start, start + source.length);
+    start += source.length;
+  }
+  return rows;
+}
+
+/** A step of several sentences: each one's rows, kept together and in order. */
+export function decodeRows(
+  entries: readonly { sequence: Sequence; rows: readonly SequenceRow[] }[],
+  embedding: EmbeddingSpec,
+): DecodeRows {
+  const total = entries.reduce((n, e) => n + e.rows.length, 0);
+  const selfPagesPerRow = Math.max(1, ...entries.flatMap((e) => e.rows.map((r) => r.pages.length)));
+  const crossPagesPerRow = Math.max(1, ...entries.map((e) => e.sequence.crossPages.length));
+  const array = (width = 1) => new Int32Array(total * width);
+  const out = {
+    ids: array(),
+    positions: array(),
+    selfPlaces: array(),
+    selfTable: array(selfPagesPerRow),
+    selfPagesPerRow,
+    selfLengths: array(),
+    crossTable: array(crossPagesPerRow),
+    crossPagesPerRow,
+    crossLengths: array(),
+    wanted: array(),
+  };
+  let t = 0;
+  for (const { sequence, rows } of entries) {
+    for (const row of rows) {
+      out.ids[t] = row.id;
+      out.positions[t] = embedding.firstPosition + row.index;
+      const page = row.pages[Math.floor(row.index / PAGE_TOKENS)]!;
+      out.selfPlaces[t] = page * PAGE_TOKENS + row.index % PAGE_TOKENS;
+      out.selfTable.set(row.pages, t * selfPagesPerRow);
+      out.selfLengths[t] = row.index + 1;
+      out.crossTable.set(sequence.crossPages, t * crossPagesPerRow);
+      out.crossLengths[t] = sequence.sourceTokens;
+      out.wanted[t] = row.wanted ? 1 : 0;
+      t++;
+    }
+  }
+  return out;
+}

@@ -1,0 +1,108 @@
+/** How a device budget is divided, and the least that would do: known before a byte is read. */
+import { MoqeError } from "../base/errors.ts";
+import type { ModelPlan } from "../base/plan.ts";
+import { formatBytes } from "../base/units.ts";
+import { slotBytes } from "../experts/residency.ts";
+import { pageBytes, positionRows } from "../nn/model.ts";
+import type { ModelSpec } from "../nn/spec.ts";
+import { trunkBytes } from "../nn/trunk.ts";
+import { workspaceBytes } from "../nn/workspace.ts";
+import type { Manifest } from "../store/manifest.ts";
+import { pagesNeeded } from "./sequence.ts";
+
+/** Beams and tokens that any budget must leave room for: one sentence of the longest kind. */
+export const MAX_BEAMS = 8;
+export const MAX_TARGET_TOKENS = 256;
+/** Candidates a row that the widest beam asks of the vocabulary. */
+export const MAX_CANDIDATES = 2 * MAX_BEAMS;
+/** K/V takes this share of what trunk and activations leave, but no more than KV_SENTENCES need. */
+const KV_SHARE = 0.25;
+const KV_SENTENCES = 64;
+const KV_BEAMS = 4;
+
+export interface BudgetRequest {
+  gpuBytes: number;
+  maxBatchTokens: number;
+  maxSourceTokens: number;
+  /** Scratch of the backend at these sizes, on top of the workspace. */
+  scratchBytes: number;
+}
+
+export interface BudgetPlan {
+  trunkBytes: number;
+  activationBytes: number;
+  pages: number;
+  kvBytes: number;
+  slots: number;
+  slotBytes: number;
+  arenaBytes: number;
+  /** Experts of the model; slots are never more. */
+  experts: number;
+  /** The least --gpu-memory that would do for these limits. */
+  leastBytes: number;
+  /** --gpu-memory from which every expert is resident. */
+  allResidentBytes: number;
+}
+
+/** Divides a budget, or throws MoqeError `over_budget` with the least that would do. */
+export function divideBudget(
+  manifest: Manifest,
+  plan: ModelPlan,
+  spec: ModelSpec,
+  ask: BudgetRequest,
+): BudgetPlan {
+  const topK = expertsPerToken(spec);
+  const trunk = trunkBytes(manifest) + positionRows(spec) * spec.dModel * 4;
+  const workspace = {
+    maxRows: ask.maxBatchTokens,
+    topK: Math.max(topK, 1),
+    maxCandidates: MAX_CANDIDATES,
+  };
+  const activations = workspaceBytes(spec, workspace) + ask.scratchBytes;
+  const page = pageBytes(spec);
+  const maxTarget = Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions);
+  const leastPages = pagesNeeded(ask.maxSourceTokens, KV_BEAMS, maxTarget);
+  const enoughPages = KV_SENTENCES * pagesNeeded(64, KV_BEAMS, 64);
+  const experts = plan.expertLayers.reduce((n, l) => n + l.count, 0);
+  const slot = slotBytes(manifest);
+  const fixed = trunk + activations;
+  const leastBytes = fixed + leastPages * page + topK * slot;
+  const rest = ask.gpuBytes - fixed;
+  if (ask.gpuBytes < leastBytes) {
+    throw new MoqeError("over_budget", {
+      action: `run ${manifest.name} with --gpu-memory ${formatBytes(ask.gpuBytes)}`,
+      rule:
+        `the trunk takes ${formatBytes(trunk)}, activations ${
+          formatBytes(activations)
+        }, K/V of one sentence ` +
+        `${formatBytes(leastPages * page)} and ${topK} expert slots ${formatBytes(topK * slot)}`,
+      remedy: `give it --gpu-memory ${
+        Math.ceil(leastBytes / 2 ** 20)
+      }MiB or more, or lower --max-batch-tokens`,
+    });
+  }
+  const wanted = Math.max(leastPages, Math.min(enoughPages, Math.floor(rest * KV_SHARE / page)));
+  const pages = Math.min(wanted, Math.floor((rest - topK * slot) / page));
+  const slots = slot === 0 ? 0 : Math.min(experts, Math.floor((rest - pages * page) / slot));
+  return {
+    trunkBytes: trunk,
+    activationBytes: activations,
+    pages,
+    kvBytes: pages * page,
+    slots,
+    slotBytes: slot,
+    arenaBytes: slots * slot,
+    experts,
+    leastBytes,
+    allResidentBytes: fixed + Math.max(leastPages, enoughPages) * page + experts * slot,
+  };
+}
+
+/** Experts a token is routed to, 0 for a dense model. */
+export function expertsPerToken(spec: ModelSpec): number {
+  const layers = [...spec.encoder.layers, ...spec.decoder.layers];
+  return Math.max(
+    0,
+    ...layers.map((l) => l.feedForward.kind === "sparse" ? l.feedForward.topK : 0),
+  );
+}

@@ -1,0 +1,297 @@
+/**
+ * Who runs when: sentences of all requests wait in one bounded queue, are encoded together, and decode in one
+ * continuous batch that they join and leave between steps.
+ */
+import { errorText, MoqeError } from "../base/errors.ts";
+import type { Candidates, TranslationModel } from "../nn/model.ts";
+import type { ModelSpec } from "../nn/spec.ts";
+import { decodeRows, encodeRows } from "./batch.ts";
+import { PagePool } from "./pages.ts";
+import type { Finished } from "./search.ts";
+import { pagesNeeded, rowsNeeded, Sequence } from "./sequence.ts";
+
+/** A sentence to translate. */
+export interface Job {
+  /** [src_lang] tokens end, as the tokenizer makes them. */
+  readonly source: Int32Array;
+  readonly languageToken: number;
+  readonly beams: number;
+  readonly lengthPenalty: number;
+  readonly maxTokens: number;
+}
+
+export interface Limits {
+  /** Tokens of an encoder batch, and rows of a decoder step. */
+  readonly maxRows: number;
+  /** Sentences that may wait. */
+  readonly maxQueue: number;
+}
+
+interface Request {
+  readonly jobs: readonly Job[];
+  readonly results: Finished[][];
+  /** Index of the next job to start. */
+  next: number;
+  done: number;
+  /** Set once answered; what still runs for it is dropped. */
+  closed: boolean;
+  onProgress: ((done: number, total: number) => void) | undefined;
+  resolve(results: Finished[][]): void;
+  reject(error: unknown): void;
+}
+
+interface Active {
+  readonly request: Request;
+  readonly index: number;
+  readonly sequence: Sequence;
+}
+
+export interface SchedulerStats {
+  queue: { waiting: number; running: number };
+  tokens: { source: number; target: number };
+  steps: { encode: number; decode: number };
+}
+
+/** Gives the event loop a turn, so that messages (cancellations, new requests) are seen between steps. */
+const turn = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+
+export class Scheduler {
+  readonly #pool: PagePool;
+  /** Requests with jobs yet to start; served in turn, one sentence each, so that a long one blocks nobody. */
+  readonly #waiting: Request[] = [];
+  #active: Active[] = [];
+  #loop: Promise<void> | undefined;
+  readonly #tokens = { source: 0, target: 0 };
+  readonly #steps = { encode: 0, decode: 0 };
+  /** Sentences a second of late, for Retry-After. */
+  #rate = 1;
+
+  constructor(
+    private readonly model: TranslationModel,
+    private readonly spec: ModelSpec,
+    private readonly limits: Limits,
+  ) {
+    this.#pool = new PagePool(model.pages);
+  }
+
+  /**
+   * Queues the sentences of one request and resolves with the ended hypotheses of each, best first.
+   * Throws MoqeError `too_large` (never fits), `overloaded` (does not fit now), `cancelled` (signal).
+   */
+  run(
+    jobs: readonly Job[],
+    options: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void } = {},
+  ): Promise<Finished[][]> {
+    if (jobs.length === 0) return Promise.resolve([]);
+    this.#admit(jobs);
+    return new Promise((resolve, reject) => {
+      const request: Request = {
+        jobs,
+        results: [],
+        next: 0,
+        done: 0,
+        closed: false,
+        onProgress: options.onProgress,
+        resolve,
+        reject,
+      };
+      const { signal } = options;
+      if (signal?.aborted) return reject(cancelled());
+      signal?.addEventListener("abort", () => this.#close(request, cancelled()), { once: true });
+      this.#waiting.push(request);
+      this.#loop ??= this.#run().finally(() => this.#loop = undefined);
+    });
+  }
+
+  stats(): SchedulerStats {
+    return {
+      queue: { waiting: this.#waitingJobs(), running: this.#active.length },
+      tokens: { ...this.#tokens },
+      steps: { ...this.#steps },
+    };
+  }
+
+  /** Resolves when nothing is waiting or running. */
+  async idle(): Promise<void> {
+    while (this.#loop !== undefined) await this.#loop;
+  }
+
+  #waitingJobs(): number {
+    return this.#waiting.reduce((n, r) => n + r.jobs.length - r.next, 0);
+  }
+
+  #admit(jobs: readonly Job[]): void {
+    for (const job of jobs) {
+      const pages = pagesNeeded(job.source.length, job.beams, job.maxTokens);
+      if (
+        pages > this.#pool.count || job.source.length > this.limits.maxRows ||
+        rowsNeeded(job.beams) > this.limits.maxRows
+      ) {
+        throw new MoqeError("too_large", {
+          action: `translate a sentence of ${job.source.length} tokens with ${job.beams} beams`,
+          rule:
+            `it needs ${pages} K/V pages of ${this.#pool.count}, and ${this.limits.maxRows} rows are the most`,
+          remedy: "ask for fewer beams or tokens, or raise --gpu-memory",
+        });
+      }
+    }
+    const waiting = this.#waitingJobs();
+    if (jobs.length > this.limits.maxQueue) {
+      throw new MoqeError("too_large", {
+        action: `translate ${jobs.length} sentences in one request`,
+        rule: `the queue holds ${this.limits.maxQueue}`,
+        remedy: "send fewer at once, or raise --max-queue",
+      });
+    }
+    if (waiting + jobs.length > this.limits.maxQueue) {
+      throw new MoqeError("overloaded", {
+        action: `queue ${jobs.length} sentences`,
+        rule: `${waiting} of ${this.limits.maxQueue} places are taken`,
+        remedy: "try again later",
+      }, { retryAfterSeconds: Math.min(60, Math.max(1, Math.ceil(waiting / this.#rate))) });
+    }
+  }
+
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0 || this.#active.length > 0) {
+      const started = performance.now();
+      const before = this.#active.length;
+      await this.#encode(this.#start());
+      await this.#decode();
+      const finished = this.#sweep();
+      if (finished > 0 || before > 0) {
+        const seconds = (performance.now() - started) / 1e3;
+        this.#rate = 0.95 * this.#rate + 0.05 * (finished / Math.max(seconds, 1e-6));
+      }
+      await turn();
+    }
+  }
+
+  /** Takes sentences from the queue, one of each request in turn, while rows and pages last. */
+  #start(): Active[] {
+    const started: Active[] = [];
+    let tokens = 0;
+    let rows = this.#active.reduce((n, a) => n + rowsNeeded(a.request.jobs[a.index]!.beams), 0);
+    while (this.#waiting.length > 0) {
+      const request = this.#waiting[0]!;
+      const index = request.next;
+      const job = request.jobs[index]!;
+      const fits = tokens + job.source.length <= this.limits.maxRows &&
+        rows + rowsNeeded(job.beams) <= this.limits.maxRows;
+      if (!fits || !this.#pool.promise(pagesNeeded(job.source.length, job.beams, job.maxTokens))) {
+        break;
+      }
+      tokens += job.source.length;
+      rows += rowsNeeded(job.beams);
+      request.next++;
+      this.#waiting.shift();
+      if (request.next < request.jobs.length) this.#waiting.push(request);
+      started.push({ request, index, sequence: this.#sequence(job) });
+    }
+    return started;
+  }
+
+  #sequence(job: Job): Sequence {
+    return new Sequence(
+      this.#pool,
+      (from, to) => this.model.copyPage(from, to),
+      job.source.length,
+      {
+        beams: job.beams,
+        lengthPenalty: job.lengthPenalty,
+        maxTokens: job.maxTokens,
+        eos: this.spec.tokens.eos,
+        startToken: this.spec.tokens.decoderStart,
+        languageToken: job.languageToken,
+      },
+    );
+  }
+
+  async #encode(batch: readonly Active[]): Promise<void> {
+    if (batch.length === 0) return;
+    this.#active.push(...batch);
+    const sources = batch.map((a) => a.request.jobs[a.index]!.source);
+    const rows = encodeRows(sources, this.spec.embedding);
+    const places = new Int32Array(rows.ids.length);
+    let t = 0;
+    for (const { sequence } of batch) {
+      for (let i = 0; i < sequence.sourceTokens; i++) places[t++] = sequence.crossPlace(i);
+    }
+    try {
+      await this.model.encode(rows, places);
+      this.#steps.encode++;
+      this.#tokens.source += rows.ids.length;
+    } catch (error) {
+      this.#fail(batch, error);
+    }
+  }
+
+  async #decode(): Promise<void> {
+    const live = this.#active.filter((a) => !a.request.closed && !a.sequence.search.done);
+    if (live.length === 0) return;
+    const entries = live.map((a) => ({ ...a, rows: a.sequence.rows() }));
+    const count = Math.max(...live.map((a) => a.sequence.search.candidates));
+    try {
+      const found = await this.model.decode(decodeRows(entries, this.spec.embedding), count);
+      this.#steps.decode++;
+      let row = 0;
+      for (const { sequence, rows } of entries) {
+        const wanted = rows.flatMap((r, i) => r.wanted ? [continuations(found, row + i)] : []);
+        row += rows.length;
+        this.#tokens.target += wanted.length;
+        sequence.advance(wanted);
+      }
+    } catch (error) {
+      this.#fail(live, error);
+    }
+  }
+
+  /** Takes ended and dropped sentences out of the batch; returns how many ended. */
+  #sweep(): number {
+    let ended = 0;
+    this.#active = this.#active.filter(({ request, index, sequence }) => {
+      if (!request.closed && !sequence.search.done) return true;
+      sequence.close();
+      if (request.closed) return false;
+      ended++;
+      request.results[index] = [...sequence.search.finished];
+      request.onProgress?.(++request.done, request.jobs.length);
+      if (request.done === request.jobs.length) {
+        request.closed = true;
+        request.resolve(request.results);
+      }
+      return false;
+    });
+    return ended;
+  }
+
+  /** A pass failed: the requests whose sentences were in it are answered with the error; the others go on. */
+  #fail(batch: readonly Active[], error: unknown): void {
+    const told = error instanceof MoqeError ? error : new MoqeError("internal", {
+      action: "translate",
+      rule: errorText(error),
+      cause: error,
+    });
+    for (const a of batch) this.#close(a.request, told);
+  }
+
+  #close(request: Request, error: MoqeError): void {
+    if (request.closed) return;
+    request.closed = true;
+    const at = this.#waiting.indexOf(request);
+    if (at >= 0) this.#waiting.splice(at, 1);
+    request.reject(error);
+  }
+}
+
+function cancelled(): MoqeError {
+  return new MoqeError("cancelled", { action: "translate", rule: "the request was cancelled" });
+}
+
+function continuations(found: Candidates, row: number) {
+  const at = row * found.count;
+  return {
+    ids: found.ids.subarray(at, at + found.count),
+    logProbs: found.logProbs.subarray(at, at + found.count),
+  };
+}
