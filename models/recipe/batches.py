@@ -1,0 +1,67 @@
+"""Packed token arrays -> an endless stream of batches whose shapes come from a small grid."""
+import json
+import os
+
+import numpy as np
+import torch
+
+PAD, EOS = 1, 2
+GRID = np.array([6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96])
+"""Lengths (with language and </s>) are padded up to one of these, so that few shapes occur (see moe.GROUP)."""
+LONGEST = int(GRID[-1]) - 2
+
+
+class Pair:
+    """One language pair: token ids of all sentences end to end, and where each starts."""
+
+    def __init__(self, folder: str, name: str, source: int, target: int):
+        read = lambda part: np.load(os.path.join(folder, f"{name}.{part}.npy"), mmap_mode="r")
+        self.src, self.tgt = read("src"), read("tgt")
+        self.src_at = np.concatenate([[0], np.cumsum(read("src.len").astype(np.int64))])
+        self.tgt_at = np.concatenate([[0], np.cumsum(read("tgt.len").astype(np.int64))])
+        self.source, self.target = source, target
+        lengths = np.stack([np.diff(self.src_at), np.diff(self.tgt_at)], 1) + 2
+        self.cell = np.searchsorted(GRID, lengths)
+        self.chance = np.clip((lengths[:, 1] - 2) / 12, 0.08, 1.0)
+
+    def sample(self, rng, count: int):
+        """Up to `count` random sentence numbers; interface labels of a word or two are mostly passed over."""
+        picked = rng.integers(0, len(self.cell), count)
+        return picked[rng.random(count) < self.chance[picked]]
+
+
+class Batches:
+    """Iterating gives (source [B, S], target [B, T], labels [B, T]) id tensors of about `slots` positions a side.
+
+    Pairs are drawn equally often. Sentences wait in one list per (S, T) of the grid until they fill a batch.
+    """
+
+    def __init__(self, folder: str, pairs: list[str], slots: int, seed: int):
+        with open(os.path.join(folder, "meta.json"), encoding="utf8") as f:
+            languages = json.load(f)["pairs"]
+        self.pairs = [Pair(folder, p, *languages[p]) for p in pairs]
+        self.slots, self.rng = slots, np.random.default_rng(seed)
+        self.waiting = {}
+
+    def __iter__(self):
+        while True:
+            drawn = [(p, i) for p in self.pairs for i in p.sample(self.rng, 4000)]
+            for k in self.rng.permutation(len(drawn)):
+                pair, i = drawn[k]
+                s, t = pair.cell[i]
+                row = self.waiting.setdefault((s, t), [])
+                row.append((pair, i))
+                if len(row) >= max(1, self.slots // GRID[max(s, t)]):
+                    yield collate(self.waiting.pop((s, t)), GRID[s], GRID[t])
+
+
+def collate(rows, S: int, T: int):
+    """Source = [language] ids </s>; labels = the same of the target; decoder input = </s>, then labels shifted."""
+    source, labels = np.full((len(rows), S), PAD), np.full((len(rows), T), PAD)
+    for r, (p, i) in enumerate(rows):
+        for out, ids, at, code in ((source, p.src, p.src_at, p.source), (labels, p.tgt, p.tgt_at, p.target)):
+            part = ids[at[i]:at[i + 1]]
+            out[r, 0], out[r, 1:len(part) + 1], out[r, len(part) + 1] = code, part, EOS
+    target = np.full_like(labels, PAD)
+    target[:, 0], target[:, 1:] = EOS, np.where(labels[:, :-1] == EOS, PAD, labels[:, :-1])
+    return tuple(torch.from_numpy(a) for a in (source, target, labels))

@@ -1,0 +1,28 @@
+"""Weights of a run -> a Hugging Face folder.
+
+python export.py RUN OUT [--weights FILE]: RUN is train.py's output folder; FILE defaults to its last.safetensors.
+"""
+import argparse
+import os
+
+from safetensors import safe_open
+
+from checkpoint import read_model, write_folder
+
+
+def main() -> None:
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument("run", help="a folder with config.json and tokenizer files")
+    ap.add_argument("out")
+    ap.add_argument("--weights")
+    a = ap.parse_args()
+    weights = a.weights or os.path.join(a.run, "last.safetensors")
+    with safe_open(weights, "pt") as f:
+        note = {k: v for k, v in (f.metadata() or {}).items() if k != "format"}
+    model = read_model(a.run, weights)
+    write_folder(model, a.out, a.run, note)
+    print(a.out, sum(p.numel() for p in model.parameters()), "parameters", note)
+
+
+if __name__ == "__main__":
+    main()

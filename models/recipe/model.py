@@ -1,0 +1,201 @@
+"""NLLB-MoE encoder-decoder and its dense twin, trainable on CPU and CUDA; parameter names as in transformers.
+
+Shapes: B sentences, S source and T target positions, D d_model, E experts, F inner width, V vocabulary.
+"""
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from loss import SmoothedCrossEntropy
+from moe import FeedForward, SparseMLP
+
+
+@dataclass
+class Config:
+    """The fields of config.json that shape the network, and the training coefficients."""
+
+    vocab_size: int = 12000
+    d_model: int = 256
+    encoder_layers: int = 6
+    decoder_layers: int = 4
+    encoder_attention_heads: int = 4
+    decoder_attention_heads: int = 4
+    encoder_ffn_dim: int = 1024
+    decoder_ffn_dim: int = 1024
+    num_experts: int = 16
+    encoder_sparse_step: int = 2
+    decoder_sparse_step: int = 2
+    max_position_embeddings: int = 512
+    pad_token_id: int = 1
+    eos_token_id: int = 2
+    decoder_start_token_id: int = 2
+    label_smoothing: float = 0.1
+    balance_coef: float = 0.01
+    z_coef: float = 0.001
+
+    TRAINING: ClassVar = ("label_smoothing", "balance_coef", "z_coef")
+    """Fields that config.json does not have under these names."""
+
+    def dense_twin(self) -> "Config":
+        """No experts and the same active parameters: a sparse layer runs two inner widths, a dense one runs one."""
+        widen = lambda inner, layers, step: inner + (inner * (layers // step) // layers if step else 0)
+        return replace(
+            self,
+            encoder_ffn_dim=widen(self.encoder_ffn_dim, self.encoder_layers, self.encoder_sparse_step),
+            decoder_ffn_dim=widen(self.decoder_ffn_dim, self.decoder_layers, self.decoder_sparse_step),
+            encoder_sparse_step=0,
+            decoder_sparse_step=0,
+        )
+
+
+def sinusoids(count: int, width: int, pad: int) -> torch.Tensor:
+    """[count, width]: sines, then cosines, of position * 10000^(-k / (width / 2 - 1)); the pad row is 0."""
+    half = width // 2
+    rate = torch.exp(torch.arange(half).float() * -(math.log(10000) / (half - 1)))
+    angle = torch.arange(count).float()[:, None] * rate[None]
+    table = torch.cat([angle.sin(), angle.cos()], 1)
+    table[pad] = 0
+    return table
+
+
+class Attention(nn.Module):
+    """Multi-head attention as two batched products (at these lengths faster on a CPU than the fused kernel)."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.q_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, x, source, mask):
+        """x [B, T, D] attends to source [B, S, D]; mask is added to the scores [B, heads, T, S]."""
+        B, T, D = x.shape
+        split = lambda v: v.view(B, v.shape[1], self.heads, -1).transpose(1, 2)
+        q = split(self.q_proj(x)) * (D // self.heads) ** -0.5
+        k, v = split(self.k_proj(source)), split(self.v_proj(source))
+        score = torch.matmul(q, k.transpose(-1, -2)) + mask.to(q.dtype)
+        mixed = torch.matmul(score.softmax(-1, dtype=score.dtype), v)
+        return self.out_proj(mixed.transpose(1, 2).reshape(B, T, D))
+
+
+class Layer(nn.Module):
+    """A pre-norm layer; `cross` adds attention to the encoder's output, `experts` > 0 makes it sparse."""
+
+    def __init__(self, width: int, heads: int, inner: int, experts: int, cross: bool):
+        super().__init__()
+        self.self_attn = Attention(width, heads)
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        if cross:
+            self.cross_attention = Attention(width, heads)
+            self.cross_attention_layer_norm = nn.LayerNorm(width)
+        self.ffn = SparseMLP(width, inner, experts) if experts else FeedForward(width, inner)
+        self.ff_layer_norm = nn.LayerNorm(width)
+        self.cross, self.sparse = cross, experts > 0
+
+    def forward(self, x, mask, live, memory=None, memory_mask=None):
+        """x [B, T, D], live [B, T] (not padding) -> [B, T, D]."""
+        h = self.self_attn_layer_norm(x).to(compute_dtype(x))
+        x = x + self.self_attn(h, h, mask)
+        if self.cross:
+            h = self.cross_attention_layer_norm(x).to(compute_dtype(x))
+            x = x + self.cross_attention(h, memory, memory_mask)
+        h = self.ff_layer_norm(x).to(compute_dtype(x))
+        return x + (self.ffn(h, live) if self.sparse else self.ffn(h))
+
+
+def compute_dtype(x: torch.Tensor) -> torch.dtype:
+    """bf16 under autocast (one cast a layer instead of one a projection), else x's own type."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
+class Stack(nn.Module):
+    """The layers of one side and their final norm; every `step`-th layer is sparse (0: none)."""
+
+    def __init__(self, c: Config, side: str):
+        super().__init__()
+        read = lambda name: getattr(c, f"{side}_{name}")
+        heads, inner, step = read("attention_heads"), read("ffn_dim"), read("sparse_step")
+        experts = lambda i: c.num_experts if step > 0 and (i + 1) % step == 0 else 0
+        cross = side == "decoder"
+        self.layers = nn.ModuleList(Layer(c.d_model, heads, inner, experts(i), cross) for i in range(read("layers")))
+        self.layer_norm = nn.LayerNorm(c.d_model)
+
+
+class Translator(nn.Module):
+    """The whole network; embeddings of encoder, decoder and output are one matrix, `shared`."""
+
+    def __init__(self, c: Config):
+        super().__init__()
+        self.config = c
+        self.shared = nn.Embedding(c.vocab_size, c.d_model, c.pad_token_id)
+        self.encoder = Stack(c, "encoder")
+        self.decoder = Stack(c, "decoder")
+        table = sinusoids(c.max_position_embeddings + 2, c.d_model, c.pad_token_id)
+        self.register_buffer("positions", table, persistent=False)
+        self.initialize()
+
+    @torch.no_grad()
+    def initialize(self):
+        """Xavier matrices, halved where they write to the residual stream; a near-flat router."""
+        for name, p in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(p)
+            elif "classifier" in name:
+                nn.init.normal_(p, std=0.02)
+            elif p.dim() == 2:
+                nn.init.xavier_uniform_(p)
+            if name.endswith(("out_proj.weight", "fc2.weight")):
+                p.mul_(0.5)
+        nn.init.normal_(self.shared.weight, std=self.config.d_model ** -0.5)
+        self.shared.weight[self.config.pad_token_id] = 0
+
+    def embed(self, ids):
+        """ids [B, T] -> (vectors [B, T, D], live [B, T]); the first real token has position pad + 1."""
+        pad = self.config.pad_token_id
+        live = ids.ne(pad)
+        where = live.long().cumsum(1) * live + pad
+        scale = math.sqrt(self.config.d_model)
+        return F.embedding(ids, self.shared.weight) * scale + self.positions[where], live
+
+    def encode(self, source):
+        """source ids [B, S] -> (memory [B, S, D], mask [B, 1, 1, S])."""
+        x, live = self.embed(source)
+        mask = (~live)[:, None, None, :] * -1e4
+        for layer in self.encoder.layers:
+            x = layer(x, mask, live)
+        return self.encoder.layer_norm(x).to(compute_dtype(x)), mask
+
+    def decode(self, memory, memory_mask, target):
+        """target ids [B, T] -> states [B, T, D]."""
+        x, live = self.embed(target)
+        T = target.shape[1]
+        causal = torch.full((T, T), -1e4, device=x.device).triu(1)
+        for layer in self.decoder.layers:
+            x = layer(x, causal, live, memory, memory_mask)
+        return self.decoder.layer_norm(x)
+
+    def sparse_layers(self):
+        """(name, SparseMLP) of every sparse layer, encoder first."""
+        return [(n, m) for n, m in self.named_modules() if isinstance(m, SparseMLP)]
+
+    def loss(self, source, target, labels):
+        """Ids [B, S], [B, T], [B, T] -> (loss to minimise, plain nats a token, expert balance (1 is even), tokens)."""
+        c, device = self.config, source.device.type
+        with torch.autocast(device, dtype=torch.bfloat16):
+            memory, mask = self.encode(source)
+            states = self.decode(memory, mask, target)
+        live = labels.ne(c.pad_token_id).reshape(-1).nonzero().squeeze(1)
+        rows = states.reshape(-1, c.d_model).index_select(0, live)
+        wanted = labels.reshape(-1)[live]
+        loss, nll = SmoothedCrossEntropy.apply(rows, self.shared.weight, wanted, c.label_smoothing)
+        sparse = [m for _, m in self.sparse_layers()]
+        balance = sum(m.balance for m in sparse) / max(1, len(sparse))
+        z = sum(m.z for m in sparse) / max(1, len(sparse))
+        return loss + c.balance_coef * balance + c.z_coef * z, nll, balance, live.numel()
