@@ -1,0 +1,70 @@
+/** The engine's Worker: answers the protocol's commands, one engine a Worker. */
+import { MoqeError } from "../base/errors.ts";
+import { toWire } from "./client.ts";
+import { type LoadedEngine, loadEngine } from "./load.ts";
+import { type Command, ENGINE_WORKER_NAME, type Event } from "./protocol.ts";
+
+/** The part of a Worker's global scope that the engine uses. */
+interface WorkerScope {
+  readonly name: string;
+  onmessage: ((message: MessageEvent<Command>) => void) | null;
+  postMessage(event: Event): void;
+}
+
+/** True in a Worker that `startEngine` made, whichever file it was started from. */
+export function isEngineWorker(): boolean {
+  const scope = globalThis as { name?: string; WorkerGlobalScope?: unknown };
+  return scope.WorkerGlobalScope !== undefined && scope.name === ENGINE_WORKER_NAME;
+}
+
+/** Takes over this Worker's messages. */
+export function serveEngineWorker(): void {
+  const scope = globalThis as unknown as WorkerScope;
+  const send = (event: Event) => scope.postMessage(event);
+  const cancels = new Map<number, AbortController>();
+  let loading: Promise<LoadedEngine> | undefined;
+
+  const translate = async (command: Command & { type: "translate" }) => {
+    const { id, params } = command;
+    const stop = new AbortController();
+    cancels.set(id, stop);
+    try {
+      const engine = await loading!;
+      const translations = await engine.translate(params, {
+        signal: stop.signal,
+        onProgress: (doneSentences, totalSentences) => send({ type: "progress", id, doneSentences, totalSentences }),
+      });
+      send({ type: "result", id, translations });
+    } catch (error) {
+      send({ type: "error", id, error: toWire(error) });
+    } finally {
+      cancels.delete(id);
+    }
+  };
+
+  scope.onmessage = async ({ data: command }) => {
+    if (command.type === "start") {
+      loading = loadEngine(command.options, (doneBytes, totalBytes) => send({ type: "loading", doneBytes, totalBytes }));
+      loading.then(
+        ({ info }) => send({ type: "ready", info }),
+        (error) => send({ type: "failed", error: toWire(error) }),
+      );
+    } else if (loading === undefined) {
+      throw new MoqeError("internal", { action: command.type, rule: "the first command must be start" });
+    } else if (command.type === "translate") {
+      await translate(command);
+    } else if (command.type === "cancel") {
+      cancels.get(command.id)?.abort();
+    } else if (command.type === "stats") {
+      const { id } = command;
+      const engine = await loading.catch(() => undefined);
+      if (engine !== undefined) send({ type: "stats", id, stats: engine.stats() });
+    } else {
+      const engine = await loading.catch(() => undefined);
+      await engine?.close();
+      send({ type: "closed" });
+    }
+  };
+}
+
+if (isEngineWorker()) serveEngineWorker();
