@@ -1,0 +1,125 @@
+"""Binary packages -> clean training pairs, in one command (a Debian-like system with apt; no root needed).
+
+python corpus.py OUT --guard DEV: fetches the packages of packages.txt into OUT/apt and writes OUT/en-XX.tsv
+(English TAB translation TAB origin) and OUT/totals.json. DEV is a folder of dev.en-XX.tsv: pairs close to its rows are
+left out, as are the held-out packages and description buckets (holdout.py), always.
+"""
+import argparse
+import glob
+import json
+import os
+import random
+from collections import Counter
+
+import cleaning
+import holdout
+import sources
+from debs import Archive, files
+
+
+def package_list(path: str) -> list[tuple[str, str]]:
+    """(kind, package) of each line `kind package`; # starts a comment."""
+    with open(path, encoding="utf8") as f:
+        lines = (line.split("#")[0].split() for line in f)
+        return [(line[0], line[1]) for line in lines if line]
+
+
+def dev_rows(folder: str | None):
+    """(source, translation) of every dev.en-*.tsv in a folder."""
+    for path in glob.glob(os.path.join(folder, "dev.en-*.tsv")) if folder else []:
+        with open(path, encoding="utf8", newline="\n") as f:
+            yield from (line.split("\t")[:2] for line in f if "\t" in line)
+
+
+class Collector:
+    """Clean pairs by language, one per source key and translation, the held-out ones left out and counted."""
+
+    def __init__(self, languages: list[str], guard: holdout.Guard):
+        self.guard, self.left_out = guard, Counter()
+        self.pairs = {language: {} for language in languages}
+        self.interface = ("ui", "game")
+
+    def add(self, language: str, kind: str, name: str, english: str, other: str) -> None:
+        if language not in self.pairs:
+            return
+        if kind in self.interface:
+            english, other = cleaning.without_accelerators(english, other)
+        for a, b in cleaning.split(english, other):
+            if not cleaning.acceptable(a, b, language):
+                continue
+            k = holdout.key(a)
+            if kind == "desc" and holdout.bucket(k) < holdout.HELD_BUCKETS:
+                self.left_out["description bucket"] += 1
+            elif self.guard.hits(k, b):
+                self.left_out["near a dev row"] += 1
+            elif k:
+                known = self.pairs[language].setdefault(k, {})
+                if len(known) < 3:
+                    known.setdefault(b, (a, b, f"{kind}/{name}"))
+
+    def write(self, out: str) -> dict:
+        """OUT/en-XX.tsv of every language, shuffled; -> totals by language and origin."""
+        totals = {}
+        for language, found in self.pairs.items():
+            rows = [row for known in found.values() for row in known.values()]
+            random.Random(0).shuffle(rows)
+            words = Counter()
+            with open(os.path.join(out, f"en-{language}.tsv"), "w", encoding="utf8", newline="\n") as f:
+                for a, b, origin in rows:
+                    f.write("\t".join(t.replace("\t", " ") for t in (a, b, origin)) + "\n")
+                    words[origin] += len(a.split())
+            totals[f"en-{language}"] = {"pairs": len(rows), "english_words": sum(words.values()),
+                                        "words_by_origin": dict(words.most_common())}
+        return {**totals, "left_out": dict(self.left_out)}
+
+
+def collect(archive: Archive, packages: list, collector: Collector) -> None:
+    """All texts of all packages into the collector, package by package; manual pages at the end, together."""
+    pages, owner = {}, {}
+    for kind, package in packages:
+        deb = archive.download(package)
+        if deb is None:
+            print("the archive has no package", package, "- left out", flush=True)
+            continue
+        catalogues, found = sources.package_texts(files(deb, sources.wanted))
+        count = 0
+        for language, domain, pairs in catalogues:
+            if holdout.held_origin(kind, package, domain):
+                collector.left_out["catalogue of a held-out domain"] += 1
+                continue
+            for english, other in pairs if language in collector.pairs else ():
+                collector.add(language, kind, package, english, other)
+                count += 1
+        pages.update(found)
+        owner.update({page: package for page in found})
+        print(package, count, "catalogue entries,", len(found), "manual pages", flush=True)
+    for language, page, english, other in sources.manuals(pages):
+        if not holdout.held_origin("doc", owner[language, page], page.split(".")[0]):
+            collector.add(language, "doc", owner[language, page], english, other)
+
+
+def main() -> None:
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("out")
+    ap.add_argument("--guard", help="folder with dev.en-XX.tsv")
+    ap.add_argument("--languages", default="de,fr,es")
+    ap.add_argument("--packages", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "packages.txt"))
+    ap.add_argument("--no-descriptions", action="store_true")
+    a = ap.parse_args()
+    os.makedirs(a.out, exist_ok=True)
+    archive = Archive(os.path.join(a.out, "apt"))
+    archive.update()
+    collector = Collector(a.languages.split(","), holdout.Guard(dev_rows(a.guard)))
+    collect(archive, package_list(a.packages), collector)
+    if not a.no_descriptions:
+        for language, english, other in sources.descriptions(archive.descriptions()):
+            collector.add(language, "desc", "debian-descriptions", english, other)
+    totals = collector.write(a.out)
+    with open(os.path.join(a.out, "totals.json"), "w", encoding="utf8") as f:
+        json.dump(totals, f, indent=1)
+    for name, t in totals.items():
+        print(name, {k: v for k, v in t.items() if k != "words_by_origin"})
+
+
+if __name__ == "__main__":
+    main()
