@@ -1,0 +1,128 @@
+/** The engine's own counts as Prometheus metrics: one table that says where each number comes from. */
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { EngineStats } from "../engine/protocol.ts";
+
+/** A value and its labels. */
+type Sample = [labels: Record<string, string>, value: number];
+
+interface Row {
+  kind: "counter" | "gauge";
+  name: string;
+  help: string;
+  labels?: string[];
+  read(stats: EngineStats): Sample[];
+}
+
+const one = (value: number): Sample[] => [[{}, value]];
+
+const count = (name: string, help: string, read: (s: EngineStats) => number): Row => ({
+  kind: "counter",
+  name,
+  help,
+  read: (s) => one(read(s)),
+});
+
+const BUDGETS = ["gpu", "host"] as const;
+
+const budgets = (name: string, help: string, field: "budgetBytes" | "usedBytes" | "peakBytes") => ({
+  kind: "gauge" as const,
+  name,
+  help,
+  labels: ["budget"],
+  read: (s: EngineStats) => BUDGETS.map((b): Sample => [{ budget: b }, s.ledger[b][field]]),
+});
+
+const ROWS: Row[] = [
+  {
+    kind: "counter",
+    name: "moqe_tokens_total",
+    help: "Tokens read (in) and written (out).",
+    labels: ["direction"],
+    read: (s) => [[{ direction: "in" }, s.tokens.source], [{ direction: "out" }, s.tokens.target]],
+  },
+  {
+    kind: "counter",
+    name: "moqe_steps_total",
+    help: "Forward passes.",
+    labels: ["stack"],
+    read: (s) => [[{ stack: "encoder" }, s.steps.encode], [{ stack: "decoder" }, s.steps.decode]],
+  },
+  {
+    kind: "gauge",
+    name: "moqe_queue_sentences",
+    help: "Sentences that wait and that run.",
+    labels: ["state"],
+    read: (s) => [
+      [{ state: "waiting" }, s.queue.waiting],
+      [{ state: "running" }, s.queue.running],
+    ],
+  },
+  {
+    kind: "counter",
+    name: "moqe_expert_lookups_total",
+    help: "Experts asked for that were resident (hit) or not (miss).",
+    labels: ["result"],
+    read: (s) => [[{ result: "hit" }, s.experts.hits], [{ result: "miss" }, s.experts.misses]],
+  },
+  count("moqe_expert_evictions_total", "Experts given up for others.", (s) => s.experts.evictions),
+  count("moqe_expert_loads_total", "Experts brought into slots.", (s) => s.experts.loads),
+  count(
+    "moqe_expert_loaded_bytes_total",
+    "Bytes of experts brought into slots.",
+    (s) => s.experts.loadedBytes,
+  ),
+  count("moqe_expert_waves_total", "Waves that sparse layers ran in.", (s) => s.experts.waves),
+  {
+    kind: "gauge",
+    name: "moqe_expert_slots",
+    help: "Slots of the arenas, and how many hold an expert.",
+    labels: ["state"],
+    read: (s) => [
+      [{ state: "total" }, s.experts.slots],
+      [{ state: "resident" }, s.experts.resident],
+    ],
+  },
+  count("moqe_fetch_requests_total", "Reads sent to the store.", (s) => s.fetch.requests),
+  count("moqe_fetch_bytes_total", "Bytes that the store sent.", (s) => s.fetch.bytes),
+  count("moqe_fetch_blocks_total", "Blocks that were read and verified.", (s) => s.fetch.blocks),
+  count(
+    "moqe_fetch_refused_total",
+    "Blocks whose hash was wrong and that were refused.",
+    (s) => s.fetch.refused,
+  ),
+  count("moqe_fetch_retries_total", "Reads that were tried again.", (s) => s.fetch.retries),
+  {
+    kind: "gauge",
+    name: "moqe_ledger_bytes",
+    help: "Bytes held, by budget and line of the ledger.",
+    labels: ["budget", "line"],
+    read: (s) =>
+      BUDGETS.flatMap((budget) =>
+        Object.entries(s.ledger[budget].lines)
+          .map(([line, bytes]): Sample => [{ budget, line }, bytes])
+      ),
+  },
+  budgets("moqe_ledger_budget_bytes", "The two hard budgets.", "budgetBytes"),
+  budgets("moqe_ledger_used_bytes", "Bytes held of each budget.", "usedBytes"),
+  budgets("moqe_ledger_peak_bytes", "Most bytes ever held of each budget.", "peakBytes"),
+];
+
+/** Registers every metric of the engine; the result shows one set of numbers in them. */
+export function engineMetrics(registry: Registry): (stats: EngineStats) => void {
+  const metrics = ROWS.map((row) => {
+    const config = {
+      name: row.name,
+      help: row.help,
+      labelNames: row.labels ?? [],
+      registers: [registry],
+    };
+    return { row, metric: row.kind === "gauge" ? new Gauge(config) : new Counter(config) };
+  });
+  return (stats) => {
+    for (const { row, metric } of metrics) {
+      // The engine keeps the counts; a counter here only repeats them, so it starts anew at each scrape.
+      metric.reset();
+      for (const [labels, value] of row.read(stats)) metric.inc(labels, value);
+    }
+  };
+}

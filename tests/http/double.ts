@@ -1,0 +1,150 @@
+/** An engine without a model, for limits, errors, cancellation and the shapes of answers. It translates nothing. */
+import { GPU_LINES, HOST_LINES } from "../../src/base/ledger.ts";
+import { createLogger } from "../../src/base/log.ts";
+import { MoqeError } from "../../src/base/errors.ts";
+import type {
+  Engine,
+  EngineState,
+  EngineStats,
+  ModelInfo,
+  TranslateOptions,
+  TranslateParams,
+  Translation,
+} from "../../src/engine/protocol.ts";
+import { createApp } from "../../src/http/app.ts";
+import { Gate } from "../../src/http/gate.ts";
+import type { HttpLimits, LanguageTable } from "../../src/http/options.ts";
+
+const LANGUAGES: Record<string, [string, string]> = {
+  eng_Latn: ["en", "English"],
+  deu_Latn: ["de", "German"],
+  fra_Latn: ["fr", "French"],
+  jpn_Jpan: ["ja", "Japanese"],
+};
+
+/** Four languages, of which the double's model knows three. */
+export const languages: LanguageTable = {
+  toFlores: (code) =>
+    Object.keys(LANGUAGES).find((f) => [f, LANGUAGES[f]![0]].includes(code.toLowerCase())) ??
+      Object.keys(LANGUAGES).find((f) => f.toLowerCase() === code.toLowerCase()),
+  describe: (flores) => ({ code: LANGUAGES[flores]![0], name: LANGUAGES[flores]![1] }),
+};
+
+const INFO: ModelInfo = {
+  name: "double",
+  modelType: "nllb-moe",
+  pairs: [
+    { source: "eng_Latn", target: "deu_Latn" },
+    { source: "eng_Latn", target: "fra_Latn" },
+  ],
+  licence: { id: "CC-BY-4.0" },
+  provenance: { checkpoint: "none", quantizer: "none", packer: "none" },
+  device: "none",
+  batchInvariant: true,
+  limits: { maxSourceTokens: 64, maxTargetTokens: 200, maxQueue: 4 },
+};
+
+/** Echoes "target:text"; holds answers until `release` while `held`; throws `refusal` when set. */
+export class EngineDouble implements Engine {
+  state: EngineState = "ready";
+  info: ModelInfo | undefined = INFO;
+  loaded = { doneBytes: 30, totalBytes: 120 };
+  ready: Promise<ModelInfo> = Promise.resolve(INFO);
+  refusal: unknown;
+  held = false;
+  readonly calls: TranslateParams[] = [];
+  cancelled = 0;
+  #waiting: (() => void)[] = [];
+
+  async translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
+    this.calls.push(params);
+    if (this.refusal !== undefined) throw this.refusal;
+    if (this.held) await this.#hold(options.signal);
+    return params.texts.map((text) => ({
+      text: `${params.target}:${text}`,
+      alternatives: Array.from({ length: params.alternatives }, (_, i) => `${text} (${i + 1})`),
+      sourceTokens: 3,
+      targetTokens: 5,
+    }));
+  }
+
+  release(): void {
+    for (const go of this.#waiting.splice(0)) go();
+  }
+
+  /** Resolves when `count` calls have come. */
+  async called(count: number): Promise<void> {
+    while (this.calls.length < count) await new Promise((r) => setTimeout(r, 1));
+  }
+
+  stats(): Promise<EngineStats> {
+    const lines = <L extends string>(names: readonly L[]) =>
+      Object.fromEntries(names.map((n, i) => [n, i * 10])) as Record<L, number>;
+    const total = { budgetBytes: 1000, usedBytes: 100, peakBytes: 200 };
+    return Promise.resolve({
+      ledger: {
+        gpu: { ...total, lines: lines(GPU_LINES) },
+        host: { ...total, lines: lines(HOST_LINES) },
+      },
+      experts: {
+        slots: 8,
+        slotBytes: 256,
+        resident: 6,
+        hits: 70,
+        misses: 30,
+        evictions: 24,
+        loads: 30,
+        loadedBytes: 7680,
+        waves: 12,
+      },
+      fetch: { requests: 31, bytes: 8000, blocks: 30, refused: 1, retries: 2 },
+      queue: { waiting: 1, running: 2 },
+      tokens: { source: 300, target: 500 },
+      steps: { encode: 4, decode: 40 },
+    } as EngineStats);
+  }
+
+  close(): Promise<void> {
+    this.state = "closed";
+    return Promise.resolve();
+  }
+
+  #hold(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(resolve);
+      signal?.addEventListener("abort", () => {
+        this.cancelled++;
+        reject(new MoqeError("cancelled", { action: "translate", rule: "the caller gave up" }));
+      });
+    });
+  }
+}
+
+/** An application on a double, with its log lines. */
+export function testApp(
+  options: { limits?: Partial<HttpLimits>; maxRequests?: number } = {},
+  prepare: (engine: EngineDouble) => void = () => {},
+) {
+  const engine = new EngineDouble();
+  prepare(engine);
+  const lines: string[] = [];
+  const gate = new Gate(options.maxRequests ?? 8);
+  const app = createApp(engine, {
+    limits: { maxBodyBytes: 4096, maxTexts: 4, maxChars: 100, ...options.limits },
+    defaults: { beams: 4, lengthPenalty: 1, maxTokens: 256 },
+    languages,
+    gate,
+    log: createLogger("debug", (line) => lines.push(line)),
+  });
+  return { app, engine, gate, lines };
+}
+
+/** A POST of JSON to /translate. */
+export function post(body: unknown, init: RequestInit = {}): Request {
+  return new Request("http://localhost/translate", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    ...init,
+  });
+}

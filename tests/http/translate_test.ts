@@ -1,0 +1,173 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { MoqeError } from "../../src/base/errors.ts";
+import { post, testApp } from "./double.ts";
+
+const ok = { q: "Hello", source: "en", target: "de" };
+
+Deno.test("POST /translate answers one text with a string and a batch with an array", async () => {
+  const { app, engine } = testApp();
+  const one = await app.request(post(ok));
+  assertEquals(one.status, 200);
+  assertEquals(await one.json(), { translatedText: "deu_Latn:Hello" });
+  const batch = await app.request(post({ ...ok, q: ["a", "b"], target: "fra_Latn" }));
+  assertEquals(await batch.json(), { translatedText: ["fra_Latn:a", "fra_Latn:b"] });
+  assertEquals(engine.calls[0], {
+    texts: ["Hello"],
+    source: "eng_Latn",
+    target: "deu_Latn",
+    beams: 4,
+    lengthPenalty: 1,
+    maxTokens: 200,
+    alternatives: 0,
+  });
+});
+
+Deno.test("POST /translate reads a form, a multipart form and a query string", async () => {
+  const { app } = testApp();
+  const url = "/translate?source=en&target=de";
+  const expected = { translatedText: "deu_Latn:Grüße & so" };
+  const form = new URLSearchParams({ q: "Grüße & so", source: "en", target: "de", format: "text" });
+  assertEquals(
+    await (await app.request("/translate", { method: "POST", body: form })).json(),
+    expected,
+  );
+  const parts = new FormData();
+  parts.set("q", "Grüße & so");
+  assertEquals(await (await app.request(url, { method: "POST", body: parts })).json(), expected);
+  const query = `${url}&q=${encodeURIComponent("Grüße & so")}`;
+  assertEquals(await (await app.request(query, { method: "POST" })).json(), expected);
+  const twice = await app.request(`${url}&q=a&q=b`, { method: "POST" });
+  assertEquals(await twice.json(), { translatedText: ["deu_Latn:a", "deu_Latn:b"] });
+});
+
+Deno.test("POST /translate gives alternatives, and widens the beam for them", async () => {
+  const { app, engine } = testApp();
+  const one = await app.request(post({ ...ok, alternatives: 6 }));
+  assertEquals((await one.json()).alternatives.length, 6);
+  assertEquals(engine.calls[0]!.beams, 7);
+  const batch = await app.request(post({ ...ok, q: ["a"], alternatives: 1, beams: 2 }));
+  assertEquals((await batch.json()).alternatives, [["a (1)"]]);
+  const narrow = await app.request(post({ ...ok, alternatives: 2, beams: 2 }));
+  assertEquals(narrow.status, 400);
+  assertStringIncludes((await narrow.json()).error, "beams of at least 3");
+});
+
+Deno.test("POST /translate passes beams, length_penalty and max_tokens on", async () => {
+  const { app, engine } = testApp();
+  await app.request(post({ ...ok, beams: 1, length_penalty: 0.6, max_tokens: 9, api_key: "x" }));
+  const { beams, lengthPenalty, maxTokens } = engine.calls[0]!;
+  assertEquals({ beams, lengthPenalty, maxTokens }, { beams: 1, lengthPenalty: 0.6, maxTokens: 9 });
+});
+
+const refused: [string, unknown, string][] = [
+  ["no q", { source: "en", target: "de" }, "Invalid request: missing q parameter"],
+  ["an empty q", { ...ok, q: "" }, "Invalid request: missing q parameter"],
+  ["an empty batch", { ...ok, q: [] }, "Invalid request: missing q parameter"],
+  ["q as a number", { ...ok, q: 7 }, "Invalid request: q must be a string or an array of strings"],
+  ["no source", { q: "a", target: "de" }, "Invalid request: missing source parameter"],
+  ["no target", { q: "a", source: "en" }, "Invalid request: missing target parameter"],
+  ["an unknown source", { ...ok, source: "xx" }, "xx is not supported"],
+  ["a language without a model", { ...ok, target: "ja" }, "ja is not supported"],
+  [
+    "an untrained pair",
+    { ...ok, source: "de", target: "en" },
+    "English (en) is not available as a target language from German (de)",
+  ],
+  [
+    "a long text",
+    { ...ok, q: "😀".repeat(101) },
+    "Invalid request: request (101) exceeds text limit (100)",
+  ],
+  [
+    "many texts",
+    { ...ok, q: ["a", "b", "c", "d", "e"] },
+    "Invalid request: request (5) exceeds text limit (4)",
+  ],
+  [
+    "detection",
+    { ...ok, source: "auto" },
+    "auto is not supported: this version does not detect languages; name the source language",
+  ],
+  [
+    "HTML",
+    { ...ok, format: "html" },
+    "html format is not supported: this version translates text only",
+  ],
+  ["broken JSON", "{", "Invalid JSON format"],
+  ["JSON that is no object", "[1]", "Invalid JSON format"],
+];
+for (const [what, body, message] of refused) {
+  Deno.test(`POST /translate refuses ${what} with 400 and says why`, async () => {
+    const { app, engine } = testApp();
+    const response = await app.request(post(body));
+    assertEquals(await response.json(), { error: message });
+    assertEquals([response.status, engine.calls.length], [400, 0]);
+  });
+}
+
+Deno.test("POST /translate names every option that is out of range", async () => {
+  const { app } = testApp();
+  const response = await app.request(post({ ...ok, beams: 99, max_tokens: "many" }));
+  assertEquals(response.status, 400);
+  const { error } = await response.json();
+  assertStringIncludes(error, "beams:");
+  assertStringIncludes(error, "max_tokens:");
+});
+
+Deno.test("a body over the limit is 413, with and without a length", async () => {
+  const { app } = testApp({ limits: { maxBodyBytes: 64 } });
+  const long = JSON.stringify({ ...ok, q: "x".repeat(90) });
+  const stream = new Response(long).body!;
+  const headers = { "Content-Type": "application/json" };
+  for (const request of [post(long), post("", { body: stream, headers })]) {
+    const response = await app.request(request);
+    assertEquals(response.status, 413);
+    assertEquals(await response.json(), { error: "Invalid request: the body exceeds 64 bytes" });
+  }
+});
+
+Deno.test("a body of another type is 415", async () => {
+  const { app } = testApp();
+  const response = await app.request("/translate", {
+    method: "POST",
+    headers: { "Content-Type": "text/plain" },
+    body: "Hello",
+  });
+  assertEquals(response.status, 415);
+  assertStringIncludes((await response.json()).error, "application/json");
+});
+
+const thrown: [MoqeError["code"], number][] = [
+  ["bad_input", 400],
+  ["too_large", 413],
+  ["overloaded", 503],
+  ["unavailable", 503],
+  ["cancelled", 499],
+  ["corrupt", 500],
+  ["internal", 500],
+];
+for (const [code, status] of thrown) {
+  Deno.test(`an engine's ${code} becomes ${status}`, async () => {
+    const { app, engine } = testApp();
+    engine.refusal = new MoqeError(code, { action: "translate", rule: "the rule" }, {
+      retryAfterSeconds: 3.2,
+    });
+    const response = await app.request(post(ok));
+    assertEquals(response.status, status);
+    assertEquals(response.headers.get("Retry-After"), status === 503 ? "4" : null);
+    const body = await response.text();
+    if (status === 500) assertStringIncludes(body, response.headers.get("X-Request-Id")!);
+    else if (status !== 499) assertEquals(JSON.parse(body).error, "cannot translate: the rule");
+  });
+}
+
+Deno.test("an unforeseen error is logged under the request's id and never shown", async () => {
+  const { app, engine, lines } = testApp();
+  engine.refusal = new TypeError("secret detail");
+  const response = await app.request(post(ok));
+  const body = await response.text();
+  assertEquals([response.status, body.includes("secret")], [500, false]);
+  const line = lines.map((l) => JSON.parse(l)).find((l) => l.level === "error");
+  assertEquals(line.requestId, response.headers.get("X-Request-Id"));
+  assertStringIncludes(line.error, "secret detail");
+});
