@@ -1,0 +1,50 @@
+/** A checkpoint held against its architecture's plan. */
+import { MoqeError } from "../base/errors.ts";
+import type { ModelPlan } from "../base/plan.ts";
+import type { TensorSource } from "./contract.ts";
+import { quote } from "./header_text.ts";
+
+const SHOWN = 2000;
+
+/** Throws one MoqeError `bad_input` that lists every missing, surplus and misshapen tensor (the first 2,000). */
+export function checkAgainstPlan(source: TensorSource, plan: ModelPlan): void {
+  const faults: string[] = [];
+  const wanted = new Set<string>();
+  for (const { name, shape } of plannedTensors(plan)) {
+    wanted.add(name);
+    const found = source.tensors.get(name);
+    if (found === undefined) faults.push(`missing: ${name} [${shape.join(", ")}]`);
+    else if (found.shape.length !== shape.length || found.shape.some((d, i) => d !== shape[i])) {
+      faults.push(
+        `misshapen: ${name} is [${found.shape.join(", ")}], should be [${shape.join(", ")}]`,
+      );
+    }
+  }
+  for (const name of source.tensors.keys()) {
+    if (!wanted.has(name) && !plan.ignored.has(name)) faults.push(`surplus: ${quote(name)}`);
+  }
+  if (faults.length === 0) return;
+  const shown = faults.slice(0, SHOWN);
+  if (shown.length < faults.length) shown.push(`... and ${faults.length - shown.length} more`);
+  throw new MoqeError("bad_input", {
+    action: `use ${source.origin} as ${plan.modelType}`,
+    rule: `${faults.length} of its tensors are not as config.json says:\n  ${shown.join("\n  ")}\n`,
+    remedy: "check that config.json belongs to these weights",
+  });
+}
+
+/** Every tensor that a plan asks of a checkpoint, in the plan's order. */
+export function* plannedTensors(
+  plan: ModelPlan,
+): Generator<{ name: string; shape: readonly number[] }> {
+  yield* plan.tensors;
+  for (const layer of plan.expertLayers) {
+    for (let e = 0; e < layer.count; e++) {
+      for (const p of layer.projections) {
+        const names = layer.tensorNames(e, p.name);
+        yield { name: names.weight, shape: [p.rows, p.cols] };
+        if (p.bias) yield { name: names.bias, shape: [p.rows] };
+      }
+    }
+  }
+}

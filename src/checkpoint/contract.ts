@@ -1,0 +1,96 @@
+/** What a checkpoint is to the packer: named tensors read by rows, and a few texts. */
+
+/** Element types of safetensors; weights are read from F32, F16 and BF16. */
+export const DTYPE_BYTES = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
+} as const;
+
+export type DType = keyof typeof DTYPE_BYTES;
+
+export interface TensorInfo {
+  /** Canonical name, without a leading "model.". */
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Bytes of the tensor in its file, counted from the file's start. */
+  readonly byteRange: { readonly offset: number; readonly length: number };
+  readonly file: string;
+}
+
+/** A checkpoint's weights. Whoever opened it closes it. */
+export interface TensorSource {
+  /** Where it is, for messages; without secrets. */
+  readonly origin: string;
+  /** What tells one version of its files from another (sizes, times, ETags); for resuming, never for output. */
+  readonly identity: string;
+  /** By canonical name, in the files' order. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /**
+   * Rows [rowStart, rowStart + rowCount) as f32 [rowCount, cols]; a vector is one row.
+   *
+   * @param into where to put them (rowCount * cols elements at its start), to spare an allocation
+   * @throws MoqeError `corrupt` or `unavailable` as its files do; `unsupported` for a dtype that is no weight
+   */
+  readRows(
+    name: string,
+    rowStart: number,
+    rowCount: number,
+    options?: { into?: Float32Array<ArrayBuffer>; signal?: AbortSignal | undefined },
+  ): Promise<Float32Array<ArrayBuffer>>;
+  close(): void;
+}
+
+/** The texts of a checkpoint, as they were. */
+export interface CheckpointTexts {
+  /** config.json, parsed. */
+  readonly config: Record<string, unknown>;
+  /** generation_config.json, parsed; {} where there is none. */
+  readonly generation: Record<string, unknown>;
+  /** tokenizer.json as bytes. */
+  readonly tokenizer: Uint8Array<ArrayBuffer>;
+  /** tokenizer_config.json, parsed; {} where there is none. */
+  readonly tokenizerConfig: Record<string, unknown>;
+}
+
+/** A checkpoint opened whole. */
+export interface Checkpoint {
+  readonly texts: CheckpointTexts;
+  readonly weights: TensorSource;
+}
+
+/** A folder of files, local or behind HTTP(S), read by ranges. */
+export interface Folder {
+  readonly origin: string;
+  /** Size and version of a file, or undefined where there is none. */
+  stat(file: string): Promise<{ bytes: number; version: string } | undefined>;
+  /** Fills `into` with the bytes from `offset` on, or throws MoqeError `corrupt` or `unavailable`. */
+  read(
+    file: string,
+    offset: number,
+    into: Uint8Array<ArrayBuffer>,
+    signal?: AbortSignal,
+  ): Promise<void>;
+  close(): void;
+}
+
+/** Elements of a tensor as rows and columns: a vector is one row, a scalar one element. */
+export function asMatrix(shape: readonly number[]): { rows: number; cols: number } {
+  const cols = shape[shape.length - 1] ?? 1;
+  let rows = 1;
+  for (let i = 0; i < shape.length - 1; i++) rows *= shape[i]!;
+  return { rows, cols };
+}

@@ -1,0 +1,75 @@
+/** The JSON files of a checkpoint, with limits. */
+import { MoqeError } from "../base/errors.ts";
+import { formatBytes } from "../base/units.ts";
+import type { CheckpointTexts, Folder } from "./contract.ts";
+
+const MAX_CONFIG_BYTES = 2 ** 20;
+/** NLLB's tokenizer.json has 17 to 32 MB. */
+const MAX_TOKENIZER_BYTES = 64 * 2 ** 20;
+
+/** Reads config.json and tokenizer.json, which must be there, and the two that may. */
+export async function readTexts(folder: Folder): Promise<CheckpointTexts> {
+  const object = async (file: string, needed: boolean) => {
+    const info = await folder.stat(file);
+    if (info === undefined && !needed) return {};
+    const text = await readText(folder, file, MAX_CONFIG_BYTES, info?.bytes);
+    return parseObject(text, `read ${folder.origin}/${file}`);
+  };
+  const tokenizer = await folder.stat("tokenizer.json");
+  return {
+    config: await object("config.json", true),
+    generation: await object("generation_config.json", false),
+    tokenizer: await readBytes(folder, "tokenizer.json", MAX_TOKENIZER_BYTES, tokenizer?.bytes),
+    tokenizerConfig: await object("tokenizer_config.json", false),
+  };
+}
+
+/** A whole file of at most maxBytes; `bytes` is its size, undefined where it is missing. */
+async function readBytes(
+  folder: Folder,
+  file: string,
+  maxBytes: number,
+  bytes: number | undefined,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const action = `read ${folder.origin}/${file}`;
+  if (bytes === undefined) {
+    throw new MoqeError("bad_input", {
+      action,
+      rule: "there is no such file",
+      remedy: "a checkpoint is a folder with config.json, tokenizer.json and safetensors files",
+    });
+  }
+  if (bytes > maxBytes) {
+    throw new MoqeError("bad_input", {
+      action,
+      rule: `it may have ${formatBytes(maxBytes)} at most`,
+      observed: formatBytes(bytes),
+    });
+  }
+  const out = new Uint8Array(bytes);
+  if (bytes > 0) await folder.read(file, 0, out);
+  return out;
+}
+
+export async function readText(
+  folder: Folder,
+  file: string,
+  maxBytes: number,
+  bytes: number | undefined,
+): Promise<string> {
+  return new TextDecoder().decode(await readBytes(folder, file, maxBytes, bytes));
+}
+
+/** JSON that must be an object. Throws MoqeError `corrupt`. */
+export function parseObject(text: string, action: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new MoqeError("corrupt", { action, rule: (cause as Error).message, cause });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new MoqeError("corrupt", { action, rule: "it must be a JSON object" });
+  }
+  return value as Record<string, unknown>;
+}

@@ -1,0 +1,72 @@
+/** The journal of a pack: what a killed run had finished, so that the next goes on from there. */
+import { BLOCK_ALIGN } from "../base/layout.ts";
+import type { FinishedObject } from "./object_writer.ts";
+
+/** Where a journal's text lives; a local file, whatever store the objects go to. */
+export interface JournalFile {
+  /** The text as it is, "" where there is none. */
+  read(): Promise<string>;
+  /** Replaces the text whole. */
+  write(text: string): Promise<void>;
+  append(text: string): Promise<void>;
+  remove(): Promise<void>;
+}
+
+export const JOURNAL_NAME = ".moqe-pack.jsonl";
+
+/** A journal file at `path`. */
+export function journalAt(path: string): JournalFile {
+  return {
+    read: async () => {
+      try {
+        return await Deno.readTextFile(path);
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return "";
+        throw error;
+      }
+    },
+    write: async (text) => {
+      await Deno.mkdir(path.slice(0, path.lastIndexOf("/") + 1) || ".", { recursive: true });
+      await Deno.writeTextFile(`${path}.tmp`, text);
+      await Deno.rename(`${path}.tmp`, path);
+    },
+    append: (text) => Deno.writeTextFile(path, text, { append: true }),
+    remove: () => Deno.remove(path),
+  };
+}
+
+/**
+ * The entries of a journal with this fingerprint, as far as they are whole: the last line may be torn. The
+ * fingerprint is a hash of all that decides the output, so that no run goes on with another's objects.
+ */
+export function parseJournal(text: string, fingerprint: string): FinishedObject[] {
+  const lines = text.split("\n");
+  // What follows the last newline is a torn line or nothing.
+  lines.pop();
+  if (lines.length === 0 || lines[0] !== headLine(fingerprint).trimEnd()) return [];
+  const finished: FinishedObject[] = [];
+  for (const line of lines.slice(1)) {
+    const entry = parseEntry(line);
+    if (entry === undefined) break;
+    finished.push(entry);
+  }
+  return finished;
+}
+
+export function headLine(fingerprint: string): string {
+  return `${JSON.stringify({ fingerprint })}\n`;
+}
+
+export function entryLine(finished: FinishedObject): string {
+  return `${JSON.stringify(finished)}\n`;
+}
+
+function parseEntry(line: string): FinishedObject | undefined {
+  try {
+    const entry = JSON.parse(line) as FinishedObject;
+    const whole = entry.object.bytes % BLOCK_ALIGN === 0 && Array.isArray(entry.refs);
+    return whole ? entry : undefined;
+  } catch {
+    return undefined;
+  }
+}

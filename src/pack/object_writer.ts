@@ -1,0 +1,117 @@
+/** Blocks into content-named objects, equal blocks once. */
+import { createHash } from "node:crypto";
+import { BLOCK_ALIGN } from "../base/layout.ts";
+import { alignUp } from "../base/units.ts";
+import type { WritableStore } from "../store/contract.ts";
+import type { BlockRef } from "../store/manifest.ts";
+
+export interface StoredObject {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/** An object that was just written, and the places of all blocks given since the one before, in their order. */
+export interface FinishedObject {
+  readonly object: StoredObject;
+  readonly refs: readonly BlockRef[];
+}
+
+/**
+ * Collects blocks until an object is full, then writes it. Holds at most one object's bytes and one block.
+ * Blocks start at multiples of 256; the gaps are zero.
+ */
+export class ObjectWriter {
+  readonly objects: StoredObject[] = [];
+  /** Blocks of the open object, by their offsets. */
+  #open: { offset: number; bytes: Uint8Array }[] = [];
+  #openBytes = 0;
+  /** Places of all blocks since the last object; those in the open object get its index when it is written. */
+  #refs: BlockRef[] = [];
+  readonly #bySha = new Map<string, BlockRef>();
+
+  constructor(
+    readonly out: WritableStore,
+    readonly objectBytes: number,
+    readonly onFinished: (finished: FinishedObject) => Promise<void>,
+  ) {}
+
+  /** Takes what an earlier run finished, as onFinished was told it. */
+  restore(finished: FinishedObject): void {
+    if (!this.objects.some((o) => o.name === finished.object.name)) {
+      this.objects.push(finished.object);
+    }
+    for (const ref of finished.refs) this.#bySha.set(ref.sha256, ref);
+  }
+
+  /** Places a block, which is the writer's from then on. The answer's `object` is right after the next flush. */
+  async add(bytes: Uint8Array): Promise<BlockRef> {
+    const sha256 = sha256Hex(bytes);
+    const before = this.#bySha.get(sha256);
+    if (before !== undefined) {
+      this.#refs.push(before);
+      return before;
+    }
+    const full = this.#openBytes > 0 &&
+      alignUp(this.#openBytes, BLOCK_ALIGN) + bytes.length > this.objectBytes;
+    if (full) await this.flush();
+    const offset = alignUp(this.#openBytes, BLOCK_ALIGN);
+    const ref: BlockRef = { object: this.objects.length, offset, length: bytes.length, sha256 };
+    this.#open.push({ offset, bytes });
+    this.#openBytes = offset + bytes.length;
+    this.#bySha.set(sha256, ref);
+    this.#refs.push(ref);
+    return ref;
+  }
+
+  /** Writes the open object, if it holds anything; the next block begins another. */
+  async flush(): Promise<void> {
+    if (this.#open.length === 0) return;
+    const bytes = alignUp(this.#openBytes, BLOCK_ALIGN);
+    const hash = createHash("sha256");
+    for (const piece of this.#pieces(bytes)) hash.update(piece);
+    const object = { name: `${hash.digest("hex")}.moqe`, bytes };
+    // Other blocks can make the same bytes (a shorter block of zeros and padding): then it is that object again.
+    const twin = this.objects.findIndex((o) => o.name === object.name);
+    const index = twin >= 0 ? twin : this.objects.length;
+    const open = this.objects.length;
+    for (const ref of this.#refs) if (ref.object === open) ref.object = index;
+    if (!await this.out.has(object.name)) {
+      await this.out.write(object.name, asAsync(this.#pieces(bytes)));
+    }
+    const finished = { object, refs: this.#refs };
+    if (twin < 0) this.objects.push(object);
+    this.#open = [];
+    this.#openBytes = 0;
+    this.#refs = [];
+    await this.onFinished(finished);
+  }
+
+  /** Writes one object of its own, `<sha256>.json`, and answers its place as one block. */
+  async addText(bytes: Uint8Array): Promise<BlockRef> {
+    await this.flush();
+    const sha256 = sha256Hex(bytes);
+    const name = `${sha256}.json`;
+    if (!await this.out.has(name)) await this.out.write(name, asAsync([bytes]));
+    this.objects.push({ name, bytes: bytes.length });
+    return { object: this.objects.length - 1, offset: 0, length: bytes.length, sha256 };
+  }
+
+  *#pieces(total: number): Generator<Uint8Array> {
+    let at = 0;
+    for (const { offset, bytes } of this.#open) {
+      if (offset > at) yield new Uint8Array(offset - at);
+      yield bytes;
+      at = offset + bytes.length;
+    }
+    if (total > at) yield new Uint8Array(total - at);
+  }
+}
+
+/** sha256 in hex; node's hash reads the bytes where they lie, where crypto.subtle copies them. */
+export function sha256Hex(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+async function* asAsync(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* pieces;
+}

@@ -1,0 +1,22 @@
+/** What `moqe pack` may be told. */
+import type { JournalFile } from "./journal.ts";
+import type { PackWidths } from "./widths.ts";
+
+/** Part of the journal's fingerprint and of the manifest: raise it when the bytes that it writes change. */
+export const PACKER_VERSION = "moqe-pack 1";
+export const DEFAULT_OBJECT_BYTES = 32 * 2 ** 20;
+
+export interface PackOptions extends PackWidths {
+  /** The model's name in its manifest. */
+  readonly name: string;
+  /** FLORES pairs that the model was trained for, "eng_Latn-deu_Latn". */
+  readonly pairs: readonly string[];
+  readonly licence: { readonly id: string; readonly text?: string | undefined };
+  /** Where the checkpoint came from, for people; no local path, which would make packs differ. Default: the name. */
+  readonly checkpointLabel?: string | undefined;
+  /** Objects are filled up to this; an expert's block larger than it is an object of its own. */
+  readonly objectBytes?: number | undefined;
+  /** Left out: an interrupted pack starts anew. */
+  readonly journal?: JournalFile | undefined;
+  readonly signal?: AbortSignal | undefined;
+}

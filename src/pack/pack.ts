@@ -1,0 +1,125 @@
+/** `moqe pack`: a checkpoint to a packed model, deterministic to the byte and resumable. */
+import type { ModelPlan } from "../base/plan.ts";
+import { checkAgainstPlan } from "../checkpoint/check.ts";
+import type { Checkpoint } from "../checkpoint/contract.ts";
+import type { WritableStore } from "../store/contract.ts";
+import {
+  type BlockRef,
+  FORMAT_VERSION,
+  type Manifest,
+  MANIFEST_NAME,
+  parseManifest,
+} from "../store/manifest.ts";
+import { sha256Hex } from "./object_writer.ts";
+import { PACKER_VERSION, type PackOptions } from "./options.ts";
+import type { PackProgress } from "./progress.ts";
+import { Run } from "./run.ts";
+import { type PartSize, planSizes } from "./sizes.ts";
+import { describeRecipes, formatIndex, type Recipes, resolveWidths, trunkItems } from "./widths.ts";
+
+export interface PackReport {
+  readonly manifest: Manifest;
+  /** For --manifest-sha256. */
+  readonly manifestSha256: string;
+  readonly sizes: PartSize[];
+  /** Blocks that an earlier, interrupted run had finished. */
+  readonly resumedBlocks: number;
+}
+
+/**
+ * Packs a checkpoint into a store; manifest.json is written last. Memory: two chunks of rows, one object and
+ * one block, whatever the checkpoint's size.
+ *
+ * @throws MoqeError `bad_input` for a checkpoint that is not as the plan says, `corrupt` or `unsupported` with
+ * the tensor's name for weights that cannot be written
+ */
+export async function packCheckpoint(
+  checkpoint: Checkpoint,
+  plan: ModelPlan,
+  out: WritableStore,
+  options: PackOptions,
+  onProgress: (progress: PackProgress) => void = () => {},
+): Promise<PackReport> {
+  checkAgainstPlan(checkpoint.weights, plan);
+  const recipes = resolveWidths(options);
+  const items = trunkItems(plan, recipes);
+  const run = await Run.start(checkpoint, plan, out, { options, recipes, items, onProgress });
+  const trunk: Manifest["trunk"] = [];
+  for (const item of items) {
+    trunk.push({
+      name: item.name,
+      shape: [...item.shape],
+      format: formatIndex(recipes, item.recipe.format),
+      blocks: await run.trunk(item),
+    });
+  }
+  await run.writer.flush();
+  const expertLayers: Manifest["expertLayers"] = [];
+  const format = formatIndex(recipes, recipes.experts.format);
+  for (const spec of plan.expertLayers) {
+    const blocks = await run.experts(spec);
+    expertLayers.push({
+      stack: spec.stack,
+      layer: spec.layer,
+      experts: blocks.map((block) => ({ format, block })),
+    });
+  }
+  const tokenizer = await run.writer.addText(checkpoint.texts.tokenizer);
+  const manifest = assemble(checkpoint, options, recipes, {
+    objects: run.writer.objects,
+    trunk,
+    expertLayers,
+    tokenizer,
+  });
+  const manifestSha256 = await writeManifest(out, manifest);
+  await options.journal?.remove();
+  return {
+    manifest,
+    manifestSha256,
+    sizes: planSizes(plan, options),
+    resumedBlocks: run.resumedBlocks,
+  };
+}
+
+function assemble(
+  checkpoint: Checkpoint,
+  options: PackOptions,
+  recipes: Recipes,
+  made: Pick<Manifest, "objects" | "trunk" | "expertLayers"> & { tokenizer: BlockRef },
+): Manifest {
+  const { texts } = checkpoint;
+  const text = options.licence.text;
+  return {
+    format: "moqe",
+    version: FORMAT_VERSION,
+    name: options.name,
+    config: texts.config as Manifest["config"],
+    generation: texts.generation,
+    tokenizer: { block: made.tokenizer, config: texts.tokenizerConfig },
+    pairs: [...options.pairs],
+    formats: recipes.formats.map((f) => ({ ...f, levels: f.levels && [...f.levels] })),
+    objects: made.objects,
+    trunk: made.trunk,
+    expertLayers: made.expertLayers,
+    provenance: {
+      checkpoint: options.checkpointLabel ?? options.name,
+      quantizer: describeRecipes(recipes),
+      packer: PACKER_VERSION,
+    },
+    licence: { id: options.licence.id, ...(text === undefined ? {} : { text }) },
+  };
+}
+
+/** Checks the manifest as its readers will, then writes it. Answers its sha256. */
+async function writeManifest(out: WritableStore, manifest: Manifest): Promise<string> {
+  const text = `${JSON.stringify(manifest)}\n`;
+  parseManifest(text, "the model just packed");
+  const bytes = new TextEncoder().encode(text);
+  await out.write(
+    MANIFEST_NAME,
+    (async function* () {
+      yield await Promise.resolve(bytes);
+    })(),
+  );
+  return sha256Hex(bytes);
+}

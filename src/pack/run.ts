@@ -1,0 +1,145 @@
+/** One run of the packer over a checkpoint's weights, going on where the journal ends. */
+import { createHash } from "node:crypto";
+import { MoqeError } from "../base/errors.ts";
+import { expertLayout } from "../base/layout.ts";
+import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
+import type { Checkpoint } from "../checkpoint/contract.ts";
+import type { WritableStore } from "../store/contract.ts";
+import { type BlockRef, TRUNK_BLOCK_BYTES } from "../store/manifest.ts";
+import { encodeExpert, encodeTrunk } from "./encode.ts";
+import { entryLine, headLine, parseJournal } from "./journal.ts";
+import { ObjectWriter, sha256Hex, type StoredObject } from "./object_writer.ts";
+import { DEFAULT_OBJECT_BYTES, PACKER_VERSION, type PackOptions } from "./options.ts";
+import { type PackProgress, ProgressMeter } from "./progress.ts";
+import { type ReadJob, RowReader } from "./row_reader.ts";
+import { trunkBytes } from "./sizes.ts";
+import type { Recipes, TrunkItem } from "./widths.ts";
+
+/** What one run has to do, with nothing left open. */
+export interface Work {
+  readonly options: PackOptions;
+  readonly recipes: Recipes;
+  readonly items: readonly TrunkItem[];
+  readonly onProgress: (progress: PackProgress) => void;
+}
+
+/** One run over the weights. Blocks come in a fixed order; those that the journal has are not made again. */
+export class Run {
+  readonly #reader: RowReader;
+  readonly #meter: ProgressMeter;
+  /** Blocks of an earlier run still to be used, in order. */
+  #recorded: BlockRef[] = [];
+
+  /** How many blocks the journal had. */
+  resumedBlocks = 0;
+
+  private constructor(
+    checkpoint: Checkpoint,
+    plan: ModelPlan,
+    readonly writer: ObjectWriter,
+    readonly work: Work,
+  ) {
+    this.#reader = new RowReader(checkpoint.weights, work.options.signal);
+    this.#meter = new ProgressMeter(checkpoint.weights, plan, work.items, work.onProgress);
+  }
+
+  static async start(
+    checkpoint: Checkpoint,
+    plan: ModelPlan,
+    out: WritableStore,
+    work: Work,
+  ): Promise<Run> {
+    const { journal, objectBytes = DEFAULT_OBJECT_BYTES } = work.options;
+    const writer = new ObjectWriter(
+      out,
+      objectBytes,
+      async (finished) => await journal?.append(entryLine(finished)),
+    );
+    const run = new Run(checkpoint, plan, writer, work);
+    if (journal === undefined) return run;
+    const print = fingerprint(checkpoint, plan, work);
+    let text = headLine(print);
+    for (const entry of parseJournal(await journal.read(), print)) {
+      // Objects are believed by their hash alone: another run or a full disk may have left something else there.
+      if (!await isWhole(out, entry.object)) break;
+      writer.restore(entry);
+      run.#recorded.push(...entry.refs);
+      text += entryLine(entry);
+    }
+    run.resumedBlocks = run.#recorded.length;
+    await journal.write(text);
+    return run;
+  }
+
+  /** A trunk tensor's blocks. A tensor that was cut off is encoded again, but only its missing blocks are kept. */
+  async trunk(item: TrunkItem): Promise<BlockRef[]> {
+    const count = Math.ceil(trunkBytes(item) / TRUNK_BLOCK_BYTES);
+    const refs = this.#recorded.splice(0, count);
+    if (refs.length === count) {
+      this.#meter.skip(item.source);
+      return refs;
+    }
+    let index = 0;
+    const blocks = encodeTrunk(this.#reader, item, (chunk) => this.#meter.add(item.name, chunk));
+    for await (const block of blocks) {
+      if (index++ >= refs.length) refs.push(await this.writer.add(block));
+    }
+    return refs;
+  }
+
+  /** One sparse layer's blocks, in objects of their own. */
+  async experts(spec: ExpertLayerSpec): Promise<BlockRef[]> {
+    const { experts: recipe } = this.work.recipes;
+    const layout = expertLayout(spec.projections, recipe.format);
+    const refs: BlockRef[] = [];
+    for (let e = 0; e < spec.count; e++) {
+      const recorded = this.#recorded.shift();
+      if (recorded !== undefined) {
+        for (const name of expertTensors(spec, e)) this.#meter.skip(name);
+        refs.push(recorded);
+        continue;
+      }
+      const what = `${spec.stack} layer ${spec.layer} expert ${e}`;
+      const onChunk = (chunk: { job: ReadJob; rowCount: number }) => this.#meter.add(what, chunk);
+      const block = await encodeExpert(this.#reader, spec, e, { recipe, layout, onChunk });
+      refs.push(await this.writer.add(block));
+    }
+    await this.writer.flush();
+    return refs;
+  }
+}
+
+/** Names of the tensors that make one expert. */
+function expertTensors(spec: ExpertLayerSpec, expert: number): string[] {
+  return spec.projections.flatMap((p) => {
+    const names = spec.tensorNames(expert, p.name);
+    return p.bias ? [names.weight, names.bias] : [names.weight];
+  });
+}
+
+async function isWhole(out: WritableStore, object: StoredObject): Promise<boolean> {
+  if (!await out.has(object.name)) return false;
+  try {
+    const bytes = await out.readAll(object.name, object.bytes);
+    return `${sha256Hex(bytes)}.moqe` === object.name;
+  } catch (error) {
+    if (error instanceof MoqeError) return false;
+    throw error;
+  }
+}
+
+/** A hash of all that decides the blocks, and of the files' versions. */
+function fingerprint(
+  checkpoint: Checkpoint,
+  plan: ModelPlan,
+  { options, recipes, items }: Work,
+): string {
+  const hash = createHash("sha256");
+  const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
+  add([PACKER_VERSION, plan.modelType, options.objectBytes ?? DEFAULT_OBJECT_BYTES]);
+  add([recipes.experts, items]);
+  add(plan.expertLayers.map((l) => [l.stack, l.layer, l.count, l.projections]));
+  add(checkpoint.weights.identity);
+  for (const tensor of checkpoint.weights.tensors.values()) add(tensor);
+  return hash.digest("hex");
+}

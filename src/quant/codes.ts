@@ -1,0 +1,40 @@
+/** Packing of codes into the lane layout of src/base/layout.ts, a row at a time, and unpacking. */
+
+/**
+ * Packs one row of codes, one a byte, into its u32 words: code 4s + lane of a unit goes to word `lane` at bit
+ * `bits * s`. Four codes of one step are read as one u32, so both arrays are little-endian views.
+ *
+ * @param codes [colsPadded / 4] u32 view of the row's codes, one code a byte; padded codes are 0
+ * @param words [rowBytes / 4] u32 words of the row, overwritten
+ */
+export function packRow(codes: Uint32Array, words: Uint32Array, bits: 2 | 4 | 8): void {
+  const steps = 32 / bits;
+  const units = codes.length / steps;
+  for (let unit = 0, at = 0; unit < units; unit++) {
+    let w0 = 0, w1 = 0, w2 = 0, w3 = 0;
+    for (let step = 0, shift = 0; step < steps; step++, shift += bits) {
+      const four = codes[at++]!;
+      w0 |= (four & 0xff) << shift;
+      w1 |= (four >>> 8 & 0xff) << shift;
+      w2 |= (four >>> 16 & 0xff) << shift;
+      w3 |= (four >>> 24) << shift;
+    }
+    const word = unit * 4;
+    words[word] = w0;
+    words[word + 1] = w1;
+    words[word + 2] = w2;
+    words[word + 3] = w3;
+  }
+}
+
+/** The inverse of packRow: one code a byte, padding included. */
+export function unpackRow(words: Uint32Array, codes: Uint8Array, bits: 2 | 4 | 8): void {
+  const steps = 32 / bits, mask = (1 << bits) - 1;
+  for (let word = 0; word < words.length; word++) {
+    const lane = word & 3, base = (word >> 2) * steps * 4 + lane;
+    const packed = words[word]!;
+    for (let step = 0; step < steps; step++) {
+      codes[base + step * 4] = packed >>> (step * bits) & mask;
+    }
+  }
+}

@@ -1,0 +1,164 @@
+/** Rows of f32 weights to rows of bytes: the one writer of the matrix layout. */
+import { MoqeError } from "../base/errors.ts";
+import { type MatrixLayout, matrixLayout } from "../base/layout.ts";
+import { packRow } from "./codes.ts";
+import { F16_OVERFLOW, roundToHalf, toHalfBits } from "./half.ts";
+import type { Recipe } from "./quantizers.ts";
+import { absMax, scaleOfEvenLevels, scaleOfFourLevels } from "./scales.ts";
+
+/**
+ * Encodes one matrix row by row, in any chunks; rows do not depend on one another. Owns scratch of a few rows,
+ * never the matrix. `name` is the tensor's, for errors.
+ */
+export class MatrixEncoder {
+  readonly layout: MatrixLayout;
+  /** Codes of the row at hand, one a byte; the padding stays 0. */
+  readonly #codes: Uint8Array;
+  readonly #codes32: Uint32Array;
+  readonly #sorted: Float32Array;
+  /** Sub-arrays of #sorted by length: a full group and the row's last, shorter one. */
+  readonly #sortedOf = new Map<number, Float32Array>();
+
+  constructor(readonly name: string, rows: number, cols: number, readonly recipe: Recipe) {
+    this.layout = matrixLayout(rows, cols, recipe.format);
+    const quantized = recipe.format.bits < 16;
+    this.#codes = new Uint8Array(quantized ? this.layout.colsPadded : 0);
+    this.#codes32 = new Uint32Array(this.#codes.buffer);
+    this.#sorted = new Float32Array(quantized ? recipe.format.group || cols : 0);
+  }
+
+  /**
+   * Encodes rowCount rows.
+   *
+   * @param weights f32 [rowCount, cols]
+   * @param codes rowCount * rowBytes bytes, overwritten; starts at a multiple of 4 of its buffer
+   * @param scales f16 [rowCount, groups], overwritten; empty from 16 bits
+   * @throws MoqeError `corrupt` for NaN or Inf, `unsupported` for a weight or scale beyond f16's range
+   */
+  encodeRows(
+    weights: Float32Array,
+    rowCount: number,
+    codes: Uint8Array,
+    scales: Uint16Array,
+  ): void {
+    const { cols, rowBytes, groups } = this.layout;
+    const { bits } = this.recipe.format;
+    this.#refuseNonFinite(weights, rowCount * cols);
+    if (bits === 32 || bits === 16) return this.#copyFloats(weights, rowCount, codes);
+    const words = new Uint32Array(codes.buffer, codes.byteOffset, rowCount * rowBytes / 4);
+    for (let r = 0; r < rowCount; r++) {
+      this.#encodeRow(weights, r * cols, scales, r * groups);
+      packRow(this.#codes32, words.subarray(r * rowBytes / 4, (r + 1) * rowBytes / 4), bits);
+    }
+  }
+
+  /** Codes of one row into #codes, its scales to scales[scaleAt...]. */
+  #encodeRow(weights: Float32Array, at: number, scales: Uint16Array, scaleAt: number): void {
+    const { cols, groups } = this.layout;
+    const { bits } = this.recipe.format;
+    const span = this.recipe.format.group || cols;
+    for (let g = 0, from = 0; g < groups; g++, from += span) {
+      const to = Math.min(cols, from + span);
+      // A group may lie in the padding whole (65 columns at group 32 are padded to 128).
+      const exact = from < to ? this.#scale(weights, at + from, at + to) : 0;
+      // Codes are chosen by the scale that kernels will see, so the rounding's error is not made twice.
+      const scale = roundToHalf(exact);
+      if (!Number.isFinite(scale)) throw this.#beyondHalf("a scale", exact);
+      scales[scaleAt + g] = toHalfBits(scale);
+      if (from >= to) continue;
+      if (scale === 0) this.#codes.fill(0, from, to);
+      else if (this.recipe.quantizer === "moqe-linear-trunc") {
+        this.#truncated(weights, at, from, to, scale);
+      } else if (bits === 2) this.#fourLevels(weights, at, from, to, scale);
+      else this.#evenLevels(weights, at, from, to, scale);
+    }
+  }
+
+  #scale(weights: Float32Array, from: number, to: number): number {
+    const { bits } = this.recipe.format;
+    if (this.recipe.quantizer !== "symmetric") {
+      return 2 * absMax(weights, from, to) / (2 ** bits - 1);
+    }
+    if (bits !== 2) return scaleOfEvenLevels(weights, from, to, bits as 4 | 8);
+    const n = to - from;
+    let sorted = this.#sortedOf.get(n);
+    if (sorted === undefined) {
+      sorted = this.#sorted.subarray(0, n);
+      this.#sortedOf.set(n, sorted);
+    }
+    return scaleOfFourLevels(weights, from, sorted);
+  }
+
+  /** Nearest of {-1.5, -0.5, 0.5, 1.5}: adding 2 makes truncation the choice, and clips below at 0. */
+  #fourLevels(weights: Float32Array, at: number, from: number, to: number, scale: number): void {
+    const codes = this.#codes, inverse = 1 / scale;
+    for (let i = from; i < to; i++) {
+      const c = (weights[at + i]! * inverse + 2) | 0;
+      codes[i] = c < 0 ? 0 : c > 3 ? 3 : c;
+    }
+  }
+
+  /** Nearest of the evenly spaced levels around `zero`. */
+  #evenLevels(weights: Float32Array, at: number, from: number, to: number, scale: number): void {
+    const { bits, zero } = this.recipe.format;
+    const codes = this.#codes, inverse = 1 / scale, top = 2 ** bits - 1, half = zero + 0.5;
+    for (let i = from; i < to; i++) {
+      const c = Math.floor(weights[at + i]! * inverse + half);
+      codes[i] = c < 0 ? 0 : c > top ? top : c;
+    }
+  }
+
+  /** int(w / s), toward zero. The scale's rounding may lift |w| / s a little over its bound, which stays inside. */
+  #truncated(weights: Float32Array, at: number, from: number, to: number, scale: number): void {
+    const codes = this.#codes, inverse = 1 / scale;
+    const { zero, bits } = this.recipe.format;
+    const most = 2 ** (bits - 1) - 1;
+    for (let i = from; i < to; i++) {
+      const q = (weights[at + i]! * inverse) | 0;
+      codes[i] = zero + (q < -most ? -most : q > most ? most : q);
+    }
+  }
+
+  /** f16 and f32 rows, padded with zeros to whole units. */
+  #copyFloats(weights: Float32Array, rowCount: number, bytes: Uint8Array): void {
+    const { cols, colsPadded } = this.layout;
+    const f32 = this.recipe.format.bits === 32;
+    const size = rowCount * colsPadded;
+    if (!f32) this.#refuseBeyondHalf(weights, rowCount * cols);
+    const out = f32
+      ? new Float32Array(bytes.buffer, bytes.byteOffset, size)
+      : new Float16Array(bytes.buffer, bytes.byteOffset, size);
+    for (let r = 0; r < rowCount; r++) {
+      out.set(weights.subarray(r * cols, (r + 1) * cols), r * colsPadded);
+      out.fill(0, r * colsPadded + cols, (r + 1) * colsPadded);
+    }
+  }
+
+  #refuseNonFinite(weights: Float32Array, count: number): void {
+    let sum = 0;
+    for (let i = 0; i < count; i++) sum += weights[i]! * 0;
+    if (sum === 0) return;
+    const at = weights.subarray(0, count).findIndex((w) => !Number.isFinite(w));
+    throw new MoqeError("corrupt", {
+      action: `quantize ${this.name}`,
+      rule: "every weight must be a finite number",
+      observed: String(weights[at]),
+      remedy: "the checkpoint is broken there: save it again",
+    });
+  }
+
+  #refuseBeyondHalf(weights: Float32Array, count: number): void {
+    for (let i = 0; i < count; i++) {
+      if (Math.abs(weights[i]!) >= F16_OVERFLOW) throw this.#beyondHalf("a weight", weights[i]!);
+    }
+  }
+
+  #beyondHalf(what: string, value: number): MoqeError {
+    return new MoqeError("unsupported", {
+      action: `write ${this.name} as ${this.recipe.format.bits}-bit weights`,
+      rule: `${what} is beyond f16's range of 65504 and would become Inf`,
+      observed: String(value),
+      remedy: "keep this part at 32 bits, or at 8 bits, whose scale is 1/128 of the largest weight",
+    });
+  }
+}

@@ -1,0 +1,80 @@
+/** Whole matrices: quantize for small ones and tests, dequantize as the definition of what kernels decode. */
+import { type MatrixFormat, type MatrixLayout, matrixLayout } from "../base/layout.ts";
+import { unpackRow } from "./codes.ts";
+import { MatrixEncoder } from "./encoder.ts";
+import { halfTable } from "./half.ts";
+import type { Recipe } from "./quantizers.ts";
+
+/** A matrix in bytes: codes [rows, rowBytes] and f16 scales [rows, groups] as bits. */
+export interface EncodedMatrix {
+  readonly layout: MatrixLayout;
+  readonly format: MatrixFormat;
+  readonly codes: Uint8Array<ArrayBuffer>;
+  readonly scales: Uint16Array<ArrayBuffer>;
+}
+
+/** Quantizes f32 weights [rows, cols]. `name` is the tensor's, for errors. */
+export function quantizeMatrix(
+  weights: Float32Array,
+  rows: number,
+  cols: number,
+  recipe: Recipe,
+  name = "matrix",
+): EncodedMatrix {
+  const encoder = new MatrixEncoder(name, rows, cols, recipe);
+  const { layout } = encoder;
+  const codes = new Uint8Array(layout.codesBytes);
+  const scales = new Uint16Array(rows * layout.groups);
+  encoder.encodeRows(weights, rows, codes, scales);
+  return { layout, format: recipe.format, codes, scales };
+}
+
+/** What kernels decode: weight = scale * (code - zero), or scale * levels[code]; f16 and f32 as they are. */
+export function dequantize(matrix: EncodedMatrix): Float32Array<ArrayBuffer> {
+  const { rows, cols } = matrix.layout;
+  const out = new Float32Array(rows * cols);
+  for (let r = 0; r < rows; r++) dequantizeRow(matrix, r, out.subarray(r * cols, (r + 1) * cols));
+  return out;
+}
+
+/** One row, f32 [cols], into `out`. */
+export function dequantizeRow(matrix: EncodedMatrix, row: number, out: Float32Array): void {
+  const { layout, format, codes, scales } = matrix;
+  const start = codes.byteOffset + row * layout.rowBytes;
+  const { bits } = format;
+  if (bits === 32) {
+    return out.set(new Float32Array(codes.buffer, start, layout.cols));
+  }
+  const halves = halfTable();
+  if (bits === 16) {
+    const words = new Uint16Array(codes.buffer, start, layout.cols);
+    for (let i = 0; i < layout.cols; i++) out[i] = halves[words[i]!]!;
+    return;
+  }
+  const row8 = new Uint8Array(layout.colsPadded);
+  unpackRow(new Uint32Array(codes.buffer, start, layout.rowBytes / 4), row8, bits);
+  const span = format.group || layout.colsPadded;
+  for (let i = 0; i < layout.cols; i++) {
+    const scale = halves[scales[row * layout.groups + Math.floor(i / span)]!]!;
+    const code = row8[i]!;
+    out[i] = scale * (format.levels === undefined ? code - format.zero : format.levels[code]!);
+  }
+}
+
+/** A matrix's sections as they lie in bytes: codes, then scales (see matrixLayout). Nothing is copied. */
+export function viewMatrix(
+  bytes: Uint8Array<ArrayBuffer>,
+  rows: number,
+  cols: number,
+  format: MatrixFormat,
+  offsets: { codesOffset: number; scalesOffset: number },
+): EncodedMatrix {
+  const layout = matrixLayout(rows, cols, format);
+  const at = bytes.byteOffset;
+  return {
+    layout,
+    format,
+    codes: bytes.subarray(offsets.codesOffset, offsets.codesOffset + layout.codesBytes),
+    scales: new Uint16Array(bytes.buffer, at + offsets.scalesOffset, rows * layout.groups),
+  };
+}

@@ -1,0 +1,29 @@
+/** Names that a store will look up: content names and the manifest, so that no manifest can name a path. */
+import { MoqeError } from "../base/errors.ts";
+import { MANIFEST_NAME } from "./manifest.ts";
+
+const CONTENT_NAME = /^[0-9a-f]{64}\.(moqe|json)$/;
+
+/** Throws MoqeError `corrupt` unless `name` is a content name or manifest.json. */
+export function checkObjectName(name: string): void {
+  if (name === MANIFEST_NAME || CONTENT_NAME.test(name)) return;
+  throw new MoqeError("corrupt", {
+    action: "read an object",
+    rule: "objects are named by their sha256 (and .moqe or .json), without a directory",
+    observed: JSON.stringify(name.slice(0, 100)),
+    remedy: "the manifest is not one that moqe wrote",
+  });
+}
+
+/** Throws MoqeError `corrupt` unless the range is of whole, safe numbers. */
+export function checkRange(name: string, offset: number, length: number): void {
+  const end = offset + length;
+  if (Number.isSafeInteger(offset) && Number.isSafeInteger(end) && offset >= 0 && length > 0) {
+    return;
+  }
+  throw new MoqeError("corrupt", {
+    action: `read ${name}`,
+    rule: "a range starts at 0 or later and is not empty",
+    observed: `offset ${offset}, length ${length}`,
+  });
+}

@@ -1,0 +1,66 @@
+/** Opens stores and models by their address. */
+import { createHash } from "node:crypto";
+import { MoqeError } from "../base/errors.ts";
+import type { ObjectStore } from "./contract.ts";
+import { FileStore } from "./file_store.ts";
+import { type Manifest, MANIFEST_NAME, parseManifest } from "./manifest.ts";
+
+/** NLLB-MoE-54B's manifest has about 1 MB. */
+const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
+
+/** A path or a file: URL. Throws MoqeError `unsupported` for other schemes. */
+export function openStore(address: string): ObjectStore {
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase();
+  if (scheme === undefined) return new FileStore(trimSlashes(address));
+  if (scheme === "file") return new FileStore(trimSlashes(filePath(address)));
+  throw new MoqeError("unsupported", {
+    action: "open a model",
+    rule: "an address is a folder, a file: URL or an http(s) URL",
+    observed: `${scheme}:`,
+  });
+}
+
+export interface OpenedModel {
+  readonly manifest: Manifest;
+  readonly store: ObjectStore;
+  /** Of manifest.json as read. */
+  readonly manifestSha256: string;
+  /** Bytes of manifest.json's text, for the ledger. */
+  readonly manifestBytes: number;
+}
+
+/**
+ * Reads and checks a model's manifest.
+ *
+ * @param options.manifestSha256 the only manifest to accept; block hashes are only as good as the manifest
+ * @throws MoqeError `corrupt` with every fault, or for another hash; `unavailable` where there is no manifest
+ */
+export async function openModel(
+  address: string,
+  options: { manifestSha256?: string | undefined; signal?: AbortSignal | undefined } = {},
+): Promise<OpenedModel> {
+  const store = openStore(address);
+  const bytes = await store.readAll(MANIFEST_NAME, MAX_MANIFEST_BYTES, { signal: options.signal });
+  const manifestSha256 = createHash("sha256").update(bytes).digest("hex");
+  const wanted = options.manifestSha256;
+  // An empty pin is a pin that nothing meets, not a missing one.
+  if (wanted !== undefined && wanted.toLowerCase() !== manifestSha256) {
+    throw new MoqeError("corrupt", {
+      action: `use the manifest of ${store.origin}`,
+      rule: `its sha256 must be ${wanted === "" ? "(empty)" : wanted}`,
+      observed: manifestSha256,
+      remedy: "check the address and --manifest-sha256",
+    });
+  }
+  const manifest = parseManifest(new TextDecoder().decode(bytes), store.origin);
+  return { manifest, store, manifestSha256, manifestBytes: bytes.length };
+}
+
+/** The path of a file: URL on this machine. */
+export function filePath(url: string): string {
+  return decodeURIComponent(new URL(url).pathname);
+}
+
+function trimSlashes(path: string): string {
+  return path.replace(/(?<=.)\/+$/, "");
+}
