@@ -66,7 +66,8 @@ def config_json(c: Config) -> dict:
     shape = {f.name: getattr(c, f.name) for f in fields(Config) if f.name not in Config.TRAINING}
     common = {"activation_function": "relu", "dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0,
               "encoder_layerdrop": 0.0, "decoder_layerdrop": 0.0, "scale_embedding": True,
-              "tie_word_embeddings": True, "init_std": 0.02, "is_encoder_decoder": True, "use_cache": True, "bos_token_id": 0, "max_length": 200,
+              "tie_word_embeddings": True, "init_std": 0.02, "is_encoder_decoder": True, "use_cache": True,
+              "bos_token_id": 0, "max_length": 200,
               "torch_dtype": "bfloat16"}
     if is_dense(c):
         shape = {k: v for k, v in shape.items() if "sparse" not in k and k != "num_experts"}
@@ -76,7 +77,8 @@ def config_json(c: Config) -> dict:
                "second_expert_policy": "all", "router_bias": False, "router_dtype": "float32",
                "router_ignore_padding_tokens": False, "router_z_loss_coef": c.z_coef,
                "router_aux_loss_coef": c.balance_coef}
-    return {"architectures": ["NllbMoeForConditionalGeneration"], "model_type": "nllb-moe", **shape, **common, **routing}
+    named = {"architectures": ["NllbMoeForConditionalGeneration"], "model_type": "nllb-moe"}
+    return {**named, **shape, **common, **routing}
 
 
 def write_folder(model: Translator, folder: str, tokenizer_folder: str, note: dict) -> None:

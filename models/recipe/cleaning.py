@@ -5,7 +5,7 @@ import unicodedata
 
 FUNCTION_WORDS = {
     "en": "the and of to is that with for this are you be not can from by as if or an in will your when which has",
-    "de": "der die das und ist nicht mit für von ein eine den dem zu wird sie werden auf im des kann wenn oder aus bei",
+    "de": "der die das und ist nicht mit für von ein eine den dem zu wird sie werden auf im des kann wenn oder aus",
     "fr": "le la les des et est pas avec pour de un une du dans que vous sur ce cette par il qui ne en sont au aux ou",
     "es": "el la los las y es no con para de un una del en que se por su al esta este lo como si o más son puede",
     "it": "il la i le di e è non con per un una del della che si nel da questo gli al sono può se o dei",
@@ -14,13 +14,15 @@ FUNCTION_WORDS = {
 }
 WORDS = {k: frozenset(v.split()) for k, v in FUNCTION_WORDS.items()}
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-PLACEHOLDER = re.compile(r"%(?:\d+\$)?[-+0#]?\d*(?:\.\d+)?(?:ll|[lhzq])?[a-zA-Z]\b|%\d+|\{[\w$-]*\}|\$\{\w+\}|\$\w+")
+PLACEHOLDER = re.compile(
+    r"%(?:\d+\$)?[-+0#]?\d*(?:\.\d+)?(?:ll|[lhzq])?[a-zA-Z]\b|%\d+|\{[\w$-]*\}|\$\{\w+\}|\$\w+")
 CONTEXT = re.compile(r"^[\w ,.:'-]{1,60}\^")
 """Wesnoth's catalogues put a context before the text: `female^Go on.`"""
 CREDITS = re.compile(r"translator-credits|^Your (?:names|emails)$|Translators?:|ROLES_OF|CREDIT_FOR|Content-Type:")
 SENTENCE_END = re.compile(r"[.!?…][\"')\]»”“]*\s+(?=[\"'„«“(¿¡\[]?[A-ZÀ-ÞА-Я0-9])")
 ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:e\.g|i\.e|etc|vs|z\.\s?b|d\.\s?h|bzw|usw|u\.a|ca|ggf|inkl|max|min|vgl|approx|cf|p\.\s?ex|ej|nr|no|fig|\w)\.$",
+    r"(?:^|[\s(])(?:e\.g|i\.e|etc|vs|z\.\s?b|d\.\s?h|bzw|usw|u\.a|ca|ggf|inkl|max|min|vgl|approx|cf|p\.\s?ex|ej|nr|no|"
+    r"fig|\w)\.$",
     re.I)
 LONGEST = 900
 

@@ -43,7 +43,7 @@ def blocks(page: bytes) -> list[tuple[str, str]]:
     for line in page.decode("utf8", "replace").split("\n"):
         macro = re.match(r"[.']\s*(\w+|\\\")\s?(.*)", line)
         if not macro:
-            words.append(line)
+            words += [line] if line.strip() else []
             continue
         name, rest = macro.groups()
         if name in ("B", "I", "BR", "RB", "IR", "RI", "BI", "IB", "SM", "SB"):

@@ -58,8 +58,8 @@ def main() -> None:
         special_tokens=[("eng_Latn", vocabulary["eng_Latn"]), ("</s>", vocabulary["</s>"])])
     os.makedirs(a.out, exist_ok=True)
     t.save(os.path.join(a.out, "tokenizer.json"))
-    about = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>",
-             "unk_token": "<unk>", "mask_token": "<mask>", "additional_special_tokens": CODES, "model_max_length": 512}
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>",
+             "pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>", "additional_special_tokens": CODES, "model_max_length": 512}
     with open(os.path.join(a.out, "tokenizer_config.json"), "w", encoding="utf8") as f:
         json.dump(about, f, indent=2)
     print(len(vocabulary), "pieces")

@@ -1,0 +1,111 @@
+"""python -m unittest test_recipe: the fast paths against plain definitions, and the rules of the text."""
+import unittest
+
+import runtime  # noqa: F401
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import cleaning
+import holdout
+import sources
+from batches import collate
+from loss import SmoothedCrossEntropy
+from model import Config, Translator
+from moe import SparseMLP
+from muon import orthogonalise
+
+TINY = Config(vocab_size=97, d_model=32, encoder_layers=2, decoder_layers=2, encoder_ffn_dim=48, decoder_ffn_dim=48,
+              encoder_attention_heads=2, decoder_attention_heads=2, num_experts=4, max_position_embeddings=32)
+
+
+class Network(unittest.TestCase):
+    def setUp(self):
+        torch.manual_seed(0)
+
+    def test_sparse_block_is_the_weighted_sum_of_two_experts(self):
+        block = SparseMLP(16, 24, 5)
+        torch.nn.init.normal_(block.router.classifier.weight)
+        x, live = torch.randn(3, 7, 16), torch.rand(3, 7) > 0.3
+        found = block(x, live)
+        for b, t in np.ndindex(3, 7):
+            p = (block.router.classifier.weight @ x[b, t]).softmax(-1)
+            top, which = p.topk(2)
+            want = sum(w * block.experts[f"expert_{e}"](x[b, t]) for w, e in zip(top / top.sum(), which.tolist()))
+            torch.testing.assert_close(found[b, t], want * live[b, t], atol=1e-5, rtol=1e-4)
+
+    def test_loss_and_gradients_are_those_of_cross_entropy(self):
+        x, weight, label = torch.randn(700, 32), torch.randn(97, 32), torch.randint(0, 97, (700,))
+        a = [v.clone().requires_grad_() for v in (x, weight)]
+        b = [v.bfloat16().double().requires_grad_() for v in (x, weight)]
+        loss, nll = SmoothedCrossEntropy.apply(*a, label, 0.1)
+        want = F.cross_entropy(b[0] @ b[1].t(), label, label_smoothing=0.1)
+        loss.backward()
+        want.backward()
+        self.assertAlmostEqual(loss.item(), want.item(), delta=0.01 * want.item())
+        self.assertAlmostEqual(nll.item(), F.cross_entropy(b[0] @ b[1].t(), label).item(), delta=0.01 * want.item())
+        for ours, theirs in zip(a, b):
+            nmse = (ours.grad - theirs.grad).square().sum() / theirs.grad.square().sum()
+            self.assertLess(nmse.item(), 1e-4)
+
+    def test_padding_changes_nothing(self):
+        model = Translator(TINY).eval()
+        source, target = torch.tensor([[5, 6, 7, 2]]), torch.tensor([[2, 9, 8]])
+        padded = torch.cat([source, torch.full((1, 5), 1)], 1)
+        with torch.no_grad():
+            a, b = (model.decode(*model.encode(s), target) for s in (source, padded))
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+    def test_dense_twin_has_the_active_parameters(self):
+        active = lambda m: sum(p.numel() for n, p in m.named_parameters()
+                               if "classifier" not in n and ("expert_" not in n or "expert_0" in n or "expert_1." in n))
+        moe, twin = Translator(TINY), Translator(TINY.dense_twin())
+        self.assertLess(abs(active(moe) - active(twin)) / active(twin), 0.01)
+
+    def test_orthogonalised_singular_values_are_near_one(self):
+        for shape in ((24, 64), (64, 24)):
+            values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)).float())
+            self.assertTrue((values > 0.5).all() and (values < 1.4).all())
+
+    def test_batch_rows_are_language_ids_end(self):
+        class One:
+            src, tgt = np.array([10, 11], np.uint16), np.array([20], np.uint16)
+            src_at, tgt_at, source, target = [0, 2], [0, 1], 90, 91
+        source, target, labels = collate([(One, 0)], 6, 6)
+        self.assertEqual(source.tolist(), [[90, 10, 11, 2, 1, 1]])
+        self.assertEqual(target.tolist(), [[2, 91, 20, 1, 1, 1]])
+        self.assertEqual(labels.tolist(), [[91, 20, 2, 1, 1, 1]])
+
+
+class Text(unittest.TestCase):
+    def test_held_out_packages_and_domains(self):
+        for case in (("game", "wesnoth-1.18-httt", "x"), ("game", "wesnoth-1.18-data", "wesnoth-httt"),
+                     ("ui", "any", "kleopatra"), ("ui", "epiphany-browser-data", "epiphany"), ("doc", "okular", "okular")):
+            self.assertTrue(holdout.held_origin(*case), case)
+        self.assertFalse(holdout.held_origin("game", "wesnoth-1.18-data", "wesnoth-lib"))
+
+    def test_guard_knows_near_duplicates(self):
+        guard = holdout.Guard([("Please select another directory or create it.", "Bitte wählen.")])
+        self.assertTrue(guard.hits(holdout.key("Please select another directory or create it!"), "x"))
+        self.assertTrue(guard.hits("something else", "bitte WÄHLEN"))
+        self.assertFalse(guard.hits("something else", "x"))
+
+    def test_accelerators(self):
+        self.assertEqual(cleaning.without_accelerators("Page Set_up...", "Sei_te"), ("Page Setup...", "Seite"))
+        self.assertEqual(cleaning.without_accelerators("use foo_bar", "foo_bar"), ("use foo_bar", "foo_bar"))
+
+    def test_sentences_and_filters(self):
+        self.assertEqual(cleaning.sentences("One, e.g. This. Two."), ["One, e.g. This.", "Two."])
+        self.assertTrue(cleaning.acceptable("Open the file", "Öffnen Sie die Datei", "de"))
+        self.assertFalse(cleaning.acceptable("Open the file %s", "Öffnen Sie die Datei", "de"))
+        self.assertFalse(cleaning.acceptable("Open the file", "Open the file", "de"))
+
+    def test_manual_pages_align_by_structure(self):
+        english = b".SH NAME\nls \\- list\n.PP\nLists\n.B files\nhere.\n.nf\ncode\n.fi\n"
+        german = ".SH NAME\nls \\- listet\n.PP\nListet\n.B Dateien\nauf.\n.nf\ncode\n.fi\n.SH X\nY\n".encode()
+        found = list(sources.manuals({(None, "ls.1"): english, ("de", "ls.1"): german}))
+        self.assertIn(("de", "ls.1", "Lists files here.", "Listet Dateien auf."), found)
+
+
+if __name__ == "__main__":
+    unittest.main()
