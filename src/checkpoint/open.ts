@@ -1,6 +1,8 @@
 /** Opens a checkpoint by its address. */
 import type { Checkpoint, Folder } from "./contract.ts";
 import { DiskFolder } from "./disk_folder.ts";
+import { filePath } from "../store/open.ts";
+import { HttpFolder } from "./http_folder.ts";
 import { openTensors } from "./tensor_source.ts";
 import { readTexts } from "./texts.ts";
 
@@ -19,8 +21,7 @@ export async function openCheckpoint(address: string): Promise<Checkpoint> {
 }
 
 function openFolder(address: string): Folder {
-  if (address.startsWith("file:")) {
-    return new DiskFolder(decodeURIComponent(new URL(address).pathname));
-  }
-  return new DiskFolder(address.replace(/(?<=.)\/+$/, ""));
+  if (/^https?:/i.test(address)) return new HttpFolder(new URL(address));
+  const path = /^file:/i.test(address) ? filePath(address) : address;
+  return new DiskFolder(path.replace(/(?<=.)\/+$/, ""));
 }

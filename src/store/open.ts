@@ -3,16 +3,19 @@ import { createHash } from "node:crypto";
 import { MoqeError } from "../base/errors.ts";
 import type { ObjectStore } from "./contract.ts";
 import { FileStore } from "./file_store.ts";
+import type { HttpOptions } from "./http_client.ts";
+import { HttpStore } from "./http_store.ts";
 import { type Manifest, MANIFEST_NAME, parseManifest } from "./manifest.ts";
 
 /** NLLB-MoE-54B's manifest has about 1 MB. */
 const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
 
-/** A path or a file: URL. Throws MoqeError `unsupported` for other schemes. */
-export function openStore(address: string): ObjectStore {
+/** A path, a file: URL or an http(s) URL. Throws MoqeError `unsupported` for other schemes. */
+export function openStore(address: string, http: HttpOptions = {}): ObjectStore {
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase();
   if (scheme === undefined) return new FileStore(trimSlashes(address));
   if (scheme === "file") return new FileStore(trimSlashes(filePath(address)));
+  if (scheme === "http" || scheme === "https") return new HttpStore(new URL(address), http);
   throw new MoqeError("unsupported", {
     action: "open a model",
     rule: "an address is a folder, a file: URL or an http(s) URL",

@@ -15,7 +15,7 @@ function errorOf(kind: Distribution, width: Width): number {
 }
 
 const TABLE: [string, Width, gauss: number, laplace: number, tolerance: number][] = [
-  ["half-step absmax per channel", { bits: 2, quantizer: "moqe-linear-half" }, 0.578, 2.65, 0.08],
+  ["half-step absmax per channel", { bits: 2, quantizer: "moqe-linear-half" }, 0.578, 2.65, 0.12],
   ["symmetric per channel", { bits: 2, group: 0 }, 0.119, 0.197, 0.02],
   ["symmetric group 64", { bits: 2, group: 64 }, 0.113, 0.185, 0.02],
   ["symmetric group 128", { bits: 2, group: 128 }, 0.116, 0.191, 0.02],
@@ -37,7 +37,7 @@ Deno.test("truncation per channel, MoQE's literal reading, loses more than half 
 Deno.test("4- and 8-bit groups come near the bounds of uniform quantizers", () => {
   assertLess(errorOf("gauss", { bits: 4, group: 64 }), 0.0085);
   assertLess(errorOf("gauss", { bits: 4, group: 0 }), 0.0125);
-  assertLess(errorOf("laplace", { bits: 4, group: 64 }), 0.012);
+  assertLess(errorOf("laplace", { bits: 4, group: 64 }), 0.0145);
   assertLess(errorOf("gauss", { bits: 8 }), 1.2e-4);
   assertLess(errorOf("gauss", { bits: 8, group: 64 }), 4e-5);
   assertLess(errorOf("gauss", { bits: 16 }), 1e-7);
