@@ -1,0 +1,227 @@
+// Attention of one query row over keys and values, segments (encoder) or pages (decoder).
+//
+// Keys are taken in blocks of 256 positions from the row's own first one, with a running maximum and sum, so a
+// result depends on the row's own positions and not on whoever is in the call. Softmax and sums are f32.
+import { exp1, exp4, madd, max4, sum, sums4 } from "./simd";
+
+const BLOCK = 256;
+const PAGE_TOKENS = 16;
+
+// Where one head's work in progress lies in scratch: scores f32 [256], scaled query and result f32 [headDim].
+let scores: usize = 0;
+let query: usize = 0;
+let result: usize = 0;
+let runningMax: f32 = 0;
+let runningSum: f32 = 0;
+
+/** One score: the dot product of `query` with one key, sums of lanes as in sums4. */
+// @ts-ignore: decorator
+@inline function tail(key: usize, headDim: i32): f32 {
+  let s: f32 = 0;
+  for (let c = headDim & ~3; c < headDim; c++) {
+    s += load<f32>(query + (<usize>c << 2)) * load<f32>(key + (<usize>c << 2));
+  }
+  return s;
+}
+
+/** scores[to + j] = query . keys[j] for `count` keys `stride` bytes apart. */
+function score(keys: usize, stride: usize, count: i32, headDim: i32, to: usize): void {
+  const whole = headDim & ~3;
+  for (let j = 0; j < count; j += 4) {
+    const k0 = keys + <usize>j * stride;
+    const k1 = j + 1 < count ? k0 + stride : k0;
+    const k2 = j + 2 < count ? k1 + stride : k0;
+    const k3 = j + 3 < count ? k2 + stride : k0;
+    let a = f32x4.splat(0), b = a, c = a, d = a;
+    for (let i: usize = 0; i < <usize>whole << 2; i += 16) {
+      const q = v128.load(query + i);
+      a = madd(v128.load(k0 + i), q, a);
+      b = madd(v128.load(k1 + i), q, b);
+      c = madd(v128.load(k2 + i), q, c);
+      d = madd(v128.load(k3 + i), q, d);
+    }
+    let s = sums4(a, b, c, d);
+    if (whole != headDim) {
+      const t = f32x4(0, 0, 0, 0);
+      s = f32x4.add(s, f32x4.replace_lane(
+        f32x4.replace_lane(
+          f32x4.replace_lane(f32x4.replace_lane(t, 0, tail(k0, headDim)), 1, tail(k1, headDim)),
+          2,
+          tail(k2, headDim),
+        ),
+        3,
+        tail(k3, headDim),
+      ));
+    }
+    // Scores past `count` are overwritten: by the next run or by the padding of `soften`.
+    v128.store(to + (<usize>j << 2), s);
+  }
+}
+
+/** Turns `count` scores into weights against the running maximum, and rescales what came before. */
+function soften(count: i32, first: bool, headDim: i32): void {
+  const padded = (count + 3) & ~3;
+  for (let j = count; j < padded; j++) store<f32>(scores + (<usize>j << 2), -Infinity);
+  let top = v128.load(scores);
+  for (let j = 4; j < padded; j += 4) top = f32x4.max(top, v128.load(scores + (<usize>j << 2)));
+  const highest = first ? max4(top) : max(runningMax, max4(top));
+  if (!first && highest != runningMax) {
+    const shrink = exp1(runningMax - highest);
+    runningSum *= shrink;
+    for (let i = 0; i < headDim; i++) {
+      const at = result + (<usize>i << 2);
+      store<f32>(at, load<f32>(at) * shrink);
+    }
+  }
+  const base = f32x4.splat(highest);
+  let total = f32x4.splat(0);
+  for (let j = 0; j < padded; j += 4) {
+    const at = scores + (<usize>j << 2);
+    const p = exp4(f32x4.sub(v128.load(at), base));
+    v128.store(at, p);
+    total = f32x4.add(total, p);
+  }
+  runningSum += sum(total);
+  runningMax = highest;
+}
+
+/** result += weights[from + j] * values[j], j in order, for `count` values `stride` bytes apart. */
+function gather(values: usize, stride: usize, count: i32, headDim: i32, from: usize): void {
+  let i = 0;
+  for (; i + 16 <= headDim; i += 16) {
+    const to = result + (<usize>i << 2);
+    let v = values + (<usize>i << 2);
+    let a = v128.load(to), b = v128.load(to, 16), c = v128.load(to, 32), d = v128.load(to, 48);
+    for (let j = 0; j < count; j++) {
+      const p = v128.load32_splat(from + (<usize>j << 2));
+      a = madd(v128.load(v), p, a);
+      b = madd(v128.load(v, 16), p, b);
+      c = madd(v128.load(v, 32), p, c);
+      d = madd(v128.load(v, 48), p, d);
+      v += stride;
+    }
+    v128.store(to, a), v128.store(to, b, 16), v128.store(to, c, 32), v128.store(to, d, 48);
+  }
+  for (; i + 4 <= headDim; i += 4) {
+    const to = result + (<usize>i << 2);
+    let v = values + (<usize>i << 2);
+    let a = v128.load(to);
+    for (let j = 0; j < count; j++) {
+      a = madd(v128.load(v), v128.load32_splat(from + (<usize>j << 2)), a);
+      v += stride;
+    }
+    v128.store(to, a);
+  }
+  for (; i < headDim; i++) {
+    const to = result + (<usize>i << 2);
+    let v = values + (<usize>i << 2);
+    let a = load<f32>(to);
+    for (let j = 0; j < count; j++) {
+      a += load<f32>(v) * load<f32>(from + (<usize>j << 2));
+      v += stride;
+    }
+    store<f32>(to, a);
+  }
+}
+
+function begin(q: usize, headDim: i32, scale: f32, scratch: usize): void {
+  scores = scratch;
+  query = scratch + BLOCK * 4;
+  result = query + (<usize>(headDim + 3 & ~3) << 2);
+  for (let i: usize = 0; i < <usize>headDim << 2; i += 4) {
+    store<f32>(query + i, load<f32>(q + i) * scale);
+    store<f32>(result + i, 0);
+  }
+  runningSum = 0;
+  runningMax = 0;
+}
+
+function end(out: usize, headDim: i32): void {
+  const share: f32 = <f32>1 / runningSum;
+  for (let i: usize = 0; i < <usize>headDim << 2; i += 4) {
+    store<f32>(out + i, load<f32>(result + i) * share);
+  }
+}
+
+/**
+ * out[t] = attention of q[t] over rows starts[t] .. starts[t] + lengths[t] - 1 of k and v, for every t in rows.
+ * q, k, v, out f32 [*, dModel]; rows i32 [count]; starts, lengths i32 [T] by row; scratch f32 [256 + 2 headDim + 8].
+ * Heads are outermost, so that one head's keys and values stay in cache while a segment's rows pass.
+ */
+export function segmentAttention(
+  q: usize, k: usize, v: usize, rows: usize, count: i32, starts: usize, lengths: usize, dModel: i32,
+  heads: i32, scale: f32, scratch: usize, out: usize,
+): void {
+  const headDim = dModel / heads;
+  const stride = <usize>dModel << 2;
+  for (let h = 0; h < heads; h++) {
+    const column = <usize>(h * headDim) << 2;
+    for (let m = 0; m < count; m++) {
+      const row = <usize>load<i32>(rows + (<usize>m << 2));
+      const base = <usize>load<i32>(starts + (row << 2)) * stride + column;
+      const length = load<i32>(lengths + (row << 2));
+      begin(q + row * stride + column, headDim, scale, scratch);
+      for (let j = 0; j < length; j += BLOCK) {
+        const here = min(BLOCK, length - j);
+        const at = base + <usize>j * stride;
+        score(k + at, stride, here, headDim, scores);
+        soften(here, j == 0, headDim);
+        gather(v + at, stride, here, headDim, scores);
+      }
+      end(out + row * stride + column, headDim);
+    }
+  }
+}
+
+/**
+ * As above over pages: position i of row t lies in page table[t, i / 16] at i % 16.
+ * kv: page p is f32 [2, 16, dModel], keys then values; table i32 [T, pagesPerRow]; lengths i32 [T].
+ */
+export function pagedAttention(
+  q: usize, kv: usize, rows: usize, count: i32, table: usize, pagesPerRow: i32, lengths: usize,
+  dModel: i32, heads: i32, scale: f32, scratch: usize, out: usize,
+): void {
+  const headDim = dModel / heads;
+  const stride = <usize>dModel << 2;
+  const half = stride * PAGE_TOKENS;
+  for (let m = 0; m < count; m++) {
+    const row = <usize>load<i32>(rows + (<usize>m << 2));
+    const pages = table + row * <usize>pagesPerRow * 4;
+    const length = load<i32>(lengths + (row << 2));
+    for (let h = 0; h < heads; h++) {
+      const column = <usize>(h * headDim) << 2;
+      begin(q + row * stride + column, headDim, scale, scratch);
+      for (let j = 0; j < length; j += BLOCK) {
+        const here = min(BLOCK, length - j);
+        for (let i = 0; i < here; i += PAGE_TOKENS) {
+          const page = <usize>load<i32>(pages + (<usize>((j + i) >> 4) << 2));
+          const at = kv + page * half * 2 + column;
+          score(at, stride, min(PAGE_TOKENS, here - i), headDim, scores + (<usize>i << 2));
+        }
+        soften(here, j == 0, headDim);
+        for (let i = 0; i < here; i += PAGE_TOKENS) {
+          const page = <usize>load<i32>(pages + (<usize>((j + i) >> 4) << 2));
+          const at = kv + page * half * 2 + half + column;
+          gather(at, stride, min(PAGE_TOKENS, here - i), headDim, scores + (<usize>i << 2));
+        }
+      }
+      end(out + row * stride + column, headDim);
+    }
+  }
+}
+
+/** Row t of k and v to place places[t] = page * 16 + position; a negative place writes nothing. */
+export function storeKv(
+  k: usize, v: usize, rows: usize, count: i32, places: usize, dModel: i32, kv: usize,
+): void {
+  const stride = <usize>dModel << 2;
+  const half = stride * PAGE_TOKENS;
+  for (let m = 0; m < count; m++) {
+    const row = <usize>load<i32>(rows + (<usize>m << 2));
+    const place = load<i32>(places + (row << 2));
+    if (place < 0) continue;
+    const to = kv + <usize>(place >> 4) * half * 2 + <usize>(place & 15) * stride;
+    memory.copy(to, k + row * stride, stride);
+    memory.copy(to + half, v + row * stride, stride);
+  }
+}

@@ -1,0 +1,9 @@
+// What kernels/cpu.wasm exports. One import: env.memory, of which the first 64 KiB are the module's own.
+export { combine, choose } from "./router";
+export { embed } from "./embed";
+export { gemm } from "./gemm";
+export { gemv16, gemv2, gemv2Levels, gemv32, gemv4, gemv8 } from "./gemv";
+export { layerNorm } from "./norm";
+export { pagedAttention, segmentAttention, storeKv } from "./attention";
+export { stage } from "./stage";
+export { vocabBegin, vocabEnd, vocabTile } from "./vocab";

@@ -1,0 +1,146 @@
+/** Attention over segments and over paged keys and values, and the storing of the latter. */
+import {
+  type KvLayer,
+  PAGE_TOKENS,
+  type PagedAttentionOp,
+  type SegmentAttentionOp,
+  type StoreKvOp,
+} from "../contract.ts";
+import { type Device, deviceIndices, hostIndices, liveRows, type Rows } from "./device.ts";
+import { rangeAt, refuse, tensorAt } from "./guards.ts";
+import { INDEX_BYTES } from "./scratch.ts";
+
+function headDim(dModel: number, heads: number, action: string): number {
+  if (!(heads > 0 && dModel % heads === 0)) {
+    refuse(action, `heads must divide d_model ${dModel}`, String(heads));
+  }
+  return dModel / heads;
+}
+
+export function segmentAttention(d: Device, op: SegmentAttentionOp): void {
+  const action = "run segmentAttention", total = op.q.rows, width = op.q.cols;
+  const q = tensorAt(op.q, total, width, action, "q");
+  const k = tensorAt(op.k, op.k.rows, width, action, "k");
+  const v = tensorAt(op.v, op.k.rows, width, action, "v");
+  const out = tensorAt(op.out, total, width, action, "out");
+  const scale = 1 / Math.sqrt(headDim(width, op.heads, action));
+  const rows = liveRows(d, total, op.mask, action), { at } = d.scratch;
+  const bounds = { count: total, low: 0, high: op.k.rows - 1, name: "starts" };
+  const starts = deviceIndices(d, op.starts, rows, bounds, at.indexA, action);
+  const lengthBounds = { count: total, low: 1, high: op.k.rows, name: "lengths" };
+  const lengths = deviceIndices(d, op.lengths, rows, lengthBounds, at.indexB, action);
+  const i32 = d.heap.i32;
+  for (let m = 0; m < rows.count; m++) {
+    const t = i32[rows.pointer / 4 + m]!;
+    const end = i32[starts / 4 + t]! + i32[lengths / 4 + t]!;
+    if (end > op.k.rows) refuse(action, `segments end by row ${op.k.rows}`, String(end));
+  }
+  d.kernels.segmentAttention(
+    q,
+    k,
+    v,
+    rows.pointer,
+    rows.count,
+    starts,
+    lengths,
+    width,
+    op.heads,
+    scale,
+    at.attention,
+    out,
+  );
+}
+
+function kvAt(kv: KvLayer, width: number, action: string): number {
+  if (kv.dModel !== width) refuse(action, `kv must hold rows of ${width}`, String(kv.dModel));
+  if (kv.offset % 16 !== 0) refuse(action, "kv starts at a multiple of 16", String(kv.offset));
+  return rangeAt(kv.buffer, kv.offset, kv.pages * PAGE_TOKENS * 2 * width * 4, action);
+}
+
+export function pagedAttention(d: Device, op: PagedAttentionOp): void {
+  const action = "run pagedAttention", total = op.q.rows, width = op.q.cols;
+  const q = tensorAt(op.q, total, width, action, "q");
+  const out = tensorAt(op.out, total, width, action, "out");
+  const kv = kvAt(op.kv, width, action);
+  const scale = 1 / Math.sqrt(headDim(width, op.heads, action));
+  const rows = liveRows(d, total, op.mask, action), { at } = d.scratch;
+  const bounds = { count: total, low: 1, high: op.pagesPerRow * PAGE_TOKENS, name: "lengths" };
+  const lengths = deviceIndices(d, op.lengths, rows, bounds, at.indexA, action);
+  const table = hostIndices(d, op.pageTable, total * op.pagesPerRow, action);
+  checkPages(d, op, rows, lengths, table, action);
+  eachTable(d, op, rows, table, (from, count, pages) =>
+    d.kernels.pagedAttention(
+      q,
+      kv,
+      rows.pointer + from * 4,
+      count,
+      pages,
+      op.pagesPerRow,
+      lengths,
+      width,
+      op.heads,
+      scale,
+      at.attention,
+      out,
+    ));
+}
+
+/** Every page that a live row reads must exist. */
+function checkPages(
+  d: Device,
+  op: PagedAttentionOp,
+  rows: Rows,
+  lengths: number,
+  table: Int32Array,
+  action: string,
+): void {
+  const i32 = d.heap.i32, high = op.kv.pages;
+  for (let m = 0; m < rows.count; m++) {
+    const t = i32[rows.pointer / 4 + m]!, base = t * op.pagesPerRow;
+    const used = (i32[lengths / 4 + t]! + PAGE_TOKENS - 1) >> 4;
+    for (let p = base; p < base + used; p++) {
+      const page = table[p]!;
+      if (page < 0 || page >= high) refuse(action, `pages are 0 to ${high - 1}`, String(page));
+    }
+  }
+}
+
+/**
+ * Calls `run` for pieces of `rows` whose part of the page table fits in scratch. `pages` is the address that row
+ * 0's table would have, so that a kernel may index it by row.
+ */
+function eachTable(
+  d: Device,
+  op: PagedAttentionOp,
+  rows: Rows,
+  table: Int32Array,
+  run: (from: number, count: number, pages: number) => void,
+): void {
+  const perRow = op.pagesPerRow, i32 = d.heap.i32, first = rows.pointer / 4;
+  const place = d.scratch.at.table;
+  const most = Math.floor(INDEX_BYTES / 4 / Math.max(1, perRow));
+  if (most < 1) {
+    refuse("run pagedAttention", `a row has at most ${INDEX_BYTES / 4} pages`, String(perRow));
+  }
+  for (let from = 0; from < rows.count;) {
+    const low = i32[first + from]!;
+    let count = 1;
+    while (from + count < rows.count && i32[first + from + count]! - low < most) count++;
+    const high = i32[first + from + count - 1]!;
+    i32.set(table.subarray(low * perRow, (high + 1) * perRow), place / 4);
+    run(from, count, place - low * perRow * 4);
+    from += count;
+  }
+}
+
+export function storeKv(d: Device, op: StoreKvOp): void {
+  const action = "run storeKv", total = op.k.rows, width = op.k.cols;
+  const k = tensorAt(op.k, total, width, action, "k");
+  const v = tensorAt(op.v, total, width, action, "v");
+  const kv = kvAt(op.kv, width, action);
+  const rows = liveRows(d, total, op.mask, action), { at } = d.scratch;
+  const high = op.kv.pages * PAGE_TOKENS - 1;
+  const bounds = { count: total, low: -1, high, name: "places" };
+  const places = deviceIndices(d, op.places, rows, bounds, at.indexA, action);
+  d.kernels.storeKv(k, v, rows.pointer, rows.count, places, width, kv);
+}

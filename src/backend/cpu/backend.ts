@@ -1,0 +1,199 @@
+/** The CPU as a device: a WASM heap as its memory, SIMD kernels as its operations, which run at once. */
+import type { GpuLine, Ledger } from "../../base/ledger.ts";
+import { formatBytes } from "../../base/units.ts";
+import type {
+  Arena,
+  Backend,
+  BackendLimits,
+  CombineOp,
+  DeviceBuffer,
+  EmbedOp,
+  ExpertsOp,
+  LayerNormOp,
+  LinearOp,
+  PagedAttentionOp,
+  RouterOp,
+  ScratchShape,
+  SegmentAttentionOp,
+  StoreKvOp,
+  VocabTopKOp,
+} from "../contract.ts";
+import * as attention from "./attention.ts";
+import type { Device, Scratch } from "./device.ts";
+import { experts } from "./experts.ts";
+import { CpuBuffer, rangeAt, refuse } from "./guards.ts";
+import { Heap, HEAP_LIMIT } from "./heap.ts";
+import { type Kernels, loadKernels } from "./kernels.ts";
+import { embed, layerNorm, linear } from "./linear.ts";
+import { combine, router } from "./router.ts";
+import { type ScratchParts, scratchPlan } from "./scratch.ts";
+import { vocabTopK } from "./vocab.ts";
+
+export interface CpuBackendOptions {
+  /** Its gpu budget is the heap. */
+  ledger: Ledger;
+  /** The largest range that one matrix or arena may be; 1 GiB unless a test wants many arenas. */
+  maxBindingBytes?: number;
+}
+
+/** Starts the CPU backend. Throws MoqeError `unsupported` where WASM lacks (relaxed) SIMD. */
+export function createCpuBackend(options: CpuBackendOptions): Promise<Backend> {
+  return Promise.resolve().then(() => new CpuBackend(options));
+}
+
+class CpuBackend implements Backend {
+  readonly name = "cpu";
+  readonly description = "cpu: WebAssembly SIMD, one thread, f32 activations";
+  readonly limits: BackendLimits;
+  readonly #ledger: Ledger;
+  readonly #heap: Heap;
+  readonly #kernels: Kernels;
+  readonly #buffers = new Set<CpuBuffer>();
+  #device: Device | undefined;
+  #nextId = 1;
+  #operations = 0;
+  #submits = 0;
+  #readbacks = 0;
+
+  constructor(options: CpuBackendOptions) {
+    this.#ledger = options.ledger;
+    this.#heap = new Heap(options.ledger.snapshot().gpu.budgetBytes);
+    this.#kernels = loadKernels(this.#heap.memory);
+    this.limits = {
+      maxBindingBytes: options.maxBindingBytes ?? 2 ** 30,
+      maxBufferBytes: HEAP_LIMIT,
+      offsetAlignment: 16,
+    };
+  }
+
+  alloc(label: string, bytes: number, line: GpuLine): DeviceBuffer {
+    const reservation = this.#ledger.gpu(line, bytes, label);
+    try {
+      const pointer = this.#heap.take(bytes, label);
+      const buffer = new CpuBuffer(this.#nextId++, bytes, label, pointer, reservation);
+      this.#buffers.add(buffer);
+      return buffer;
+    } catch (error) {
+      reservation.release();
+      throw error;
+    }
+  }
+
+  free(buffer: DeviceBuffer): void {
+    if (!(buffer instanceof CpuBuffer) || !this.#buffers.delete(buffer)) {
+      refuse("free a buffer", "it must be this backend's and not yet freed", buffer.label);
+    }
+    this.#heap.give(buffer.pointer, buffer.bytes);
+    buffer.pointer = 0;
+    buffer.reservation.release();
+  }
+
+  write(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): void {
+    this.#heap.u8.set(bytes, rangeAt(buffer, offset, bytes.length, "write to a buffer"));
+  }
+
+  readback(buffer: DeviceBuffer, offset: number, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
+    this.#readbacks++;
+    return Promise.resolve().then(() => {
+      const at = rangeAt(buffer, offset, bytes, "read a buffer");
+      return this.#heap.u8.slice(at, at + bytes);
+    });
+  }
+
+  copy(
+    from: DeviceBuffer,
+    fromOffset: number,
+    to: DeviceBuffer,
+    toOffset: number,
+    bytes: number,
+  ): void {
+    const source = rangeAt(from, fromOffset, bytes, "copy from a buffer");
+    const target = rangeAt(to, toOffset, bytes, "copy to a buffer");
+    if (source < target + bytes && target < source + bytes && bytes > 0) {
+      refuse("copy", "ranges must not overlap", `${fromOffset} and ${toOffset} of ${from.label}`);
+    }
+    this.#heap.u8.copyWithin(target, source, source + bytes);
+  }
+
+  submit(): void {
+    this.#submits++;
+  }
+
+  prepare(shape: ScratchShape): void {
+    if (this.#device !== undefined) refuse("prepare", "it is called once", "a second call");
+    const plan = scratchPlan(shape);
+    const base = (this.alloc("kernel scratch", plan.bytes, "activations") as CpuBuffer).pointer;
+    const entries = Object.entries(plan.parts).map(([name, at]) => [name, base + at]);
+    const at = Object.fromEntries(entries) as ScratchParts;
+    const scratch: Scratch = { at, shape, cols: plan.cols };
+    for (let t = 0; t < shape.maxRows; t++) this.#heap.i32[at.identity / 4 + t] = t;
+    this.#device = { heap: this.#heap, kernels: this.#kernels, scratch };
+  }
+
+  createArenas(slotBytes: number, slots: number): Arena[] {
+    const most = Math.floor(this.limits.maxBindingBytes / slotBytes);
+    if (most < 1) {
+      refuse(
+        "create arenas",
+        `a slot fits in a binding of ${formatBytes(this.limits.maxBindingBytes)}`,
+        formatBytes(slotBytes),
+      );
+    }
+    const arenas: Arena[] = [];
+    for (let left = slots; left > 0; left -= most) {
+      const here = Math.min(left, most);
+      const buffer = this.alloc(`arena ${arenas.length}`, here * slotBytes, "arena");
+      arenas.push({ buffer, slotBytes, slots: here });
+    }
+    return arenas;
+  }
+
+  embed(op: EmbedOp): void {
+    embed(this.#run(), op);
+  }
+  layerNorm(op: LayerNormOp): void {
+    layerNorm(this.#run(), op);
+  }
+  linear(op: LinearOp): void {
+    linear(this.#run(), op);
+  }
+  segmentAttention(op: SegmentAttentionOp): void {
+    attention.segmentAttention(this.#run(), op);
+  }
+  pagedAttention(op: PagedAttentionOp): void {
+    attention.pagedAttention(this.#run(), op);
+  }
+  storeKv(op: StoreKvOp): void {
+    attention.storeKv(this.#run(), op);
+  }
+  router(op: RouterOp): void {
+    router(this.#run(), op);
+  }
+  experts(op: ExpertsOp): void {
+    experts(this.#run(), op);
+  }
+  combine(op: CombineOp): void {
+    combine(this.#run(), op);
+  }
+  vocabTopK(op: VocabTopKOp): void {
+    vocabTopK(this.#run(), op);
+  }
+
+  #run(): Device {
+    this.#operations++;
+    return this.#device ?? refuse("run an operation", "prepare comes first", "no scratch");
+  }
+
+  counters(): { operations: number; submits: number; readbacks: number } {
+    return {
+      operations: this.#operations,
+      submits: this.#submits,
+      readbacks: this.#readbacks,
+    };
+  }
+
+  close(): void {
+    for (const buffer of [...this.#buffers]) this.free(buffer);
+    this.#device = undefined;
+  }
+}

@@ -1,0 +1,231 @@
+/** Rows times a packed matrix: which kernel, with which parameters. Shared by linear, router, experts, vocabulary. */
+import type { MatrixFormat, MatrixLayout } from "../../base/layout.ts";
+import type { Device, Rows } from "./device.ts";
+import { refuse } from "./guards.ts";
+import { Kind } from "./kernels.ts";
+import { ROW_CHUNK } from "./scratch.ts";
+
+/** A packed matrix as kernels take it. */
+export interface Weights {
+  kind: Kind;
+  codes: number;
+  scales: number;
+  rowBytes: number;
+  n: number;
+  k: number;
+  kPadded: number;
+  /** Scales a row; columns that share an accumulator; 4 to step through the scales, 0 where there is one. */
+  groups: number;
+  group: number;
+  scaleStep: number;
+  /** The zero that is left after what the kernel takes off early. */
+  zero: number;
+  /** Staging: each step's activations are multiplied by a further `ratio`, from 1 again after `period` steps. */
+  ratio: number;
+  period: number;
+}
+
+/** A row with one scale still adds up in groups of this many columns. */
+const CHANNEL_GROUP = 64;
+
+const DENSE = { groups: 0, group: 0, scaleStep: 0, zero: 0, ratio: 1, period: 1 };
+
+/** Reads format and layout; `codes` and `scales` are addresses. Levels go to scratch. */
+export function weightsOf(
+  d: Device,
+  format: MatrixFormat,
+  layout: MatrixLayout,
+  codes: number,
+  scales: number,
+): Weights {
+  const shape = {
+    codes,
+    scales,
+    rowBytes: layout.rowBytes,
+    n: layout.rows,
+    k: layout.cols,
+    kPadded: layout.colsPadded,
+  };
+  if (format.bits === 32) return { kind: Kind.f32, ...shape, ...DENSE };
+  if (format.bits === 16) return { kind: Kind.f16, ...shape, ...DENSE };
+  const scaled = {
+    groups: layout.groups,
+    group: format.group === 0 ? CHANNEL_GROUP : format.group,
+    scaleStep: format.group === 0 ? 0 : 4,
+  };
+  if (format.bits === 8) {
+    return {
+      kind: Kind.eight,
+      ...shape,
+      ...scaled,
+      zero: format.zero - 128,
+      ratio: 1 / 256,
+      period: 4,
+    };
+  }
+  if (format.bits === 4) {
+    return { kind: Kind.four, ...shape, ...scaled, zero: format.zero, ratio: 1 / 16, period: 4 };
+  }
+  if (format.levels === undefined) {
+    return { kind: Kind.two, ...shape, ...scaled, zero: format.zero, ratio: 1 / 4, period: 8 };
+  }
+  if (format.levels.length !== 4) {
+    refuse("read a 2-bit matrix", "a codebook has 4 levels", String(format.levels.length));
+  }
+  d.heap.f32.set(format.levels, d.scratch.at.levels / 4);
+  return { kind: Kind.levels, ...shape, ...scaled, zero: 0, ratio: 1, period: 1 };
+}
+
+/** Inputs ready for a product: f32 [count, kPadded]. */
+export interface Staged {
+  xs: number;
+  count: number;
+}
+
+/** Stages up to ROW_CHUNK rows of x [*, k]; dense weights take x as it lies where they can. */
+export function stageRows(
+  d: Device,
+  w: Weights,
+  x: number,
+  rows: Rows,
+  from: number,
+  count: number,
+): Staged {
+  const { at, cols } = d.scratch;
+  if (w.group === 0 && rows.all && w.k === w.kPadded) return { xs: x + from * w.k * 4, count };
+  if (w.kPadded > cols) {
+    refuse("stage activations", `inputs are at most the ${cols} wide prepared for`, `${w.k}`);
+  }
+  d.kernels.stage(
+    x,
+    rows.pointer + from * 4,
+    count,
+    w.k,
+    w.kPadded,
+    w.ratio,
+    w.period,
+    w.group,
+    at.xs,
+    at.sums,
+  );
+  return { xs: at.xs, count };
+}
+
+/** What happens to the sums, and where they go. Addresses; 0 where absent. */
+export interface Target {
+  bias: number;
+  relu: boolean;
+  residual: number;
+  out: number;
+  /** Floats from one row of out (and residual) to the next. */
+  stride: number;
+}
+
+/** Staged rows times rows n0 .. n0 + n - 1 of w; row m of the result is row outRows[m] of the target. */
+export function multiply(
+  d: Device,
+  w: Weights,
+  staged: Staged,
+  outRows: number,
+  target: Target,
+  n0 = 0,
+  n = w.n,
+): void {
+  const { at } = d.scratch, k = d.kernels;
+  const codes = w.codes + n0 * w.rowBytes;
+  const scales = w.scales + n0 * w.groups * 2;
+  const relu = target.relu ? 1 : 0;
+  if (staged.count > 1) {
+    k.gemm(
+      w.kind,
+      codes,
+      w.rowBytes,
+      n,
+      w.kPadded,
+      scales,
+      w.groups,
+      w.group,
+      w.scaleStep,
+      w.zero,
+      at.levels,
+      staged.xs,
+      at.sums,
+      staged.count,
+      outRows,
+      at.tile,
+      at.expanded,
+      at.totals,
+      target.bias,
+      relu,
+      target.residual,
+      target.out,
+      target.stride,
+    );
+    return;
+  }
+  const row = d.heap.i32[outRows / 4]! * target.stride * 4;
+  const out = target.out + row;
+  const residual = target.residual === 0 ? 0 : target.residual + row;
+  if (w.kind === Kind.f32 || w.kind === Kind.f16) {
+    const gemv = w.kind === Kind.f32 ? k.gemv32 : k.gemv16;
+    gemv(codes, w.rowBytes, n, staged.xs, target.bias, relu, residual, out);
+    return;
+  }
+  const blocks = w.kPadded / 32, mask = w.group / 32 - 1;
+  if (w.kind === Kind.levels) {
+    k.gemv2Levels(
+      codes,
+      w.rowBytes,
+      n,
+      blocks,
+      mask,
+      scales,
+      w.groups,
+      w.scaleStep,
+      w.zero,
+      at.levels,
+      staged.xs,
+      at.sums,
+      at.expanded,
+      target.bias,
+      relu,
+      residual,
+      out,
+    );
+    return;
+  }
+  const gemv = w.kind === Kind.two ? k.gemv2 : w.kind === Kind.four ? k.gemv4 : k.gemv8;
+  gemv(
+    codes,
+    w.rowBytes,
+    n,
+    blocks,
+    mask,
+    scales,
+    w.groups,
+    w.scaleStep,
+    w.zero,
+    staged.xs,
+    at.sums,
+    at.expanded,
+    target.bias,
+    relu,
+    residual,
+    out,
+  );
+}
+
+/** All rows of a product, ROW_CHUNK at a time; row rows[m] of x gives row outRows[m] of the target. */
+export function product(
+  d: Device,
+  w: Weights,
+  x: number,
+  rows: Rows,
+  outRows: number,
+  target: Target,
+): void {
+  for (let from = 0; from < rows.count; from += ROW_CHUNK) {
+    const count = Math.min(ROW_CHUNK, rows.count - from);
+    multiply(d, w, stageRows(d, w, x, rows, from, count), outRows + from * 4, target);
+  }
+}

@@ -1,0 +1,34 @@
+/** What attention means, in float64: a softmax over a row's own positions. */
+import { PAGE_TOKENS } from "../../contract.ts";
+
+/** [d] of one query over `length` positions; `key` and `value` give element c of position i. */
+export function attentionTwin(
+  query: ArrayLike<number>,
+  heads: number,
+  length: number,
+  key: (i: number, c: number) => number,
+  value: (i: number, c: number) => number,
+): Float64Array {
+  const d = query.length, headDim = d / heads, out = new Float64Array(d);
+  for (let h = 0; h < heads; h++) {
+    const base = h * headDim;
+    const scores = Array.from({ length }, (_, i) => {
+      let s = 0;
+      for (let c = base; c < base + headDim; c++) s += query[c]! * key(i, c);
+      return s / Math.sqrt(headDim);
+    });
+    const top = Math.max(...scores);
+    const weights = scores.map((s) => Math.exp(s - top));
+    const sum = weights.reduce((a, b) => a + b, 0);
+    for (let c = base; c < base + headDim; c++) {
+      for (let i = 0; i < length; i++) out[c]! += weights[i]! / sum * value(i, c);
+    }
+  }
+  return out;
+}
+
+/** Index of element c of position i's key in a paged layer; its value lies PAGE_TOKENS * d further. */
+export function keyIndex(table: ArrayLike<number>, i: number, c: number, d: number): number {
+  const page = table[Math.floor(i / PAGE_TOKENS)]!;
+  return page * PAGE_TOKENS * 2 * d + (i % PAGE_TOKENS) * d + c;
+}

@@ -1,0 +1,79 @@
+/** Random matrices in every packed form beside what they mean in float64: the naive encoder of tests and benchmarks. */
+import { codePosition, type MatrixFormat, matrixLayout } from "../../../base/layout.ts";
+import type { MatrixLayout } from "../../../base/layout.ts";
+
+export interface PackedTwin {
+  format: MatrixFormat;
+  layout: MatrixLayout;
+  /** Codes, then scales, as a trunk matrix lies on the device. */
+  bytes: Uint8Array<ArrayBuffer>;
+  /** float64 [rows, cols]: the weights that those bytes stand for. */
+  dense: Float64Array;
+}
+
+/** A number in [0, 1) a call. */
+export type Random = () => number;
+
+/** mulberry32: small, seeded, good enough for tests. */
+export function seeded(seed: number): Random {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(a ^ (a >>> 15), a | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** A normal deviate. */
+export function gauss(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
+/** Random codes and scales of any format. f16 weights include zeros, subnormals and large values. */
+export function packedRandom(
+  rows: number,
+  cols: number,
+  format: MatrixFormat,
+  random: Random,
+): PackedTwin {
+  const layout = matrixLayout(rows, cols, format);
+  const bytes = new Uint8Array(layout.codesBytes + layout.scalesBytes);
+  const twin = { format, layout, bytes, dense: new Float64Array(rows * cols) };
+  if (format.bits === 16 || format.bits === 32) fillFloats(twin, random);
+  else fillCodes(twin, format.bits, random);
+  return twin;
+}
+
+function fillFloats({ format, layout, bytes, dense }: PackedTwin, random: Random): void {
+  const { rows, cols, colsPadded } = layout;
+  const view = format.bits === 16
+    ? new Float16Array(bytes.buffer, 0, rows * colsPadded)
+    : new Float32Array(bytes.buffer, 0, rows * colsPadded);
+  for (let n = 0; n < rows; n++) {
+    for (let k = 0; k < cols; k++) {
+      const rare = random();
+      const size = rare < 0.02 ? 1e-6 : rare < 0.03 ? 0 : 0.5;
+      view[n * colsPadded + k] = gauss(random) * size;
+      dense[n * cols + k] = view[n * colsPadded + k]!;
+    }
+  }
+}
+
+function fillCodes(twin: PackedTwin, bits: 2 | 4 | 8, random: Random): void {
+  const { format, layout, bytes, dense } = twin;
+  const { rows, cols, colsPadded, groups, rowBytes, codesBytes } = layout;
+  const words = new Uint32Array(bytes.buffer, 0, codesBytes / 4);
+  const scales = new Float16Array(bytes.buffer, codesBytes, rows * groups);
+  const group = format.group === 0 ? colsPadded : format.group;
+  for (let i = 0; i < scales.length; i++) scales[i] = (0.5 + random()) / 2 ** (bits - 1);
+  for (let n = 0; n < rows; n++) {
+    for (let k = 0; k < cols; k++) {
+      const code = Math.floor(random() * 2 ** bits);
+      const { word, shift } = codePosition(k, bits);
+      words[n * rowBytes / 4 + word]! |= code << shift;
+      const scale = scales[n * groups + Math.floor(k / group)]!;
+      dense[n * cols + k] = scale * (format.levels?.[code] ?? code - format.zero);
+    }
+  }
+}

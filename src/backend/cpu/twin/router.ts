@@ -1,0 +1,40 @@
+/** What routing, a wave of experts, their combination and the choice of tokens mean, in float64. */
+
+/** Indices of the `k` greatest, best first; equal ones in order of index. */
+export function topK(values: ArrayLike<number>, k: number): number[] {
+  const order = Array.from({ length: values.length }, (_, i) => i);
+  return order.sort((a, b) => values[b]! - values[a]! || a - b).slice(0, k);
+}
+
+export function logSumExp(values: ArrayLike<number>): number {
+  let top = -Infinity, sum = 0;
+  for (let i = 0; i < values.length; i++) top = Math.max(top, values[i]!);
+  for (let i = 0; i < values.length; i++) sum += Math.exp(values[i]! - top);
+  return top + Math.log(sum);
+}
+
+/** The chosen experts of one row of logits and their weights, in rank order. */
+export function routerTwin(
+  logits: ArrayLike<number>,
+  k: 1 | 2,
+  weighting: "share" | "probability",
+): { experts: number[]; weights: number[] } {
+  const experts = topK(logits, k), whole = logSumExp(logits);
+  const p = experts.map((e) => Math.exp(logits[e]! - whole));
+  const chosen = weighting === "share" ? p.reduce((a, b) => a + b, 0) : 1;
+  return { experts, weights: p.map((value) => value / chosen) };
+}
+
+/** [d] = residual + scale * sum over rank of weights[rank] * outputs[rank] */
+export function combineTwin(
+  outputs: readonly ArrayLike<number>[],
+  weights: ArrayLike<number>,
+  scale: number,
+  residual: ArrayLike<number>,
+): Float64Array {
+  return Float64Array.from({ length: residual.length }, (_, c) => {
+    let sum = 0;
+    for (let rank = 0; rank < outputs.length; rank++) sum += weights[rank]! * outputs[rank]![c]!;
+    return residual[c]! + scale * sum;
+  });
+}

@@ -1,0 +1,227 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { type KvLayer, PAGE_TOKENS } from "../../src/backend/contract.ts";
+import type { Backend } from "../../src/backend/contract.ts";
+import { attentionTwin, keyIndex } from "../../src/backend/cpu/twin/attention.ts";
+import { type Random, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import * as on from "./device.ts";
+import { NMSE } from "./tolerances.ts";
+
+/** [heads, head width]: multiples of a vector and not. */
+const HEADS: [number, number][] = [[4, 8], [2, 16], [3, 64], [1, 128], [2, 12], [3, 5], [1, 1]];
+
+function segments(lengths: number[]) {
+  const total = lengths.reduce((a, b) => a + b, 0);
+  const starts = new Int32Array(total), each = new Int32Array(total);
+  let at = 0;
+  for (const length of lengths) {
+    starts.fill(at, at, at + length);
+    each.fill(length, at, at + length);
+    at += length;
+  }
+  return { total, starts, lengths: each };
+}
+
+Deno.test("segmentAttention: ragged segments against float64", async () => {
+  const shape = { ...on.SHAPE, maxRows: 700 };
+  const backend = await on.cpu({ shape }), random = seeded(21);
+  for (const [heads, width] of HEADS) {
+    const d = heads * width;
+    const { total, starts, lengths } = segments(width === 8 ? [1, 600, 3] : [1, 7, 30, 2, 17]);
+    const [q, k, v] = [0, 1, 2].map(() => on.randoms(total * d, random));
+    const out = on.tensor(backend, total, d);
+    const op = {
+      q: on.tensor(backend, total, d, q),
+      k: on.tensor(backend, total, d, k),
+      v: on.tensor(backend, total, d, v),
+      heads,
+      starts,
+      lengths: on.indices(backend, lengths),
+      out,
+    };
+    backend.segmentAttention(op);
+    const expected = new Float64Array(total * d);
+    for (let t = 0; t < total; t++) {
+      const row = q!.subarray(t * d, (t + 1) * d), base = starts[t]! * d;
+      const one = attentionTwin(
+        row,
+        heads,
+        lengths[t]!,
+        (i, c) => k![base + i * d + c]!,
+        (i, c) => v![base + i * d + c]!,
+      );
+      expected.set(one, t * d);
+    }
+    on.assertNmse(await on.read(backend, out), expected, NMSE.attention, `${heads} x ${width}`);
+  }
+  backend.close();
+});
+
+Deno.test("segmentAttention: a segment's bits do not depend on its neighbours", async () => {
+  const shape = { ...on.SHAPE, maxRows: 1000 };
+  const backend = await on.cpu({ shape }), random = seeded(22), d = 24, length = 300;
+  const [q, k, v] = [0, 1, 2].map(() => on.randoms(length * d, random));
+  const run = async (before: number, after: number) => {
+    const { total, starts, lengths } = segments([before, length, after].filter((n) => n > 0));
+    const place = (data: Float32Array<ArrayBuffer>) => {
+      const all = on.randoms(total * d, random);
+      all.set(data, before * d);
+      return on.tensor(backend, total, d, all);
+    };
+    const out = on.tensor(backend, total, d);
+    backend.segmentAttention({
+      q: place(q!),
+      k: place(k!),
+      v: place(v!),
+      heads: 2,
+      starts,
+      lengths,
+      out,
+    });
+    return (await on.read(backend, out)).slice(before * d, (before + length) * d);
+  };
+  const alone = await run(0, 0);
+  on.assertSameBits(await run(5, 0), alone, "after others");
+  on.assertSameBits(await run(33, 61), alone, "between others");
+  backend.close();
+});
+
+/** A layer of random pages and, a row, a shuffled table of them. */
+function paged(backend: Backend, d: number, lengths: number[], random: Random) {
+  const pagesPerRow = Math.ceil(Math.max(...lengths) / PAGE_TOKENS) + 1;
+  const pages = pagesPerRow * lengths.length + 3;
+  const data = on.randoms(pages * PAGE_TOKENS * 2 * d, random);
+  const store = on.tensor(backend, pages * PAGE_TOKENS * 2, d, data);
+  const kv: KvLayer = { buffer: store.buffer, offset: store.offset, pages, dModel: d };
+  const order = [...Array(pages).keys()].sort(() => random() - 0.5);
+  const table = Int32Array.from(order.slice(0, pagesPerRow * lengths.length));
+  return { kv, store, data, table, pagesPerRow, lengths: Int32Array.from(lengths) };
+}
+
+Deno.test("pagedAttention: pages in any order against float64", async () => {
+  const backend = await on.cpu(), random = seeded(23);
+  for (const [heads, width] of HEADS) {
+    const d = heads * width, lengths = [1, 15, 16, 17, 100, 256, 257, 530];
+    const p = paged(backend, d, lengths, random), rows = lengths.length;
+    const q = on.randoms(rows * d, random), out = on.tensor(backend, rows, d);
+    backend.pagedAttention({
+      q: on.tensor(backend, rows, d, q),
+      heads,
+      kv: p.kv,
+      pageTable: width === 64 ? on.indices(backend, p.table) : p.table,
+      pagesPerRow: p.pagesPerRow,
+      lengths: p.lengths,
+      out,
+    });
+    const expected = new Float64Array(rows * d);
+    for (let t = 0; t < rows; t++) {
+      const table = p.table.subarray(t * p.pagesPerRow, (t + 1) * p.pagesPerRow);
+      const one = attentionTwin(
+        q.subarray(t * d, (t + 1) * d),
+        heads,
+        lengths[t]!,
+        (i, c) => p.data[keyIndex(table, i, c, d)]!,
+        (i, c) => p.data[keyIndex(table, i, c, d) + PAGE_TOKENS * d]!,
+      );
+      expected.set(one, t * d);
+    }
+    on.assertNmse(await on.read(backend, out), expected, NMSE.attention, `${heads} x ${width}`);
+    backend.free(p.store.buffer);
+  }
+  backend.close();
+});
+
+Deno.test("pagedAttention: bits, masks and a table that does not fit at once", async () => {
+  const backend = await on.cpu(), random = seeded(24), d = 32, rows = 40;
+  const lengths = [...Array(rows).keys()].map((t) => t * 9 + 1);
+  const p = paged(backend, d, lengths, random);
+  const q = on.randoms(rows * d, random);
+  const run = async (list: number[], pagesPerRow: number, mask?: Int32Array) => {
+    const table = new Int32Array(list.length * pagesPerRow).fill(-7);
+    const queries = new Float32Array(list.length * d);
+    list.forEach((t, i) => {
+      table.set(p.table.subarray(t * p.pagesPerRow, (t + 1) * p.pagesPerRow), i * pagesPerRow);
+      queries.set(q.subarray(t * d, (t + 1) * d), i * d);
+    });
+    const out = on.tensor(backend, list.length, d);
+    backend.pagedAttention({
+      q: on.tensor(backend, list.length, d, queries),
+      heads: 2,
+      kv: p.kv,
+      pageTable: table,
+      pagesPerRow,
+      lengths: Int32Array.from(list, (t) => lengths[t]!),
+      out,
+      mask,
+    });
+    return await on.read(backend, out);
+  };
+  const all = [...Array(rows).keys()];
+  const whole = await run(all, p.pagesPerRow);
+  on.assertSameBits(await run(all, 5000), whole, "a wide table, in pieces");
+  const mask = Int32Array.from(all, (t) => t % 3 === 1 ? 0 : 1);
+  const masked = await run(all, 5000, mask);
+  for (const t of all) {
+    const row = whole.subarray(t * d, (t + 1) * d);
+    on.assertSameBits(await run([t], p.pagesPerRow), row, `row ${t} alone`);
+    const got = masked.subarray(t * d, (t + 1) * d);
+    if (mask[t] === 0) assert(on.untouched(got), `row ${t} was written`);
+    else on.assertSameBits(got, row, `row ${t} among masked ones`);
+  }
+  backend.close();
+});
+
+Deno.test("storeKv: rows go to their places, negative and masked ones nowhere", async () => {
+  const backend = await on.cpu(), random = seeded(25), d = 10, pages = 3;
+  const store = on.tensor(backend, pages * PAGE_TOKENS * 2, d);
+  const kv = { buffer: store.buffer, offset: store.offset, pages, dModel: d };
+  const k = on.randoms(4 * d, random), v = on.randoms(4 * d, random);
+  const places = Int32Array.from([47, -1, 16, 3]), mask = Int32Array.from([1, 1, 1, 0]);
+  backend.storeKv({
+    k: on.tensor(backend, 4, d, k),
+    v: on.tensor(backend, 4, d, v),
+    kv,
+    places,
+    mask,
+  });
+  const got = await on.read(backend, store);
+  const rowAt = (place: number) => {
+    const first = (place >> 4) * PAGE_TOKENS * 2 + (place & 15);
+    return [first, first + PAGE_TOKENS].map((r) => got.slice(r * d, (r + 1) * d));
+  };
+  for (const t of [0, 2]) {
+    const row = [k, v].map((x) => x.slice(t * d, (t + 1) * d));
+    assertEquals(rowAt(places[t]!), row);
+  }
+  let written = 0;
+  for (let r = 0; r < pages * PAGE_TOKENS * 2; r++) {
+    if (!on.untouched(got.subarray(r * d, (r + 1) * d))) written++;
+  }
+  assertEquals(written, 4);
+  const op = { k: on.tensor(backend, 1, d), v: on.tensor(backend, 1, d), kv };
+  assertThrows(
+    () => backend.storeKv({ ...op, places: Int32Array.of(48) }),
+    RangeError,
+    "places must be -1 to 47 (got 48)",
+  );
+  backend.close();
+});
+
+Deno.test("attention: a page or a segment that does not exist is refused", async () => {
+  const backend = await on.cpu(), d = 8, random = seeded(26);
+  const p = paged(backend, d, [20], random);
+  const q = on.tensor(backend, 1, d), out = on.tensor(backend, 1, d);
+  const { kv, pagesPerRow, lengths } = p;
+  const op = { q, out, heads: 2, kv, pagesPerRow, lengths, pageTable: Int32Array.of(0, 99, 0) };
+  assertThrows(() => backend.pagedAttention(op), RangeError, "pages are 0 to");
+  const long = { ...op, lengths: Int32Array.of(49) };
+  assertThrows(() => backend.pagedAttention(long), RangeError, "lengths must be 1 to 48");
+  const segment = { q, k: q, v: q, out, heads: 2 };
+  assertThrows(
+    () =>
+      backend.segmentAttention({ ...segment, starts: Int32Array.of(0), lengths: Int32Array.of(2) }),
+    RangeError,
+    "lengths must be 1 to 1",
+  );
+  assertThrows(() => backend.pagedAttention({ ...op, heads: 3 }), RangeError, "heads must divide");
+  backend.close();
+});

@@ -1,0 +1,139 @@
+/** Tensors between sentinels on a small CPU backend: what the tests of operations share. */
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { F32 } from "../../src/base/layout.ts";
+import type { MatrixFormat } from "../../src/base/layout.ts";
+import { Ledger } from "../../src/base/ledger.ts";
+import type { Backend, Matrix, ScratchShape, Tensor, Vector } from "../../src/backend/contract.ts";
+import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
+import { gauss, type PackedTwin, type Random } from "../../src/backend/cpu/twin/packed.ts";
+
+export const FORMATS: Record<string, MatrixFormat> = {
+  "2-bit group 64": { bits: 2, group: 64, zero: 1.5 },
+  "2-bit group 32": { bits: 2, group: 32, zero: 1.5 },
+  "2-bit group 128": { bits: 2, group: 128, zero: 1.5 },
+  "2-bit per channel": { bits: 2, group: 0, zero: 1 },
+  "2-bit levels": { bits: 2, group: 64, zero: 0, levels: [-1.51, -0.45, 0.45, 1.51] },
+  "2-bit levels per channel": { bits: 2, group: 0, zero: 0, levels: [-1.7, -0.4, 0.5, 1.6] },
+  "4-bit group 32": { bits: 4, group: 32, zero: 8 },
+  "4-bit group 64": { bits: 4, group: 64, zero: 8 },
+  "4-bit group 128": { bits: 4, group: 128, zero: 8 },
+  "4-bit per channel": { bits: 4, group: 0, zero: 8 },
+  "8-bit group 64": { bits: 8, group: 64, zero: 128 },
+  "8-bit group 128": { bits: 8, group: 128, zero: 128 },
+  "8-bit per channel": { bits: 8, group: 0, zero: 128 },
+  "f16": { bits: 16, group: 0, zero: 0 },
+  "f32": F32,
+};
+
+export const SHAPE: ScratchShape = {
+  maxRows: 300,
+  maxCols: 1024,
+  maxHidden: 512,
+  topK: 2,
+  maxCandidates: 16,
+};
+
+export async function cpu(
+  options: { gpuBytes?: number; maxBindingBytes?: number; shape?: ScratchShape } = {},
+): Promise<Backend> {
+  const ledger = new Ledger({ gpuBytes: options.gpuBytes ?? 2 ** 26, hostBytes: 0 });
+  const { maxBindingBytes } = options;
+  const backend = await createCpuBackend({
+    ledger,
+    ...(maxBindingBytes === undefined ? {} : { maxBindingBytes }),
+  });
+  backend.prepare(options.shape ?? SHAPE);
+  return backend;
+}
+
+export function randoms(length: number, random: Random, size = 1): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length }, () => gauss(random) * size);
+}
+
+export function asBytes(data: ArrayBufferView<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+const SENTINEL = 16;
+const MARK = 0x7fa5c3e1;
+
+/** A tensor in a buffer of its own, 64 bytes of sentinels before and after. */
+export function tensor(
+  backend: Backend,
+  rows: number,
+  cols: number,
+  data?: Float32Array<ArrayBuffer>,
+): Tensor {
+  const words = new Int32Array(rows * cols + 2 * SENTINEL).fill(MARK);
+  const buffer = backend.alloc("tensor", words.byteLength, "activations");
+  backend.write(buffer, 0, asBytes(words));
+  const made = { buffer, offset: SENTINEL * 4, rows, cols };
+  if (data !== undefined) backend.write(buffer, made.offset, asBytes(data));
+  return made;
+}
+
+/** A tensor's values, once its sentinels are found whole. */
+export async function read(backend: Backend, t: Tensor): Promise<Float32Array> {
+  const bytes = await backend.readback(t.buffer, 0, t.buffer.bytes);
+  const words = new Int32Array(bytes.buffer), n = t.rows * t.cols;
+  for (let i = 0; i < SENTINEL; i++) {
+    assertEquals(words[i], MARK, `sentinel ${i} before the tensor`);
+    assertEquals(words[SENTINEL + n + i], MARK, `sentinel ${i} after the tensor`);
+  }
+  return new Float32Array(bytes.buffer, SENTINEL * 4, n);
+}
+
+/** True for values that still are what `tensor` filled a new one with. */
+export function untouched(values: Float32Array): boolean {
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+  return bits.every((b) => b === MARK);
+}
+
+export function vector(backend: Backend, data: Float32Array<ArrayBuffer>): Vector {
+  const t = tensor(backend, 1, data.length, data);
+  return { buffer: t.buffer, offset: t.offset, length: data.length };
+}
+
+export function matrix(backend: Backend, packed: PackedTwin): Matrix {
+  const buffer = backend.alloc("matrix", packed.bytes.length, "trunk");
+  backend.write(buffer, 0, packed.bytes);
+  return { buffer, offset: 0, layout: packed.layout, format: packed.format };
+}
+
+export function indices(backend: Backend, values: Int32Array<ArrayBuffer>) {
+  const buffer = backend.alloc("indices", values.byteLength, "activations");
+  backend.write(buffer, 0, asBytes(values));
+  return { buffer, offset: 0 };
+}
+
+/** Mean squared error over mean square of the reference. */
+export function nmse(actual: ArrayLike<number>, reference: ArrayLike<number>): number {
+  assertEquals(actual.length, reference.length, "lengths");
+  let error = 0, size = 0;
+  for (let i = 0; i < reference.length; i++) {
+    error += (actual[i]! - reference[i]!) ** 2;
+    size += reference[i]! ** 2;
+  }
+  return size === 0 ? error : error / size;
+}
+
+export function assertNmse(
+  actual: ArrayLike<number>,
+  reference: ArrayLike<number>,
+  limit: number,
+  what: string,
+): void {
+  const error = nmse(actual, reference);
+  assert(Number.isFinite(error), `${what}: error is ${error}`);
+  assertLess(error, limit, `${what}: NMSE ${error}`);
+}
+
+/** Equal bit for bit. */
+export function assertSameBits(a: Float32Array, b: Float32Array, what: string): void {
+  assertEquals(a.length, b.length, what);
+  const x = new Int32Array(a.buffer, a.byteOffset, a.length);
+  const y = new Int32Array(b.buffer, b.byteOffset, b.length);
+  for (let i = 0; i < x.length; i++) {
+    if (x[i] !== y[i]) throw new Error(`${what}: value ${i} is ${a[i]} and ${b[i]}`);
+  }
+}

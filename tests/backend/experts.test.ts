@@ -1,0 +1,166 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { expertLayout, type MatrixFormat } from "../../src/base/layout.ts";
+import type { Arena, Backend, ExpertsOp } from "../../src/backend/contract.ts";
+import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
+import {
+  packedRandom,
+  type PackedTwin,
+  type Random,
+  seeded,
+} from "../../src/backend/cpu/twin/packed.ts";
+import * as on from "./device.ts";
+import { NMSE } from "./tolerances.ts";
+
+interface Layer {
+  layout: ReturnType<typeof expertLayout>;
+  blocks: Uint8Array<ArrayBuffer>[];
+  twins: { fc1: PackedTwin; fc2: PackedTwin; b1: Float32Array; b2: Float32Array }[];
+}
+
+/** `count` random experts as blocks, and what they mean. */
+function layer(count: number, d: number, ff: number, format: MatrixFormat, random: Random): Layer {
+  const shapes = [
+    { name: "fc1", rows: ff, cols: d, bias: true },
+    { name: "fc2", rows: d, cols: ff, bias: true },
+  ];
+  const layout = expertLayout(shapes, format);
+  const made: Layer = { layout, blocks: [], twins: [] };
+  for (let e = 0; e < count; e++) {
+    const block = new Uint8Array(layout.bytes);
+    const [fc1, fc2] = shapes.map((s, p) => {
+      const packed = packedRandom(s.rows, s.cols, format, random);
+      const at = layout.projections[p]!, { codesBytes } = packed.layout;
+      block.set(packed.bytes.subarray(0, codesBytes), at.codesOffset);
+      block.set(packed.bytes.subarray(codesBytes), at.scalesOffset);
+      return packed;
+    });
+    const b1 = on.randoms(ff, random), b2 = on.randoms(d, random);
+    block.set(on.asBytes(b1), layout.projections[0]!.biasOffset);
+    block.set(on.asBytes(b2), layout.projections[1]!.biasOffset);
+    made.blocks.push(block);
+    made.twins.push({ fc1: fc1!, fc2: fc2!, b1, b2 });
+  }
+  return made;
+}
+
+/** Expert e into slot slots[e], counted over all arenas. */
+function load(backend: Backend, arenas: readonly Arena[], made: Layer, slots: number[]) {
+  return slots.map((flat, expert) => {
+    let arena = 0, slot = flat;
+    while (slot >= arenas[arena]!.slots) slot -= arenas[arena++]!.slots;
+    const { buffer, slotBytes } = arenas[arena]!;
+    backend.write(buffer, slot * slotBytes, made.blocks[expert]!);
+    return { expert, arena, slot };
+  });
+}
+
+function expertTwin(made: Layer, expert: number, x: Float32Array, d: number, ff: number) {
+  const { fc1, fc2, b1, b2 } = made.twins[expert]!;
+  const h = linearTwin({ x, w: fc1.dense, rows: 1, n: ff, k: d, bias: b1, relu: true });
+  return linearTwin({ x: h, w: fc2.dense, rows: 1, n: d, k: ff, bias: b2 });
+}
+
+const FORMATS = ["2-bit group 64", "2-bit levels", "4-bit group 32", "8-bit per channel", "f16"];
+
+Deno.test("experts: waves over several arenas against float64, whatever the split", async () => {
+  const random = seeded(61), count = 6, d = 40, ff = 72, rows = 130;
+  for (const name of FORMATS) {
+    const made = layer(count, d, ff, on.FORMATS[name]!, random);
+    const slotBytes = made.layout.bytes + 256;
+    const backend = await on.cpu({ maxBindingBytes: slotBytes * 4 - 1 });
+    const arenas = backend.createArenas(slotBytes, 8);
+    assertEquals(arenas.map((a) => a.slots), [3, 3, 2]);
+    const resident = load(backend, arenas, made, [7, 0, 3, 2, 5, 4]);
+    const x = on.randoms(rows * d, random);
+    const chosen = Int32Array.from(
+      { length: rows * 2 },
+      (_, i) => (i * 7 + (i >> 3)) % (count + 1),
+    );
+    const mask = Int32Array.from({ length: rows }, (_, t) => t % 11 === 4 ? 0 : 1);
+    const ids = on.indices(backend, chosen);
+    const run = async (waves: number[][], m?: Int32Array) => {
+      const out = on.tensor(backend, rows * 2, d);
+      for (const wave of waves) {
+        const op: ExpertsOp = {
+          x: on.tensor(backend, rows, d, x),
+          experts: ids.buffer,
+          topK: 2,
+          arenas,
+          wave: wave.map((e) => resident[e]!),
+          layout: made.layout,
+          activation: "relu",
+          out,
+          mask: m,
+        };
+        backend.experts(op);
+      }
+      return await on.read(backend, out);
+    };
+    const whole = await run([[0, 1, 2, 3, 4, 5]]);
+    const actual: number[] = [], expected: number[] = [];
+    for (let pair = 0; pair < rows * 2; pair++) {
+      const got = whole.subarray(pair * d, (pair + 1) * d), t = pair >> 1;
+      if (chosen[pair] === count) {
+        assert(on.untouched(got), `pair ${pair} of an absent expert`);
+        continue;
+      }
+      actual.push(...got);
+      expected.push(...expertTwin(made, chosen[pair]!, x.slice(t * d, (t + 1) * d), d, ff));
+    }
+    on.assertNmse(actual, expected, NMSE.experts, name);
+    on.assertSameBits(await run([[5], [3, 1], [], [0, 2, 4]]), whole, `${name} in waves`);
+    const masked = await run([[0, 1, 2, 3, 4, 5]], mask);
+    for (let pair = 0; pair < rows * 2; pair++) {
+      const got = masked.subarray(pair * d, (pair + 1) * d);
+      if (mask[pair >> 1] === 0) assert(on.untouched(got), `pair ${pair} is masked`);
+      else on.assertSameBits(got, whole.subarray(pair * d, (pair + 1) * d), `pair ${pair}`);
+    }
+    backend.close();
+  }
+});
+
+Deno.test("experts: a row's bits do not depend on how many share its expert", async () => {
+  const random = seeded(62), d = 64, ff = 128, most = 40;
+  const made = layer(1, d, ff, on.FORMATS["2-bit group 64"]!, random);
+  const backend = await on.cpu(), arenas = backend.createArenas(made.layout.bytes, 1);
+  const wave = load(backend, arenas, made, [0]), x = on.randoms(most * d, random);
+  const run = async (first: number, rows: number) => {
+    const out = on.tensor(backend, rows, d);
+    backend.experts({
+      x: on.tensor(backend, rows, d, x.slice(first * d, (first + rows) * d)),
+      experts: on.indices(backend, new Int32Array(rows)).buffer,
+      topK: 1,
+      arenas,
+      wave,
+      layout: made.layout,
+      activation: "relu",
+      out,
+    });
+    return await on.read(backend, out);
+  };
+  const whole = await run(0, most);
+  for (let t = 0; t < most; t++) {
+    const row = whole.subarray(t * d, (t + 1) * d);
+    on.assertSameBits(await run(t, 1), row, `row ${t} alone`);
+  }
+  backend.close();
+});
+
+Deno.test("experts: a slot that does not exist is refused", async () => {
+  const random = seeded(63), d = 64, made = layer(1, d, 64, on.FORMATS["f16"]!, random);
+  const backend = await on.cpu(), arenas = backend.createArenas(made.layout.bytes, 1);
+  const op: ExpertsOp = {
+    x: on.tensor(backend, 1, d),
+    experts: on.indices(backend, new Int32Array(1)).buffer,
+    topK: 1,
+    arenas,
+    wave: [{ expert: 0, arena: 0, slot: 1 }],
+    layout: made.layout,
+    activation: "relu",
+    out: on.tensor(backend, 1, d),
+  };
+  assertThrows(() => backend.experts(op), RangeError, "an expert lies in a slot of an arena");
+  const nowhere = { ...op, wave: [{ expert: 0, arena: 1, slot: 0 }] };
+  assertThrows(() => backend.experts(nowhere), RangeError, "an expert lies in a slot");
+  backend.close();
+});
