@@ -91,7 +91,9 @@ class WorkerEngine implements Engine {
   close(): Promise<void> {
     if (this.state === "loading" || this.state === "failed") {
       // Nothing was accepted, so there is nothing to finish.
-      this.#die(new MoqeError("cancelled", { action: "load the model", rule: "the engine was closed" }));
+      this.#die(
+        new MoqeError("cancelled", { action: "load the model", rule: "the engine was closed" }),
+      );
     } else if (this.state === "ready") {
       this.state = "draining";
       this.#send({ type: "close" });
@@ -121,7 +123,10 @@ class WorkerEngine implements Engine {
       case "failed":
         return this.#die(fromWire(event.error));
       case "progress":
-        return this.#translations.get(event.id)?.onProgress?.(event.doneSentences, event.totalSentences);
+        return this.#translations.get(event.id)?.onProgress?.(
+          event.doneSentences,
+          event.totalSentences,
+        );
       case "result":
         return take(this.#translations, event.id)?.resolve(event.translations);
       case "stats":
@@ -168,12 +173,20 @@ function cancelled(): MoqeError {
 export function toWire(error: unknown): WireError {
   if (error instanceof MoqeError) {
     const { action, rule, observed, remedy } = error.parts;
-    return { code: error.code, parts: { action, rule, observed, remedy }, retryAfterSeconds: error.retryAfterSeconds };
+    return {
+      code: error.code,
+      parts: { action, rule, observed, remedy },
+      retryAfterSeconds: error.retryAfterSeconds,
+    };
   }
   return { code: errorCode(error), parts: { action: "run the engine", rule: errorText(error) } };
 }
 
 function fromWire(wire: WireError): MoqeError {
   const retry = wire.retryAfterSeconds;
-  return new MoqeError(wire.code, wire.parts, retry === undefined ? {} : { retryAfterSeconds: retry });
+  return new MoqeError(
+    wire.code,
+    wire.parts,
+    retry === undefined ? {} : { retryAfterSeconds: retry },
+  );
 }

@@ -18,6 +18,8 @@ export interface Job {
   readonly beams: number;
   readonly lengthPenalty: number;
   readonly maxTokens: number;
+  /** Stop as soon as `beams` hypotheses have ended, as transformers' early_stopping. */
+  readonly earlyStopping?: boolean;
 }
 
 export interface Limits {
@@ -200,6 +202,7 @@ export class Scheduler {
         beams: job.beams,
         lengthPenalty: job.lengthPenalty,
         maxTokens: job.maxTokens,
+        earlyStopping: job.earlyStopping ?? false,
         eos: this.spec.tokens.eos,
         startToken: this.spec.tokens.decoderStart,
         languageToken: job.languageToken,
@@ -255,7 +258,8 @@ export class Scheduler {
       if (request.closed) return false;
       ended++;
       request.results[index] = [...sequence.search.finished];
-      request.onProgress?.(++request.done, request.jobs.length);
+      request.done++;
+      request.onProgress?.(request.done, request.jobs.length);
       if (request.done === request.jobs.length) {
         request.closed = true;
         request.resolve(request.results);

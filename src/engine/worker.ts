@@ -32,7 +32,8 @@ export function serveEngineWorker(): void {
       const engine = await loading!;
       const translations = await engine.translate(params, {
         signal: stop.signal,
-        onProgress: (doneSentences, totalSentences) => send({ type: "progress", id, doneSentences, totalSentences }),
+        onProgress: (doneSentences, totalSentences) =>
+          send({ type: "progress", id, doneSentences, totalSentences }),
       });
       send({ type: "result", id, translations });
     } catch (error) {
@@ -44,13 +45,19 @@ export function serveEngineWorker(): void {
 
   scope.onmessage = async ({ data: command }) => {
     if (command.type === "start") {
-      loading = loadEngine(command.options, (doneBytes, totalBytes) => send({ type: "loading", doneBytes, totalBytes }));
+      loading = loadEngine(
+        command.options,
+        (doneBytes, totalBytes) => send({ type: "loading", doneBytes, totalBytes }),
+      );
       loading.then(
         ({ info }) => send({ type: "ready", info }),
         (error) => send({ type: "failed", error: toWire(error) }),
       );
     } else if (loading === undefined) {
-      throw new MoqeError("internal", { action: command.type, rule: "the first command must be start" });
+      throw new MoqeError("internal", {
+        action: command.type,
+        rule: "the first command must be start",
+      });
     } else if (command.type === "translate") {
       await translate(command);
     } else if (command.type === "cancel") {

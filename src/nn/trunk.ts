@@ -121,8 +121,9 @@ export function trunkBytes(manifest: Manifest): number {
 }
 
 function tensorBytes(t: TrunkTensor, format: MatrixFormat): number {
-  if (t.shape.length === 1) return t.shape[0]! * 4;
-  return matrixBytes(matrixLayout(t.shape[0]!, t.shape[1]!, format));
+  // A vector is written as a matrix of one row: padded to 16 bytes.
+  const [rows, cols] = t.shape.length === 1 ? [1, t.shape[0]!] : [t.shape[0]!, t.shape[1]!];
+  return matrixBytes(matrixLayout(rows, cols, format));
 }
 
 /**

@@ -47,6 +47,13 @@ export class Workspace {
     }
     return { buffer: whole.buffer, offset: whole.offset, rows, cols: width };
   }
+
+  /** Gives everything back. */
+  free(backend: Backend): void {
+    for (const t of Object.values(this.#tensors)) backend.free(t.buffer);
+    backend.free(this.expertIds);
+    backend.free(this.candidateIds);
+  }
 }
 
 /** x: residual stream; h: normed input; q, k, v, a: attention; f: hidden layer of dense blocks. */

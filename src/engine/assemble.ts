@@ -1,0 +1,86 @@
+/** A manifest, a fetcher and a backend become a model that runs within its budget. */
+import type { ModelPlan } from "../base/plan.ts";
+import type { Ledger } from "../base/ledger.ts";
+import { architectureOf } from "../arch/registry.ts";
+import type { Backend } from "../backend/contract.ts";
+import type { Policy } from "../experts/contract.ts";
+import { lru } from "../experts/policy/lru.ts";
+import { encoderShare, ExpertResidency } from "../experts/residency.ts";
+import { TranslationModel } from "../nn/model.ts";
+import type { ModelSpec } from "../nn/spec.ts";
+import { checkManifest, type LoadOptions, Trunk } from "../nn/trunk.ts";
+import { Workspace } from "../nn/workspace.ts";
+import type { BlockFetcher } from "../store/contract.ts";
+import type { Manifest } from "../store/manifest.ts";
+import { type BudgetPlan, divideBudget, expertsPerToken, MAX_CANDIDATES } from "./budget.ts";
+
+export interface AssembleOptions extends LoadOptions {
+  maxBatchTokens: number;
+  maxSourceTokens: number;
+  /** Fewer slots than the budget would hold, for tests and benchmarks. */
+  maxSlots?: number | undefined;
+  policy?: (() => Policy) | undefined;
+}
+
+export interface Assembly {
+  readonly plan: ModelPlan;
+  readonly spec: ModelSpec;
+  readonly budget: BudgetPlan;
+  readonly model: TranslationModel;
+  readonly residency: ExpertResidency;
+  /** Gives every device byte back; the backend stays its caller's. */
+  free(): void;
+}
+
+/**
+ * Checks the manifest against its configuration, divides the budget, streams the trunk. Experts stay where
+ * they are. Throws MoqeError `over_budget` before anything is fetched, `corrupt`, `unsupported`, `unavailable`.
+ */
+export async function assemble(
+  manifest: Manifest,
+  parts: { ledger: Ledger; backend: Backend; fetcher: BlockFetcher },
+  options: AssembleOptions,
+): Promise<Assembly> {
+  const { backend, fetcher, ledger } = parts;
+  const { plan, spec } = architectureOf(manifest.config).read(manifest.config);
+  checkManifest(manifest, plan);
+  const maxRows = options.maxBatchTokens;
+  const topK = Math.max(1, expertsPerToken(spec));
+  const hidden = plan.expertLayers.flatMap((l) => l.projections.map((p) => p.rows));
+  backend.prepare({
+    maxRows,
+    maxCols: Math.max(spec.dModel, spec.maxHidden),
+    maxHidden: Math.max(spec.maxHidden, ...hidden),
+    topK,
+    maxCandidates: MAX_CANDIDATES,
+  });
+  const { gpu } = ledger.snapshot();
+  const budget = divideBudget(manifest, plan, spec, {
+    gpuBytes: gpu.budgetBytes,
+    scratchBytes: gpu.usedBytes,
+    maxBatchTokens: maxRows,
+    maxSourceTokens: options.maxSourceTokens,
+  });
+  const trunk = new Trunk(backend, manifest);
+  const residency = new ExpertResidency(backend, manifest, plan, fetcher, {
+    slots: Math.min(budget.slots, options.maxSlots ?? Infinity),
+    encoderShare: encoderShare(plan),
+    policy: options.policy ?? lru,
+  });
+  const workspace = new Workspace(backend, spec, { maxRows, topK, maxCandidates: MAX_CANDIDATES });
+  const model = new TranslationModel({ backend, workspace, residency, spec }, trunk, budget.pages);
+  await trunk.load(manifest, fetcher, options);
+  return {
+    plan,
+    spec,
+    budget,
+    model,
+    residency,
+    free() {
+      model.free();
+      workspace.free(backend);
+      residency.free();
+      trunk.free();
+    },
+  };
+}

@@ -1,0 +1,127 @@
+/** NLLB-MoE, exactly: encoder output, logits and tokens of ten tiny checkpoints against transformers. */
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { encodeRows } from "../../src/engine/batch.ts";
+import { decodeRows } from "../../src/engine/batch.ts";
+import { PagePool } from "../../src/engine/pages.ts";
+import { Scheduler } from "../../src/engine/scheduler.ts";
+import { Sequence } from "../../src/engine/sequence.ts";
+import {
+  difference,
+  goldenFolder,
+  goldenNames,
+  type GoldenSentence,
+  goldenValues,
+  readGolden,
+} from "../support/golden.ts";
+import { type TestModel, withModel } from "../support/model.ts";
+
+/** Everything unquantized: what is left is the arithmetic. */
+const LOSSLESS = { experts: { bits: 16 }, trunk: { bits: 16 }, embedding: { bits: 16 } } as const;
+
+for (const name of goldenNames()) {
+  Deno.test(`${name}: encoder output and teacher-forced logits are within tolerance of transformers`, async () => {
+    const golden = readGolden(name);
+    await withModel(goldenFolder(name), LOSSLESS, async (m) => {
+      for (const [i, sentence] of golden.sentences.entries()) {
+        const { encoded, logits } = await teacherForced(m, sentence);
+        if (sentence.encoded !== undefined) {
+          const d = difference(encoded, goldenValues(sentence.encoded));
+          assert(
+            d.most <= golden.tolerance * d.largest,
+            `encoder of sentence ${i}: off by ${d.most} of ${d.largest}`,
+          );
+        }
+        const d = difference(logits, goldenValues(sentence.logits));
+        assert(
+          d.most <= golden.tolerance * d.largest,
+          `logits of sentence ${i}: off by ${d.most} of ${d.largest}`,
+        );
+      }
+    });
+  });
+
+  Deno.test(`${name}: greedy and beam search give transformers' tokens and scores`, async () => {
+    const golden = readGolden(name);
+    await withModel(goldenFolder(name), LOSSLESS, async (m) => {
+      const scheduler = new Scheduler(m.model, m.spec, { maxRows: m.maxRows, maxQueue: 1000 });
+      const job = (
+        s: GoldenSentence,
+        beams: number,
+        lengthPenalty: number,
+        earlyStopping = false,
+      ) => ({
+        source: Int32Array.from(s.source),
+        languageToken: s.target,
+        beams,
+        lengthPenalty,
+        maxTokens: golden.max_length - 1,
+        earlyStopping,
+      });
+      // All sentences of the checkpoint in one batch, greedy and beams together: as in service.
+      const runs = golden.sentences.flatMap((s) => [
+        {
+          sentence: s,
+          job: job(s, 1, 1),
+          tokens: s.greedy,
+          score: undefined as number | undefined,
+        },
+        ...s.beams.map((b) => ({
+          sentence: s,
+          job: job(s, 4, b.length_penalty, b.early_stopping),
+          tokens: b.tokens,
+          score: b.score as number | undefined,
+        })),
+      ]);
+      const found = await scheduler.run(runs.map((r) => r.job));
+      for (const [i, run] of runs.entries()) {
+        const best = found[i]![0]!;
+        assertEquals(
+          [m.spec.tokens.decoderStart, ...best.tokens],
+          run.tokens,
+          `run ${i}, ${run.job.beams} beams`,
+        );
+        if (run.score !== undefined) {
+          assertAlmostEquals(best.score, run.score, 1e-3 * Math.abs(run.score));
+        }
+      }
+    });
+  });
+}
+
+/** One sentence through encoder and decoder, the golden's own prefix fed token by token. */
+async function teacherForced(
+  m: TestModel,
+  s: GoldenSentence,
+): Promise<{ encoded: Float32Array; logits: Float32Array }> {
+  const pool = new PagePool(m.model.pages);
+  const sequence = new Sequence(pool, (a, b) => m.model.copyPage(a, b), s.source.length, {
+    beams: 1,
+    lengthPenalty: 1,
+    maxTokens: s.decoder_input.length + 1,
+    eos: -1,
+    startToken: s.decoder_input[0]!,
+    languageToken: s.decoder_input[1]!,
+  });
+  const rows = encodeRows([Int32Array.from(s.source)], m.spec.embedding);
+  const places = Int32Array.from(s.source, (_, i) => sequence.crossPlace(i));
+  const encodedTensor = await m.model.encode(rows, places);
+  const encoded = await m.readTensor(encodedTensor);
+  const vocab = m.spec.vocab;
+  const logits = new Float32Array(s.decoder_input.length * vocab);
+  const out = m.backend.alloc("logits", 2 * vocab * 4, "staging");
+  let at = 0;
+  while (at < s.decoder_input.length) {
+    const step = sequence.rows();
+    const hidden = await m.model.decodeHidden(
+      decodeRows([{ sequence, rows: step }], m.spec.embedding),
+    );
+    const view = { buffer: out, offset: 0, rows: step.length, cols: vocab };
+    m.model.logits(hidden, view);
+    logits.set(await m.readTensor(view), at * vocab);
+    at += step.length;
+    // The continuation that the golden prescribes, whatever the model would choose.
+    sequence.advance([{ ids: [s.decoder_input[at] ?? 0], logProbs: [0] }]);
+  }
+  m.backend.free(out);
+  return { encoded, logits };
+}

@@ -1,0 +1,65 @@
+/** Reads the goldens that transformers made (tests/goldens/README.md). */
+
+export interface GoldenTensor {
+  shape: number[];
+  /** base64 of little-endian f32. */
+  f32: string;
+}
+
+export interface GoldenSentence {
+  source: number[];
+  target: number;
+  encoded?: GoldenTensor;
+  decoder_input: number[];
+  logits: GoldenTensor;
+  greedy: number[];
+  beams: {
+    tokens: number[];
+    score: number;
+    num_beams: number;
+    length_penalty: number;
+    early_stopping: boolean;
+  }[];
+}
+
+export interface Golden {
+  name: string;
+  tolerance: number;
+  max_length: number;
+  sentences: GoldenSentence[];
+}
+
+export const GOLDENS = new URL("../goldens/", import.meta.url);
+
+/** Names of the tiny checkpoints. */
+export function goldenNames(): string[] {
+  return Array.from(Deno.readDirSync(new URL("nllb_moe/", GOLDENS)), (e) => e.name).sort();
+}
+
+export function goldenFolder(name: string): string {
+  return new URL(`nllb_moe/${name}`, GOLDENS).pathname;
+}
+
+export function readGolden(name: string): Golden {
+  return JSON.parse(Deno.readTextFileSync(`${goldenFolder(name)}/golden.json`));
+}
+
+export function goldenValues(tensor: GoldenTensor): Float32Array {
+  const bytes = Uint8Array.from(atob(tensor.f32), (c) => c.charCodeAt(0));
+  return new Float32Array(bytes.buffer);
+}
+
+/** max |a - b| and max |b|. */
+export function difference(a: Float32Array, b: Float32Array): { most: number; largest: number } {
+  if (a.length !== b.length) {
+    throw new RangeError(`cannot compare ${a.length} with ${b.length} values`);
+  }
+  let most = 0, largest = 0;
+  for (let i = 0; i < a.length; i++) {
+    const d = Math.abs(a[i]! - b[i]!);
+    // NaN must fail a comparison with any tolerance.
+    if (!(d <= most)) most = d;
+    largest = Math.max(largest, Math.abs(b[i]!));
+  }
+  return { most, largest };
+}

@@ -1,0 +1,98 @@
+/** Packs a checkpoint to a temporary folder and assembles it on the CPU backend: the real path, end to end. */
+import { architectureOf } from "../../src/arch/registry.ts";
+import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
+import type { Backend, Tensor } from "../../src/backend/contract.ts";
+import { Ledger } from "../../src/base/ledger.ts";
+import { openCheckpoint } from "../../src/checkpoint/open.ts";
+import { assemble, type AssembleOptions, type Assembly } from "../../src/engine/assemble.ts";
+import { packCheckpoint } from "../../src/pack/pack.ts";
+import type { PackWidths } from "../../src/pack/widths.ts";
+import { StoreFetcher } from "../../src/store/fetcher.ts";
+import { FileStore } from "../../src/store/file_store.ts";
+import type { BlockFetcher } from "../../src/store/contract.ts";
+import type { Manifest } from "../../src/store/manifest.ts";
+
+export interface TestModel extends Assembly {
+  readonly backend: Backend;
+  readonly ledger: Ledger;
+  readonly manifest: Manifest;
+  readonly fetcher: BlockFetcher;
+  readonly maxRows: number;
+  readTensor(tensor: Tensor): Promise<Float32Array>;
+}
+
+export interface TestModelOptions extends Partial<AssembleOptions> {
+  gpuBytes?: number;
+  hostBytes?: number;
+  maxBindingBytes?: number;
+}
+
+/** Packs a Hugging Face folder into `out`. */
+export async function packFolder(
+  checkpoint: string,
+  out: string,
+  widths: PackWidths,
+): Promise<Manifest> {
+  const opened = await openCheckpoint(checkpoint);
+  try {
+    const { plan } = architectureOf(opened.texts.config).read(opened.texts.config);
+    const report = await packCheckpoint(opened, plan, new FileStore(out), {
+      ...widths,
+      name: "test",
+      pairs: ["eng_Latn-deu_Latn"],
+      licence: { id: "CC0-1.0" },
+    });
+    return report.manifest;
+  } finally {
+    opened.weights.close();
+  }
+}
+
+/** Assembles a packed folder, runs `use`, gives everything back. */
+export async function withPacked(
+  folder: string,
+  manifest: Manifest,
+  use: (model: TestModel) => Promise<void>,
+  options: TestModelOptions = {},
+): Promise<void> {
+  const ledger = new Ledger({
+    gpuBytes: options.gpuBytes ?? 64 * 2 ** 20,
+    hostBytes: options.hostBytes ?? 64 * 2 ** 20,
+  });
+  const backend = await createCpuBackend({
+    ledger,
+    ...(options.maxBindingBytes === undefined ? {} : { maxBindingBytes: options.maxBindingBytes }),
+  });
+  const fetcher = new StoreFetcher(new FileStore(folder), manifest, ledger);
+  const maxRows = options.maxBatchTokens ?? 128;
+  const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
+    maxSourceTokens: 64,
+    ...options,
+    maxBatchTokens: maxRows,
+  });
+  const readTensor = async (t: Tensor) => {
+    const bytes = await backend.readback(t.buffer, t.offset, t.rows * t.cols * 4);
+    return new Float32Array(bytes.buffer, bytes.byteOffset, t.rows * t.cols);
+  };
+  try {
+    await use({ ...assembly, backend, ledger, manifest, fetcher, maxRows, readTensor });
+  } finally {
+    assembly.free();
+    backend.close();
+  }
+}
+
+/** `packFolder`, then `withPacked`, in a temporary folder. */
+export async function withModel(
+  checkpoint: string,
+  widths: PackWidths,
+  use: (model: TestModel) => Promise<void>,
+  options: TestModelOptions = {},
+): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
+  try {
+    await withPacked(folder, await packFolder(checkpoint, folder, widths), use, options);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
