@@ -168,6 +168,11 @@ export class TranslationModel {
     };
   }
 
+  /** A matrix of the model, for self-tests of the device. */
+  get probe(): Matrix {
+    return this.#decoder[0]!.attention.query.weight;
+  }
+
   /** All logits of hidden rows into `out` [T, vocab]: for goldens and self-tests, not for service. */
   logits(hidden: Tensor, out: Tensor): void {
     this.#ctx.backend.linear({ x: hidden, w: this.#lmHead, out });
