@@ -1,0 +1,123 @@
+/** Opens a packed model and brings it to life: what runs inside the engine's Worker. */
+import { MoqeError } from "../base/errors.ts";
+import { Ledger } from "../base/ledger.ts";
+import { createCpuBackend } from "../backend/cpu/backend.ts";
+import type { Backend } from "../backend/contract.ts";
+import { StoreFetcher } from "../store/fetcher.ts";
+import { openModel } from "../store/open.ts";
+import type { Manifest } from "../store/manifest.ts";
+import { loadTokenizer, type TextTokenizer } from "../text/tokenizer.ts";
+import { type Assembly, assemble } from "./assemble.ts";
+import { MAX_TARGET_TOKENS } from "./budget.ts";
+import type { EngineOptions, EngineStats, ModelInfo, TranslateOptions, TranslateParams, Translation } from "./protocol.ts";
+import { Scheduler } from "./scheduler.ts";
+import { batchInvariant } from "./self_test.ts";
+import { Translator } from "./translator.ts";
+
+/** What V8 may grow by between two collections while the engine works; part of the `runtime` line. */
+const RUNTIME_SLACK_BYTES = 48 * 2 ** 20;
+/** A parsed manifest takes about this many times its text. */
+const MANIFEST_FACTOR = 4;
+
+/** A model that answers. */
+export interface LoadedEngine {
+  readonly info: ModelInfo;
+  translate(params: TranslateParams, options?: TranslateOptions): Promise<Translation[]>;
+  stats(): EngineStats;
+  /** Finishes what was accepted, then gives everything back. */
+  close(): Promise<void>;
+}
+
+/**
+ * Loads a model. `onProgress` is told of trunk bytes. Throws MoqeError: `over_budget` with the least budget
+ * that would do, `corrupt`, `unavailable`, `unsupported`.
+ */
+export async function loadEngine(
+  options: EngineOptions,
+  onProgress: (doneBytes: number, totalBytes: number) => void,
+): Promise<LoadedEngine> {
+  const ledger = new Ledger({ gpuBytes: options.gpuMemory, hostBytes: options.hostMemory });
+  ledger.host("runtime", Deno.memoryUsage().rss + RUNTIME_SLACK_BYTES, "the process itself");
+  const opened = await openModel(options.model, { manifestSha256: options.manifestSha256 });
+  const { manifest } = opened;
+  ledger.host("manifest", opened.manifestBytes * MANIFEST_FACTOR, "the manifest");
+  const fetcher = new StoreFetcher(opened.store, manifest, ledger);
+  const tokenizer = await openTokenizer(manifest, fetcher, ledger);
+  const backend = await createBackend(options, ledger);
+  const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
+    maxBatchTokens: options.maxBatchTokens,
+    maxSourceTokens: options.maxSourceTokens,
+    onProgress,
+  });
+  const { model, spec } = assembly;
+  const scheduler = new Scheduler(model, spec, { maxRows: options.maxBatchTokens, maxQueue: options.maxQueue });
+  const translator = new Translator(tokenizer, scheduler, manifest, {
+    maxSourceTokens: Math.min(options.maxSourceTokens, spec.embedding.maxPositions),
+    maxTargetTokens: Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions),
+  });
+  const info = describe(manifest, {
+    device: backend.description,
+    batchInvariant: await batchInvariant(backend, model.probe),
+    limits: { ...translator.limits, maxQueue: options.maxQueue },
+  });
+  return {
+    info,
+    translate: (params, o) => translator.translate(params, o),
+    stats: () => statsOf(ledger, assembly, fetcher, scheduler),
+    async close() {
+      await scheduler.idle();
+      assembly.free();
+      backend.close();
+    },
+  };
+}
+
+async function createBackend(options: EngineOptions, ledger: Ledger): Promise<Backend> {
+  if (options.device === "webgpu") {
+    throw new MoqeError("unsupported", {
+      action: "start on webgpu",
+      rule: "this version runs on the CPU only",
+      remedy: "leave --device out, or say --device cpu",
+    });
+  }
+  return await createCpuBackend({ ledger });
+}
+
+/** Reads tokenizer.json through the verifying fetcher and counts what it holds. */
+async function openTokenizer(manifest: Manifest, fetcher: StoreFetcher, ledger: Ledger): Promise<TextTokenizer> {
+  const block = await fetcher.fetch(manifest.tokenizer.block);
+  try {
+    const json = JSON.parse(new TextDecoder().decode(block.bytes));
+    const tokenizer = loadTokenizer(json, manifest.tokenizer.config);
+    ledger.host("tokenizer", tokenizer.hostBytes, "the tokenizer");
+    return tokenizer;
+  } finally {
+    block.release();
+  }
+}
+
+function describe(
+  manifest: Manifest,
+  more: Pick<ModelInfo, "device" | "batchInvariant" | "limits">,
+): ModelInfo {
+  return {
+    name: manifest.name,
+    modelType: manifest.config.model_type,
+    pairs: manifest.pairs.map((p) => {
+      const [source, target] = p.split("-") as [string, string];
+      return { source, target };
+    }),
+    licence: manifest.licence,
+    provenance: manifest.provenance,
+    ...more,
+  };
+}
+
+function statsOf(ledger: Ledger, assembly: Assembly, fetcher: StoreFetcher, scheduler: Scheduler): EngineStats {
+  return {
+    ledger: ledger.snapshot(),
+    experts: assembly.residency.stats(),
+    fetch: fetcher.stats(),
+    ...scheduler.stats(),
+  };
+}

@@ -1,0 +1,98 @@
+/** Texts to translations: sentences out, everything between them kept, hypotheses back to text. */
+import { MoqeError } from "../base/errors.ts";
+import { joinSentences, splitSentences } from "../text/sentences.ts";
+import type { TextTokenizer } from "../text/tokenizer.ts";
+import type { Manifest } from "../store/manifest.ts";
+import { MAX_BEAMS } from "./budget.ts";
+import type { TranslateOptions, TranslateParams, Translation } from "./protocol.ts";
+import type { Job, Scheduler } from "./scheduler.ts";
+import type { Finished } from "./search.ts";
+
+/** A translation runs away (an early model repeats itself) at this many tokens a source token, and some more. */
+const RUNAWAY_FACTOR = 3;
+const RUNAWAY_EXTRA = 24;
+
+export interface TranslatorLimits {
+  maxSourceTokens: number;
+  maxTargetTokens: number;
+}
+
+/** Translates texts of the manifest's pairs. */
+export class Translator {
+  readonly #pairs: ReadonlySet<string>;
+
+  constructor(
+    private readonly tokenizer: TextTokenizer,
+    private readonly scheduler: Scheduler,
+    manifest: Pick<Manifest, "pairs">,
+    readonly limits: TranslatorLimits,
+  ) {
+    this.#pairs = new Set(manifest.pairs);
+  }
+
+  /** One translation a text. Throws MoqeError `bad_input`, `too_large`, `overloaded`, `cancelled`. */
+  async translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
+    this.#check(params);
+    const languageToken = this.tokenizer.languageId(params.target);
+    const fits = (sentence: string) => this.#encode(sentence, params).length <= this.limits.maxSourceTokens;
+    const texts = params.texts.map((text) => splitSentences(text, params.source, fits));
+    const sources = texts.map((t) => t.sentences.map((s) => this.#encode(s, params)));
+    const jobs = sources.flat().map((source): Job => ({
+      source: Int32Array.from(source),
+      languageToken,
+      beams: params.beams,
+      lengthPenalty: params.lengthPenalty,
+      maxTokens: this.#limit(source.length, params),
+    }));
+    const found = await this.scheduler.run(jobs, options);
+    let next = 0;
+    return texts.map((split, i) => {
+      const hypotheses = found.slice(next, next += split.sentences.length);
+      const version = (rank: number) =>
+        joinSentences(split, hypotheses.map((h) => this.#text(h[Math.min(rank, h.length - 1)]!)));
+      return {
+        text: version(0),
+        alternatives: distinct(version(0), Array.from({ length: params.alternatives }, (_, r) => version(r + 1))),
+        sourceTokens: sources[i]!.reduce((n, s) => n + s.length, 0),
+        targetTokens: hypotheses.reduce((n, h) => n + h[0]!.tokens.length, 0),
+      };
+    });
+  }
+
+  #encode(sentence: string, params: TranslateParams): number[] {
+    return this.tokenizer.encodeSource(sentence, params.source);
+  }
+
+  #text(hypothesis: Finished): string {
+    return this.tokenizer.decode(hypothesis.tokens);
+  }
+
+  /** Longest translation of a sentence: what was asked for, the model's limit, and no runaway. */
+  #limit(sourceTokens: number, params: TranslateParams): number {
+    const runaway = RUNAWAY_FACTOR * sourceTokens + RUNAWAY_EXTRA;
+    // The start token takes a position too.
+    return Math.min(params.maxTokens, this.limits.maxTargetTokens - 1, runaway);
+  }
+
+  #check(params: TranslateParams): void {
+    const refuse = (rule: string, observed: unknown) => {
+      throw new MoqeError("bad_input", { action: "translate", rule, observed: String(observed) });
+    };
+    const pair = `${params.source}-${params.target}`;
+    if (!this.#pairs.has(pair)) refuse(`the model was trained for ${[...this.#pairs].join(", ")}`, pair);
+    const whole = (name: string, value: number, least: number, most: number) => {
+      if (!Number.isInteger(value) || value < least || value > most) {
+        refuse(`${name} must be a whole number from ${least} to ${most}`, value);
+      }
+    };
+    whole("beams", params.beams, 1, MAX_BEAMS);
+    whole("maxTokens", params.maxTokens, 2, Number.MAX_SAFE_INTEGER);
+    whole("alternatives", params.alternatives, 0, Math.max(0, params.beams - 1));
+    if (!Number.isFinite(params.lengthPenalty)) refuse("lengthPenalty must be a number", params.lengthPenalty);
+  }
+}
+
+/** Alternatives that differ from the best and from each other, in order. */
+function distinct(best: string, others: string[]): string[] {
+  return [...new Set(others)].filter((o) => o !== best);
+}
