@@ -1,14 +1,20 @@
-// Many rows of activations times a matrix: four weight rows are decoded a chunk at a time and meet every row.
+// Many rows of activations times a matrix: sixteen weight rows are decoded a chunk at a time and meet every row.
 //
 // out[rows[m], n] = act(sum over k of x[m, k] w[n, k] + bias[n]) + residual[rows[m], n].
 // Each output is computed by the operations of gemv.ts in the same order, so its bits do not depend on how many
-// rows are in the call. A decoded tile is f32 [columns / 4][4 rows][4 columns] and still unscaled.
+// rows are in the call. Four decoded rows, a quad, are f32 [columns / 4][4 rows][4 columns] and still unscaled.
+import { MASKS_2, MASKS_4, MASKS_8, MIDDLES_8 } from "./constants";
 import { finish } from "./finish";
 import { lookUp, scalesOfFour } from "./gemv";
 import { halves, madd, sums4 } from "./simd";
 
-/** Columns decoded at a time: 4 rows of them are 8 KiB, which stays in the first cache. A multiple of 128. */
-const CHUNK = 512;
+/**
+ * Weight rows and columns decoded at a time: 16 KiB, which stays in the first cache while two rows of activations
+ * after another pass (wider tiles spare loads of activations from the second). CHUNK is a multiple of 128.
+ */
+const WIDTH = 16;
+const CHUNK = 256;
+const QUAD_BYTES: usize = CHUNK * 16;
 
 export const F32: i32 = 0;
 export const F16: i32 = 1;
@@ -44,8 +50,8 @@ function decodeHalves(from: usize, columns: i32, to: usize): void {
 }
 
 // @ts-ignore: decorator
-@inline function code(unit: v128, mask: i32): v128 {
-  return f32x4.convert_i32x4_s(v128.and(unit, i32x4.splat(mask)));
+@inline function code(unit: v128, mask: v128): v128 {
+  return f32x4.convert_i32x4_s(v128.and(unit, mask));
 }
 
 function decodeTwo(from: usize, columns: i32, to: usize): void {
@@ -53,14 +59,14 @@ function decodeTwo(from: usize, columns: i32, to: usize): void {
     let unit = v128.load(from);
     from += 16;
     for (let half = 0; half < 2; half++) {
-      v128.store(to, code(unit, 3));
-      v128.store(to, code(unit, 3 << 2), 64);
-      v128.store(to, code(unit, 3 << 4), 128);
-      v128.store(to, code(unit, 3 << 6), 192);
-      v128.store(to, code(unit, 3 << 8), 256);
-      v128.store(to, code(unit, 3 << 10), 320);
-      v128.store(to, code(unit, 3 << 12), 384);
-      v128.store(to, code(unit, 3 << 14), 448);
+      v128.store(to, code(unit, v128.load(MASKS_2)));
+      v128.store(to, code(unit, v128.load(MASKS_2, 16)), 64);
+      v128.store(to, code(unit, v128.load(MASKS_2, 32)), 128);
+      v128.store(to, code(unit, v128.load(MASKS_2, 48)), 192);
+      v128.store(to, code(unit, v128.load(MASKS_2, 64)), 256);
+      v128.store(to, code(unit, v128.load(MASKS_2, 80)), 320);
+      v128.store(to, code(unit, v128.load(MASKS_2, 96)), 384);
+      v128.store(to, code(unit, v128.load(MASKS_2, 112)), 448);
       unit = i32x4.shr_u(unit, 16);
       to += 512;
     }
@@ -85,10 +91,10 @@ function decodeFour(from: usize, columns: i32, to: usize): void {
     let unit = v128.load(from);
     from += 16;
     for (let half = 0; half < 2; half++) {
-      v128.store(to, code(unit, 15));
-      v128.store(to, code(unit, 15 << 4), 64);
-      v128.store(to, code(unit, 15 << 8), 128);
-      v128.store(to, code(unit, 15 << 12), 192);
+      v128.store(to, code(unit, v128.load(MASKS_4)));
+      v128.store(to, code(unit, v128.load(MASKS_4, 16)), 64);
+      v128.store(to, code(unit, v128.load(MASKS_4, 32)), 128);
+      v128.store(to, code(unit, v128.load(MASKS_4, 48)), 192);
       unit = i32x4.shr_u(unit, 16);
       to += 256;
     }
@@ -96,113 +102,121 @@ function decodeFour(from: usize, columns: i32, to: usize): void {
 }
 
 // @ts-ignore: decorator
-@inline function signedByte(unit: v128, shift: i32): v128 {
-  const masked = v128.and(unit, i32x4.splat(255 << shift));
-  return f32x4.convert_i32x4_s(i32x4.sub(masked, i32x4.splat(128 << shift)));
+@inline function signedByte(unit: v128, mask: v128, middle: v128): v128 {
+  return f32x4.convert_i32x4_s(i32x4.sub(v128.and(unit, mask), middle));
 }
 
 function decodeEight(from: usize, columns: i32, to: usize): void {
   for (let c = 0; c < columns; c += 16) {
     const unit = v128.load(from);
     from += 16;
-    v128.store(to, signedByte(unit, 0));
-    v128.store(to, signedByte(unit, 8), 64);
-    v128.store(to, signedByte(unit, 16), 128);
-    v128.store(to, signedByte(unit, 24), 192);
+    v128.store(to, signedByte(unit, v128.load(MASKS_8), v128.load(MIDDLES_8)));
+    v128.store(to, signedByte(unit, v128.load(MASKS_8, 16), v128.load(MIDDLES_8, 16)), 64);
+    v128.store(to, signedByte(unit, v128.load(MASKS_8, 32), v128.load(MIDDLES_8, 32)), 128);
+    v128.store(to, signedByte(unit, v128.load(MASKS_8, 48), v128.load(MIDDLES_8, 48)), 192);
     to += 256;
   }
 }
 
 /**
- * The tile times every row: accumulators of two rows by four outputs stay in registers for one group.
- * xs f32 rows of xStride bytes; sums of sumStride bytes a row; totals v128 [count, 4], added to.
+ * A quad times every row: accumulators of two rows by four outputs stay in registers for one group.
+ * xs f32 rows of xStride bytes; sums of sumStride bytes a row; totals v128 [count, WIDTH], four of each added to.
  * Without scales (scaled = 0) the tile is one group whose accumulator is the total itself.
  */
 function multiply(
-  tile: usize, groupsHere: i32, steps: i32, xs: usize, xStride: usize, count: i32, scaled: i32,
-  minusZero: v128, sums: usize, sumStride: usize, scales: usize, stride: usize, scaleStep: i32,
-  totals: usize,
+  quads: i32, tile: usize, groupsHere: i32, steps: i32, xs: usize, xStride: usize, count: i32,
+  scaled: i32, minusZero: v128, sums: usize, sumStride: usize, scales: usize, stride: usize,
+  scaleStep: i32, totals: usize,
 ): void {
   for (let m = 0; m < count; m += 2) {
     // An odd last row runs twice side by side; both copies hold the same values.
     const second = <usize>(m + 1 < count ? 1 : 0);
-    let xa = xs + <usize>m * xStride;
-    let xb = xa + second * xStride;
-    let sa = sums + <usize>m * sumStride;
-    let sb = sa + second * sumStride;
-    const ta = totals + (<usize>m << 6);
-    const tb = ta + (second << 6);
-    let wp = tile, sc = scales;
-    let a0: v128, a1: v128, a2: v128, a3: v128, b0: v128, b1: v128, b2: v128, b3: v128;
-    for (let g = 0; g < groupsHere; g++) {
-      if (scaled != 0) {
-        a0 = f32x4.mul(v128.load(sa), minusZero);
-        b0 = f32x4.mul(v128.load(sb), minusZero);
-        a1 = a0, a2 = a0, a3 = a0, b1 = b0, b2 = b0, b3 = b0;
-        sa += 16;
-        sb += 16;
-      } else {
-        a0 = v128.load(ta), a1 = v128.load(ta, 16), a2 = v128.load(ta, 32), a3 = v128.load(ta, 48);
-        b0 = v128.load(tb), b1 = v128.load(tb, 16), b2 = v128.load(tb, 32), b3 = v128.load(tb, 48);
-      }
-      let s = 0;
-      for (; s + 4 <= steps; s += 4) {
-        let u = v128.load(xa), v = v128.load(xb), w = v128.load(wp);
-        a0 = madd(w, u, a0), b0 = madd(w, v, b0), w = v128.load(wp, 16);
-        a1 = madd(w, u, a1), b1 = madd(w, v, b1), w = v128.load(wp, 32);
-        a2 = madd(w, u, a2), b2 = madd(w, v, b2), w = v128.load(wp, 48);
-        a3 = madd(w, u, a3), b3 = madd(w, v, b3);
-        u = v128.load(xa, 16), v = v128.load(xb, 16), w = v128.load(wp, 64);
-        a0 = madd(w, u, a0), b0 = madd(w, v, b0), w = v128.load(wp, 80);
-        a1 = madd(w, u, a1), b1 = madd(w, v, b1), w = v128.load(wp, 96);
-        a2 = madd(w, u, a2), b2 = madd(w, v, b2), w = v128.load(wp, 112);
-        a3 = madd(w, u, a3), b3 = madd(w, v, b3);
-        u = v128.load(xa, 32), v = v128.load(xb, 32), w = v128.load(wp, 128);
-        a0 = madd(w, u, a0), b0 = madd(w, v, b0), w = v128.load(wp, 144);
-        a1 = madd(w, u, a1), b1 = madd(w, v, b1), w = v128.load(wp, 160);
-        a2 = madd(w, u, a2), b2 = madd(w, v, b2), w = v128.load(wp, 176);
-        a3 = madd(w, u, a3), b3 = madd(w, v, b3);
-        u = v128.load(xa, 48), v = v128.load(xb, 48), w = v128.load(wp, 192);
-        a0 = madd(w, u, a0), b0 = madd(w, v, b0), w = v128.load(wp, 208);
-        a1 = madd(w, u, a1), b1 = madd(w, v, b1), w = v128.load(wp, 224);
-        a2 = madd(w, u, a2), b2 = madd(w, v, b2), w = v128.load(wp, 240);
-        a3 = madd(w, u, a3), b3 = madd(w, v, b3);
-        xa += 64;
-        xb += 64;
-        wp += 256;
-      }
-      for (; s < steps; s++) {
-        const u = v128.load(xa), v = v128.load(xb);
-        let w = v128.load(wp);
-        a0 = madd(w, u, a0), b0 = madd(w, v, b0), w = v128.load(wp, 16);
-        a1 = madd(w, u, a1), b1 = madd(w, v, b1), w = v128.load(wp, 32);
-        a2 = madd(w, u, a2), b2 = madd(w, v, b2), w = v128.load(wp, 48);
-        a3 = madd(w, u, a3), b3 = madd(w, v, b3);
-        xa += 16;
-        xb += 16;
-        wp += 64;
-      }
-      if (scaled != 0) {
-        // All eight totals are read before one is written: an odd last row shares them.
-        let f = v128.load32_splat(sc);
-        a0 = madd(f, a0, v128.load(ta)), b0 = madd(f, b0, v128.load(tb));
-        f = v128.load32_splat(sc + stride);
-        a1 = madd(f, a1, v128.load(ta, 16)), b1 = madd(f, b1, v128.load(tb, 16));
-        f = v128.load32_splat(sc + stride * 2);
-        a2 = madd(f, a2, v128.load(ta, 32)), b2 = madd(f, b2, v128.load(tb, 32));
-        f = v128.load32_splat(sc + stride * 3);
-        a3 = madd(f, a3, v128.load(ta, 48)), b3 = madd(f, b3, v128.load(tb, 48));
-        sc += scaleStep;
-      }
-      v128.store(ta, a0), v128.store(ta, a1, 16), v128.store(ta, a2, 32), v128.store(ta, a3, 48);
-      v128.store(tb, b0), v128.store(tb, b1, 16), v128.store(tb, b2, 32), v128.store(tb, b3, 48);
+    const row = <usize>m * WIDTH * 16;
+    for (let quad: usize = 0; quad < <usize>quads; quad++) {
+      const ta = totals + row + (quad << 6);
+      multiplyQuad(
+        tile + quad * QUAD_BYTES, groupsHere, steps, xs + <usize>m * xStride, second * xStride, scaled,
+        minusZero, sums + <usize>m * sumStride, second * sumStride, scales + quad * 4 * stride, stride,
+        scaleStep, ta, ta + second * WIDTH * 16,
+      );
     }
+  }
+}
+
+function multiplyQuad(
+  wp: usize, groupsHere: i32, steps: i32, xa: usize, xSecond: usize, scaled: i32, minusZero: v128,
+  sa: usize, sumSecond: usize, sc: usize, stride: usize, scaleStep: i32, ta: usize, tb: usize,
+): void {
+  let xb = xa + xSecond, sb = sa + sumSecond;
+  let a0: v128, a1: v128, a2: v128, a3: v128, b0: v128, b1: v128, b2: v128, b3: v128;
+  for (let g = 0; g < groupsHere; g++) {
+    if (scaled != 0) {
+      a0 = f32x4.mul(v128.load(sa), minusZero);
+      b0 = f32x4.mul(v128.load(sb), minusZero);
+      a1 = a0, a2 = a0, a3 = a0, b1 = b0, b2 = b0, b3 = b0;
+      sa += 16;
+      sb += 16;
+    } else {
+      a0 = v128.load(ta), a1 = v128.load(ta, 16), a2 = v128.load(ta, 32), a3 = v128.load(ta, 48);
+      b0 = v128.load(tb), b1 = v128.load(tb, 16), b2 = v128.load(tb, 32), b3 = v128.load(tb, 48);
+    }
+    let s = 0;
+    for (; s + 4 <= steps; s += 4) {
+      let u = v128.load(xa), v = v128.load(xb), w = v128.load(wp);
+      a0 = madd(w, u, a0), b0 = madd(w, v, b0), w = v128.load(wp, 16);
+      a1 = madd(w, u, a1), b1 = madd(w, v, b1), w = v128.load(wp, 32);
+      a2 = madd(w, u, a2), b2 = madd(w, v, b2), w = v128.load(wp, 48);
+      a3 = madd(w, u, a3), b3 = madd(w, v, b3);
+      u = v128.load(xa, 16), v = v128.load(xb, 16), w = v128.load(wp, 64);
+      a0 = madd(w, u, a0), b0 = madd(w, v, b0), w = v128.load(wp, 80);
+      a1 = madd(w, u, a1), b1 = madd(w, v, b1), w = v128.load(wp, 96);
+      a2 = madd(w, u, a2), b2 = madd(w, v, b2), w = v128.load(wp, 112);
+      a3 = madd(w, u, a3), b3 = madd(w, v, b3);
+      u = v128.load(xa, 32), v = v128.load(xb, 32), w = v128.load(wp, 128);
+      a0 = madd(w, u, a0), b0 = madd(w, v, b0), w = v128.load(wp, 144);
+      a1 = madd(w, u, a1), b1 = madd(w, v, b1), w = v128.load(wp, 160);
+      a2 = madd(w, u, a2), b2 = madd(w, v, b2), w = v128.load(wp, 176);
+      a3 = madd(w, u, a3), b3 = madd(w, v, b3);
+      u = v128.load(xa, 48), v = v128.load(xb, 48), w = v128.load(wp, 192);
+      a0 = madd(w, u, a0), b0 = madd(w, v, b0), w = v128.load(wp, 208);
+      a1 = madd(w, u, a1), b1 = madd(w, v, b1), w = v128.load(wp, 224);
+      a2 = madd(w, u, a2), b2 = madd(w, v, b2), w = v128.load(wp, 240);
+      a3 = madd(w, u, a3), b3 = madd(w, v, b3);
+      xa += 64;
+      xb += 64;
+      wp += 256;
+    }
+    for (; s < steps; s++) {
+      const u = v128.load(xa), v = v128.load(xb);
+      let w = v128.load(wp);
+      a0 = madd(w, u, a0), b0 = madd(w, v, b0), w = v128.load(wp, 16);
+      a1 = madd(w, u, a1), b1 = madd(w, v, b1), w = v128.load(wp, 32);
+      a2 = madd(w, u, a2), b2 = madd(w, v, b2), w = v128.load(wp, 48);
+      a3 = madd(w, u, a3), b3 = madd(w, v, b3);
+      xa += 16;
+      xb += 16;
+      wp += 64;
+    }
+    if (scaled != 0) {
+      // All eight totals are read before one is written: an odd last row shares them.
+      let f = v128.load32_splat(sc);
+      a0 = madd(f, a0, v128.load(ta)), b0 = madd(f, b0, v128.load(tb));
+      f = v128.load32_splat(sc + stride);
+      a1 = madd(f, a1, v128.load(ta, 16)), b1 = madd(f, b1, v128.load(tb, 16));
+      f = v128.load32_splat(sc + stride * 2);
+      a2 = madd(f, a2, v128.load(ta, 32)), b2 = madd(f, b2, v128.load(tb, 32));
+      f = v128.load32_splat(sc + stride * 3);
+      a3 = madd(f, a3, v128.load(ta, 48)), b3 = madd(f, b3, v128.load(tb, 48));
+      sc += scaleStep;
+    }
+    v128.store(ta, a0), v128.store(ta, a1, 16), v128.store(ta, a2, 32), v128.store(ta, a3, 48);
+    v128.store(tb, b0), v128.store(tb, b1, 16), v128.store(tb, b2, 32), v128.store(tb, b3, 48);
   }
 }
 
 /**
  * xs f32 [count, kPadded] and sums from stage.ts; rows i32 [count] are the rows of out and residual.
- * Scratch: tile f32 [4, 512], scales f32 [4, groups rounded up to 4], totals v128 [count, 4].
+ * Scratch: tile f32 [16, 256], scales f32 [16, groups rounded up to 4], totals v128 [count, 16].
  * group: columns a group (scaled kinds); scaleStep: 4, or 0 where one scale serves the row.
  */
 export function gemm(
@@ -215,29 +229,34 @@ export function gemm(
   const stride = <usize>((groups + 3) & ~3) << 2;
   const sumStride = group != 0 ? <usize>(kPadded / group) << 4 : 0;
   const minusZero = f32x4.splat(-zero);
-  for (let r = 0; r < n; r += 4) {
-    if (scaled != 0) scalesOfFour(scales, groups, r, n - 1, expanded);
-    memory.fill(totals, 0, <usize>count << 6);
+  for (let r = 0; r < n; r += WIDTH) {
+    const quads = (min(WIDTH, n - r) + 3) >> 2;
+    for (let q = 0; q < quads && scaled != 0; q++) {
+      scalesOfFour(scales, groups, r + q * 4, n - 1, expanded + <usize>q * 4 * stride);
+    }
+    memory.fill(totals, 0, <usize>count * WIDTH * 16);
     for (let c = 0; c < kPadded; c += CHUNK) {
       const columns = min(CHUNK, kPadded - c);
-      for (let i = 0; i < 4; i++) {
+      for (let i = 0; i < quads * 4; i++) {
         const row = w + <usize>min(r + i, n - 1) * rowBytes;
-        decode(kind, row, c, columns, levels, tile + (<usize>i << 4));
+        decode(kind, row, c, columns, levels, tile + <usize>(i >> 2) * QUAD_BYTES + (<usize>(i & 3) << 4));
       }
       const before = scaled != 0 ? c / group : 0;
       multiply(
-        tile, scaled != 0 ? columns / group : 1, scaled != 0 ? group >> 2 : columns >> 2,
+        quads, tile, scaled != 0 ? columns / group : 1, scaled != 0 ? group >> 2 : columns >> 2,
         xs + (<usize>c << 2), <usize>kPadded << 2, count, scaled, minusZero,
         sums + (<usize>before << 4), sumStride, expanded + <usize>(before * scaleStep), stride,
         scaleStep, totals,
       );
     }
-    let t = totals;
     for (let m = 0; m < count; m++) {
       const row = <usize>load<i32>(rows + (<usize>m << 2)) * <usize>outStride * 4;
-      const s = sums4(v128.load(t), v128.load(t, 16), v128.load(t, 32), v128.load(t, 48));
-      finish(s, r, n - r, bias, relu, residual != 0 ? residual + row : 0, out + row);
-      t += 64;
+      let t = totals + <usize>m * WIDTH * 16;
+      for (let o = r; o < r + quads * 4; o += 4) {
+        const s = sums4(v128.load(t), v128.load(t, 16), v128.load(t, 32), v128.load(t, 48));
+        finish(s, o, n - o, bias, relu, residual != 0 ? residual + row : 0, out + row);
+        t += 64;
+      }
     }
   }
 }

@@ -8,27 +8,28 @@
 // w: codes [n, rowBytes]; scales f16 [n, groups]; xs f32 [kPadded] staged; sums v128 [kPadded / group];
 // scratch: f32 [4, groups rounded up to 4]; out f32 [n]. Below 16 bits a block is 32 weights and a group
 // groupMask + 1 blocks; scaleStep is 4, or 0 where one scale serves the row.
+import { LEVEL_BITS, LEVEL_BYTES, MASKS_2, MASKS_4, MASKS_8, MIDDLES_8 } from "./constants";
 import { finish } from "./finish";
-import { halves, halvesToFloats, madd, normalHalves, notNormal, sums4 } from "./simd";
+import { anyNotNormal, halves, halvesToFloats, madd, normalHalves, sums4 } from "./simd";
 
 // @ts-ignore: decorator
-@inline function mac(codes: v128, mask: i32, x: v128, acc: v128): v128 {
-  return madd(f32x4.convert_i32x4_s(v128.and(codes, i32x4.splat(mask))), x, acc);
+@inline function mac(codes: v128, mask: v128, x: v128, acc: v128): v128 {
+  return madd(f32x4.convert_i32x4_s(v128.and(codes, mask)), x, acc);
 }
 
 /** Signed bytes: the code's zero, 128, is taken off while it is still an integer, so nothing is rounded. */
 // @ts-ignore: decorator
-@inline function macByte(codes: v128, mask: i32, middle: i32, x: v128, acc: v128): v128 {
-  const signed = i32x4.sub(v128.and(codes, i32x4.splat(mask)), i32x4.splat(middle));
+@inline function macByte(codes: v128, mask: v128, middle: v128, x: v128, acc: v128): v128 {
+  const signed = i32x4.sub(v128.and(codes, mask), middle);
   return madd(f32x4.convert_i32x4_s(signed), x, acc);
 }
 
 /** levels[code] of the lowest code of each lane; the table's four floats lie in one vector. */
 // @ts-ignore: decorator
 @inline export function lookUp(table: v128, codes: v128): v128 {
-  const byte = i32x4.shl(v128.and(codes, i32x4.splat(3)), 2);
+  const byte = i32x4.shl(v128.and(codes, v128.load(LEVEL_BITS)), 2);
   const spread = v128.shuffle<i8>(byte, byte, 0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
-  return i8x16.swizzle(table, v128.or(spread, i32x4.splat(0x03020100)));
+  return i8x16.swizzle(table, v128.or(spread, v128.load(LEVEL_BYTES)));
 }
 
 /** Scales of four rows as floats; a row past the last one repeats it. */
@@ -85,29 +86,30 @@ export function gemv2(
         u2 = i32x4.shr_u(u2, 16);
         u3 = i32x4.shr_u(u3, 16);
       }
-      let x = v128.load(xp);
-      a0 = mac(u0, 3, x, a0), a1 = mac(u1, 3, x, a1), a2 = mac(u2, 3, x, a2), a3 = mac(u3, 3, x, a3);
-      x = v128.load(xp, 16);
-      a0 = mac(u0, 3 << 2, x, a0), a1 = mac(u1, 3 << 2, x, a1);
-      a2 = mac(u2, 3 << 2, x, a2), a3 = mac(u3, 3 << 2, x, a3);
-      x = v128.load(xp, 32);
-      a0 = mac(u0, 3 << 4, x, a0), a1 = mac(u1, 3 << 4, x, a1);
-      a2 = mac(u2, 3 << 4, x, a2), a3 = mac(u3, 3 << 4, x, a3);
-      x = v128.load(xp, 48);
-      a0 = mac(u0, 3 << 6, x, a0), a1 = mac(u1, 3 << 6, x, a1);
-      a2 = mac(u2, 3 << 6, x, a2), a3 = mac(u3, 3 << 6, x, a3);
-      x = v128.load(xp, 64);
-      a0 = mac(u0, 3 << 8, x, a0), a1 = mac(u1, 3 << 8, x, a1);
-      a2 = mac(u2, 3 << 8, x, a2), a3 = mac(u3, 3 << 8, x, a3);
-      x = v128.load(xp, 80);
-      a0 = mac(u0, 3 << 10, x, a0), a1 = mac(u1, 3 << 10, x, a1);
-      a2 = mac(u2, 3 << 10, x, a2), a3 = mac(u3, 3 << 10, x, a3);
-      x = v128.load(xp, 96);
-      a0 = mac(u0, 3 << 12, x, a0), a1 = mac(u1, 3 << 12, x, a1);
-      a2 = mac(u2, 3 << 12, x, a2), a3 = mac(u3, 3 << 12, x, a3);
-      x = v128.load(xp, 112);
-      a0 = mac(u0, 3 << 14, x, a0), a1 = mac(u1, 3 << 14, x, a1);
-      a2 = mac(u2, 3 << 14, x, a2), a3 = mac(u3, 3 << 14, x, a3);
+      let x = v128.load(xp), m = v128.load(MASKS_2);
+      a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+      a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
+      x = v128.load(xp, 16), m = v128.load(MASKS_2, 16);
+      a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+      a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
+      x = v128.load(xp, 32), m = v128.load(MASKS_2, 32);
+      a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+      a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
+      x = v128.load(xp, 48), m = v128.load(MASKS_2, 48);
+      a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+      a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
+      x = v128.load(xp, 64), m = v128.load(MASKS_2, 64);
+      a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+      a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
+      x = v128.load(xp, 80), m = v128.load(MASKS_2, 80);
+      a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+      a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
+      x = v128.load(xp, 96), m = v128.load(MASKS_2, 96);
+      a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+      a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
+      x = v128.load(xp, 112), m = v128.load(MASKS_2, 112);
+      a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+      a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
       xp += 128;
       if ((b & groupMask) == groupMask) {
         t0 = scaled(sc, a0, t0);
@@ -205,18 +207,18 @@ export function gemv4(
       p2 += 16;
       p3 += 16;
       for (let half = 0; half < 2; half++) {
-        let x = v128.load(xp);
-        a0 = mac(u0, 15, x, a0), a1 = mac(u1, 15, x, a1);
-        a2 = mac(u2, 15, x, a2), a3 = mac(u3, 15, x, a3);
-        x = v128.load(xp, 16);
-        a0 = mac(u0, 15 << 4, x, a0), a1 = mac(u1, 15 << 4, x, a1);
-        a2 = mac(u2, 15 << 4, x, a2), a3 = mac(u3, 15 << 4, x, a3);
-        x = v128.load(xp, 32);
-        a0 = mac(u0, 15 << 8, x, a0), a1 = mac(u1, 15 << 8, x, a1);
-        a2 = mac(u2, 15 << 8, x, a2), a3 = mac(u3, 15 << 8, x, a3);
-        x = v128.load(xp, 48);
-        a0 = mac(u0, 15 << 12, x, a0), a1 = mac(u1, 15 << 12, x, a1);
-        a2 = mac(u2, 15 << 12, x, a2), a3 = mac(u3, 15 << 12, x, a3);
+        let x = v128.load(xp), m = v128.load(MASKS_4);
+        a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+        a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
+        x = v128.load(xp, 16), m = v128.load(MASKS_4, 16);
+        a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+        a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
+        x = v128.load(xp, 32), m = v128.load(MASKS_4, 32);
+        a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+        a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
+        x = v128.load(xp, 48), m = v128.load(MASKS_4, 48);
+        a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
+        a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
         xp += 64;
         u0 = i32x4.shr_u(u0, 16);
         u1 = i32x4.shr_u(u1, 16);
@@ -266,18 +268,18 @@ export function gemv8(
         p1 += 16;
         p2 += 16;
         p3 += 16;
-        let x = v128.load(xp);
-        a0 = macByte(u0, 255, 128, x, a0), a1 = macByte(u1, 255, 128, x, a1);
-        a2 = macByte(u2, 255, 128, x, a2), a3 = macByte(u3, 255, 128, x, a3);
-        x = v128.load(xp, 16);
-        a0 = macByte(u0, 255 << 8, 128 << 8, x, a0), a1 = macByte(u1, 255 << 8, 128 << 8, x, a1);
-        a2 = macByte(u2, 255 << 8, 128 << 8, x, a2), a3 = macByte(u3, 255 << 8, 128 << 8, x, a3);
-        x = v128.load(xp, 32);
-        a0 = macByte(u0, 255 << 16, 128 << 16, x, a0), a1 = macByte(u1, 255 << 16, 128 << 16, x, a1);
-        a2 = macByte(u2, 255 << 16, 128 << 16, x, a2), a3 = macByte(u3, 255 << 16, 128 << 16, x, a3);
-        x = v128.load(xp, 48);
-        a0 = macByte(u0, 255 << 24, 128 << 24, x, a0), a1 = macByte(u1, 255 << 24, 128 << 24, x, a1);
-        a2 = macByte(u2, 255 << 24, 128 << 24, x, a2), a3 = macByte(u3, 255 << 24, 128 << 24, x, a3);
+        let x = v128.load(xp), m = v128.load(MASKS_8), c = v128.load(MIDDLES_8);
+        a0 = macByte(u0, m, c, x, a0), a1 = macByte(u1, m, c, x, a1);
+        a2 = macByte(u2, m, c, x, a2), a3 = macByte(u3, m, c, x, a3);
+        x = v128.load(xp, 16), m = v128.load(MASKS_8, 16), c = v128.load(MIDDLES_8, 16);
+        a0 = macByte(u0, m, c, x, a0), a1 = macByte(u1, m, c, x, a1);
+        a2 = macByte(u2, m, c, x, a2), a3 = macByte(u3, m, c, x, a3);
+        x = v128.load(xp, 32), m = v128.load(MASKS_8, 32), c = v128.load(MIDDLES_8, 32);
+        a0 = macByte(u0, m, c, x, a0), a1 = macByte(u1, m, c, x, a1);
+        a2 = macByte(u2, m, c, x, a2), a3 = macByte(u3, m, c, x, a3);
+        x = v128.load(xp, 48), m = v128.load(MASKS_8, 48), c = v128.load(MIDDLES_8, 48);
+        a0 = macByte(u0, m, c, x, a0), a1 = macByte(u1, m, c, x, a1);
+        a2 = macByte(u2, m, c, x, a2), a3 = macByte(u3, m, c, x, a3);
         xp += 64;
       }
       if ((b & groupMask) == groupMask) {
@@ -314,10 +316,7 @@ export function gemv16(
     for (let k = 0; k < rowBytes; k += 16) {
       const h0 = v128.load(p0 + k), h1 = v128.load(p1 + k);
       const h2 = v128.load(p2 + k), h3 = v128.load(p3 + k);
-      const odd = v128.or(
-        v128.or(notNormal(h0), notNormal(h1)),
-        v128.or(notNormal(h2), notNormal(h3)),
-      );
+      const odd = anyNotNormal(h0, h1, h2, h3);
       let x = v128.load(xp);
       const y = v128.load(xp, 16);
       xp += 32;

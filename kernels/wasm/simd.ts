@@ -1,5 +1,9 @@
 // Vector helpers that every kernel shares: sums over lanes, half to float, exp.
 // All pointers are byte offsets into the imported memory; lanes are f32 unless said.
+import {
+  EXP, EXPONENT, HALF_EXPONENT, HALF_LEAST, HALF_MOVED, HALF_REBIAS, HALF_TWICE_LEAST, HALF_TWICE_TOP,
+  SIGN,
+} from "./constants";
 
 /** a * b + c with one rounding where the machine has FMA, in one fixed way within a process. */
 // @ts-ignore: decorator
@@ -41,39 +45,37 @@
 
 /**
  * Four IEEE halves, sign-extended to i32 lanes, to f32: every value, with zeros, subnormals, infinities and NaN.
- * Subnormals go through an exact subtraction: a multiplication by 2^112 would meet f32 subnormals, which are slow.
+ * A subnormal f * 2^-14 comes out of the normal path as (1 + f) * 2^-15, is put right by exact additions and never
+ * passes through a subnormal f32, which would cost some 150 cycles.
  */
 // @ts-ignore: decorator
 @inline export function halves(h: v128): v128 {
-  const magnitude = v128.and(i32x4.shl(h, 13), i32x4.splat(0x0fffe000));
-  const sign = v128.and(h, i32x4.splat(0x80000000));
-  const normal = i32x4.add(magnitude, i32x4.splat(0x38000000));
-  const small = f32x4.sub(
-    i32x4.add(magnitude, i32x4.splat(0x38800000)),
-    i32x4.splat(0x38800000),
-  );
-  const top = v128.or(magnitude, i32x4.splat(0x7f800000));
-  let value = v128.bitselect(small, normal, i32x4.lt_s(magnitude, i32x4.splat(0x00800000)));
-  value = v128.bitselect(top, value, i32x4.ge_s(magnitude, i32x4.splat(0x0f800000)));
-  return v128.or(value, sign);
+  const exponent = v128.and(h, v128.load(HALF_EXPONENT));
+  const value = normalHalves(h);
+  const sign = v128.and(value, v128.load(SIGN));
+  const fix = f32x4.sub(value, v128.or(sign, v128.load(HALF_LEAST)));
+  const small = i32x4.eq(exponent, i32x4.splat(0));
+  const top = i32x4.eq(exponent, v128.load(HALF_EXPONENT));
+  const right = f32x4.add(value, v128.and(fix, small));
+  return v128.or(right, v128.and(top, v128.load(EXPONENT)));
 }
 
 /** As `halves`, for lanes that are all normal numbers. */
 // @ts-ignore: decorator
 @inline export function normalHalves(h: v128): v128 {
-  return i32x4.add(
-    v128.and(i32x4.shl(h, 13), i32x4.splat(0x8fffe000)),
-    i32x4.splat(0x38000000),
-  );
+  const moved = v128.and(i32x4.shl(h, 13), v128.load(HALF_MOVED));
+  return i32x4.add(moved, v128.load(HALF_REBIAS));
 }
 
-/** All ones in each of eight half lanes that is zero, subnormal, infinite or NaN. */
+/** Of four vectors of eight halves each: all ones in lanes where one is zero, subnormal, infinite or NaN. */
 // @ts-ignore: decorator
-@inline export function notNormal(h: v128): v128 {
-  const exponent = v128.and(h, i16x8.splat(0x7c00));
+@inline export function anyNotNormal(a: v128, b: v128, c: v128, d: v128): v128 {
+  const p = i16x8.shl(a, 1), q = i16x8.shl(b, 1), r = i16x8.shl(c, 1), s = i16x8.shl(d, 1);
+  const least = i16x8.min_u(i16x8.min_u(p, q), i16x8.min_u(r, s));
+  const most = i16x8.max_u(i16x8.max_u(p, q), i16x8.max_u(r, s));
   return v128.or(
-    i16x8.eq(exponent, i16x8.splat(0)),
-    i16x8.eq(exponent, i16x8.splat(0x7c00)),
+    i16x8.lt_u(least, v128.load(HALF_TWICE_LEAST)),
+    i16x8.ge_u(most, v128.load(HALF_TWICE_TOP)),
   );
 }
 
@@ -92,19 +94,19 @@ export function halvesToFloats(from: usize, count: i32, to: usize): void {
  */
 // @ts-ignore: decorator
 @inline export function exp4(x: v128): v128 {
-  const tiny = f32x4.lt(x, f32x4.splat(-87.3));
-  const bounded = f32x4.min(f32x4.max(x, f32x4.splat(-87.3)), f32x4.splat(88.3));
-  const n = f32x4.nearest(f32x4.mul(bounded, f32x4.splat(1.44269504088896341)));
-  let r = f32x4.sub(bounded, f32x4.mul(n, f32x4.splat(0.693359375)));
-  r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.12194440e-4)));
-  let p = f32x4.splat(1.9875691500e-4);
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.3981999507e-3));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(8.3334519073e-3));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(4.1665795894e-2));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.6666665459e-1));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.0000001201e-1));
-  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), f32x4.splat(1));
-  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
+  const tiny = f32x4.lt(x, v128.load(EXP));
+  const bounded = f32x4.min(f32x4.max(x, v128.load(EXP)), v128.load(EXP, 16));
+  const n = f32x4.nearest(f32x4.mul(bounded, v128.load(EXP, 32)));
+  let r = f32x4.sub(bounded, f32x4.mul(n, v128.load(EXP, 48)));
+  r = f32x4.sub(r, f32x4.mul(n, v128.load(EXP, 64)));
+  let p = v128.load(EXP, 80);
+  p = f32x4.add(f32x4.mul(p, r), v128.load(EXP, 96));
+  p = f32x4.add(f32x4.mul(p, r), v128.load(EXP, 112));
+  p = f32x4.add(f32x4.mul(p, r), v128.load(EXP, 128));
+  p = f32x4.add(f32x4.mul(p, r), v128.load(EXP, 144));
+  p = f32x4.add(f32x4.mul(p, r), v128.load(EXP, 160));
+  p = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), v128.load(EXP, 176));
+  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), v128.load(EXP, 192)), 23);
   return v128.andnot(f32x4.mul(p, power), tiny);
 }
 

@@ -9,8 +9,9 @@ export const ROW_CHUNK = 64;
 export const VOCAB_TILE = 512;
 /** Bytes for page tables and other indices of one call; longer calls run in pieces. */
 export const INDEX_BYTES = 65536;
-/** Columns of a tile of kernels/wasm/gemm.ts. */
-const TILE_COLUMNS = 512;
+/** Weight rows and columns of a tile of kernels/wasm/gemm.ts. */
+const TILE_ROWS = 16;
+const TILE_COLUMNS = 256;
 /** Positions of a block of kernels/wasm/attention.ts. */
 const ATTENTION_BLOCK = 256;
 
@@ -19,7 +20,7 @@ export interface ScratchParts {
   /** Staged inputs f32 [ROW_CHUNK, cols] and their group sums v128 [ROW_CHUNK, cols / 32]. */
   xs: number;
   sums: number;
-  /** One decoded tile f32 [512 / 4, 4, 4]; scales of four rows f32 [4, groups]; totals v128 [ROW_CHUNK, 4]. */
+  /** A decoded tile f32 [16, 256]; scales of its rows f32 [16, groups]; totals v128 [ROW_CHUNK, 16]. */
   tile: number;
   expanded: number;
   totals: number;
@@ -63,9 +64,9 @@ export function scratchPlan(shape: ScratchShape): ScratchPlan {
   const parts: ScratchParts = {
     xs: take(ROW_CHUNK * cols * 4),
     sums: take(ROW_CHUNK * cols / 32 * 16),
-    tile: take(TILE_COLUMNS * 16),
-    expanded: take(4 * alignUp(cols / 32, 4) * 4),
-    totals: take(ROW_CHUNK * 64),
+    tile: take(TILE_ROWS * TILE_COLUMNS * 4),
+    expanded: take(TILE_ROWS * alignUp(cols / 32, 4) * 4),
+    totals: take(ROW_CHUNK * TILE_ROWS * 16),
     hidden: take(ROW_CHUNK * shape.maxHidden * 4),
     logits: take(ROW_CHUNK * VOCAB_TILE * 4),
     attention: take((ATTENTION_BLOCK + 2 * cols + 16) * 4),

@@ -30,22 +30,27 @@ export function gauss(random: Random): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
-/** Random codes and scales of any format. f16 weights include zeros, subnormals and large values. */
+/**
+ * Random codes and scales of any format. Floats include zeros and halves' subnormals more often than trained
+ * weights do, unless `trained` asks for a plain normal distribution.
+ */
 export function packedRandom(
   rows: number,
   cols: number,
   format: MatrixFormat,
   random: Random,
+  trained = false,
 ): PackedTwin {
   const layout = matrixLayout(rows, cols, format);
   const bytes = new Uint8Array(layout.codesBytes + layout.scalesBytes);
   const twin = { format, layout, bytes, dense: new Float64Array(rows * cols) };
-  if (format.bits === 16 || format.bits === 32) fillFloats(twin, random);
+  if (format.bits === 16 || format.bits === 32) fillFloats(twin, random, trained);
   else fillCodes(twin, format.bits, random);
   return twin;
 }
 
-function fillFloats({ format, layout, bytes, dense }: PackedTwin, random: Random): void {
+function fillFloats(twin: PackedTwin, random: Random, trained: boolean): void {
+  const { format, layout, bytes, dense } = twin;
   const { rows, cols, colsPadded } = layout;
   const view = format.bits === 16
     ? new Float16Array(bytes.buffer, 0, rows * colsPadded)
@@ -53,7 +58,7 @@ function fillFloats({ format, layout, bytes, dense }: PackedTwin, random: Random
   for (let n = 0; n < rows; n++) {
     for (let k = 0; k < cols; k++) {
       const rare = random();
-      const size = rare < 0.02 ? 1e-6 : rare < 0.03 ? 0 : 0.5;
+      const size = trained ? 0.03 : rare < 0.02 ? 1e-6 : rare < 0.03 ? 0 : 0.5;
       view[n * colsPadded + k] = gauss(random) * size;
       dense[n * cols + k] = view[n * colsPadded + k]!;
     }
