@@ -75,9 +75,8 @@ export class ObjectWriter {
     const index = twin >= 0 ? twin : this.objects.length;
     const open = this.objects.length;
     for (const ref of this.#refs) if (ref.object === open) ref.object = index;
-    if (!await this.out.has(object.name)) {
-      await this.out.write(object.name, asAsync(this.#pieces(bytes)));
-    }
+    // Also where there is one of that name: it may be damaged.
+    await this.out.write(object.name, asAsync(this.#pieces(bytes)));
     const finished = { object, refs: this.#refs };
     if (twin < 0) this.objects.push(object);
     this.#open = [];
@@ -91,7 +90,7 @@ export class ObjectWriter {
     await this.flush();
     const sha256 = sha256Hex(bytes);
     const name = `${sha256}.json`;
-    if (!await this.out.has(name)) await this.out.write(name, asAsync([bytes]));
+    await this.out.write(name, asAsync([bytes]));
     this.objects.push({ name, bytes: bytes.length });
     return { object: this.objects.length - 1, offset: 0, length: bytes.length, sha256 };
   }

@@ -97,7 +97,7 @@ function assemble(
     generation: texts.generation,
     tokenizer: { block: made.tokenizer, config: texts.tokenizerConfig },
     pairs: [...options.pairs],
-    formats: recipes.formats.map((f) => ({ ...f, levels: f.levels && [...f.levels] })),
+    formats: recipes.formats.map(({ levels, ...f }) => levels ? { ...f, levels: [...levels] } : f),
     objects: made.objects,
     trunk: made.trunk,
     expertLayers: made.expertLayers,

@@ -61,12 +61,16 @@ export class FileStore implements WritableStore {
     checkObjectName(name);
     await Deno.mkdir(this.folder, { recursive: true });
     const temporary = `${this.folder}/${TEMPORARY}${name}`;
-    {
+    try {
       using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
       for await (const chunk of bytes) {
         for (let at = 0; at < chunk.length;) at += await file.write(chunk.subarray(at));
       }
       await file.syncData();
+    } catch (error) {
+      // A full disk must not stay full of halves.
+      await Deno.remove(temporary).catch(() => {});
+      throw error;
     }
     await Deno.rename(temporary, `${this.folder}/${name}`);
   }
