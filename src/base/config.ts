@@ -96,6 +96,14 @@ export function choice<T extends string>(
   };
 }
 
+/** One of a few words, or nothing said. */
+export function optionalChoice<T extends string>(
+  words: readonly T[],
+  help: string,
+): Flag<T | undefined> {
+  return { ...choice(words, words[0]!, help), fallback: undefined, shown: "" };
+}
+
 /** Free text that has a default. */
 export function text(placeholder: string, fallback: string, help: string): Flag<string> {
   return { placeholder, help, fallback, shown: fallback, parse: nonEmpty };

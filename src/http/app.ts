@@ -20,7 +20,7 @@ export function createApp(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
   return new Hono<HttpEnv>()
     .use(requestId(), observe(options.log, metrics), secureHeaders())
     .route("/", translateRoutes(engine, options))
-    .route("/", languageRoutes(engine, options))
+    .route("/", languageRoutes(engine))
     .route("/", probeRoutes(engine, options))
     .route("/", metricRoutes(engine, options, metrics))
     .notFound(notFound)

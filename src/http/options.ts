@@ -19,19 +19,10 @@ export interface SearchDefaults {
   readonly maxTokens: number;
 }
 
-/** Codes as clients write them (de, deu_Latn) and as the model knows them (deu_Latn). */
-export interface LanguageTable {
-  /** The FLORES-200 code of an ISO or FLORES code in any case; undefined for an unknown one. */
-  toFlores(code: string): string | undefined;
-  /** The short code and English name of a FLORES-200 code. */
-  describe(flores: string): { code: string; name: string };
-}
-
 /** Settings of `createApp`. */
 export interface HttpOptions {
   readonly limits: HttpLimits;
   readonly defaults: SearchDefaults;
-  readonly languages: LanguageTable;
   readonly gate: Gate;
   readonly log: Logger;
 }

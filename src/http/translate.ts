@@ -47,7 +47,7 @@ async function translate(
 ): Promise<Response> {
   const info = loadedModel(engine);
   const input = await readTranslateInput(c, options.limits);
-  const pair = resolvePair(input, info, options.languages);
+  const pair = resolvePair(input, info);
   const params = { ...pair, ...searchParams(input, info, options) };
   Object.assign(c.get("facts"), { ...pair, texts: input.texts.length, beams: params.beams });
   const translations = await whileConnected(

@@ -13,22 +13,7 @@ import type {
 } from "../../src/engine/protocol.ts";
 import { createApp } from "../../src/http/app.ts";
 import { Gate } from "../../src/http/gate.ts";
-import type { HttpLimits, LanguageTable } from "../../src/http/options.ts";
-
-const LANGUAGES: Record<string, [string, string]> = {
-  eng_Latn: ["en", "English"],
-  deu_Latn: ["de", "German"],
-  fra_Latn: ["fr", "French"],
-  jpn_Jpan: ["ja", "Japanese"],
-};
-
-/** Four languages, of which the double's model knows three. */
-export const languages: LanguageTable = {
-  toFlores: (code) =>
-    Object.keys(LANGUAGES).find((f) => [f, LANGUAGES[f]![0]].includes(code.toLowerCase())) ??
-      Object.keys(LANGUAGES).find((f) => f.toLowerCase() === code.toLowerCase()),
-  describe: (flores) => ({ code: LANGUAGES[flores]![0], name: LANGUAGES[flores]![1] }),
-};
+import type { HttpLimits } from "../../src/http/options.ts";
 
 const INFO: ModelInfo = {
   name: "double",
@@ -132,7 +117,6 @@ export function testApp(
   const app = createApp(engine, {
     limits: { maxBodyBytes: 4096, maxTexts: 4, maxChars: 100, ...options.limits },
     defaults: { beams: 4, lengthPenalty: 1, maxTokens: 256 },
-    languages,
     gate,
     log: createLogger("debug", (line) => lines.push(line)),
   });

@@ -1,0 +1,98 @@
+/** One end-to-end measurement in a process of its own, so that its peak memory is its own. */
+import { loadEngine } from "../engine/load.ts";
+import type { EngineOptions } from "../engine/protocol.ts";
+import { BENCH_SENTENCES } from "./bench_sentences.ts";
+
+/** What the parent asks for, as JSON on standard input. */
+export interface BenchAsk {
+  engine: EngineOptions;
+  /** Sentences translated together; 1 means one after the other. */
+  batch: number;
+  beams: number;
+  /** Rounds over the sentences; the first warms up and is not counted. */
+  rounds: number;
+}
+
+/** What a child found. Tokens are target tokens of the best hypotheses. */
+export interface BenchFigure {
+  tokens: number;
+  seconds: number;
+  /** Median over sentences of the time to the first target token, alone, warm. */
+  firstTokenMs: number;
+  coldFirstTokenMs: number;
+  loadSeconds: number;
+  peakRssBytes: number;
+  gpuUsedBytes: number;
+  hostUsedBytes: number;
+  slots: number;
+  experts: number;
+  hitRate: number;
+}
+
+/** Peak resident memory of this process, as the kernel counts it. */
+export function peakRss(): number {
+  try {
+    const line = /VmHWM:\s+(\d+) kB/.exec(Deno.readTextFileSync("/proc/self/status"));
+    return Number(line?.[1] ?? 0) * 1024;
+  } catch {
+    return Deno.memoryUsage().rss;
+  }
+}
+
+/** Runs one measurement. */
+export async function measure(ask: BenchAsk): Promise<BenchFigure> {
+  const loadStart = performance.now();
+  const engine = await loadEngine(ask.engine, () => {});
+  const loadSeconds = (performance.now() - loadStart) / 1e3;
+  const { source, target } = engine.info.pairs[0]!;
+  const translate = (texts: string[], maxTokens: number) =>
+    engine.translate({
+      texts,
+      source,
+      target,
+      beams: ask.beams,
+      lengthPenalty: 1,
+      maxTokens,
+      alternatives: 0,
+    });
+  const timed = async (work: () => Promise<unknown>) => {
+    const start = performance.now();
+    await work();
+    return performance.now() - start;
+  };
+  const coldFirstTokenMs = await timed(() => translate([BENCH_SENTENCES[0]!], 2));
+  let tokens = 0, ms = 0;
+  for (let round = 0; round <= ask.rounds; round++) {
+    for (let at = 0; at < BENCH_SENTENCES.length; at += ask.batch) {
+      let found: { targetTokens: number }[] = [];
+      const took = await timed(async () => {
+        found = await translate(BENCH_SENTENCES.slice(at, at + ask.batch), 64);
+      });
+      if (round === 0) continue;
+      ms += took;
+      for (const t of found) tokens += t.targetTokens;
+    }
+  }
+  const firsts: number[] = [];
+  for (const s of BENCH_SENTENCES) firsts.push(await timed(() => translate([s], 2)));
+  const { ledger, experts } = engine.stats();
+  await engine.close();
+  return {
+    tokens,
+    seconds: ms / 1e3,
+    firstTokenMs: firsts.sort((a, b) => a - b)[firsts.length >> 1]!,
+    coldFirstTokenMs,
+    loadSeconds,
+    peakRssBytes: peakRss(),
+    gpuUsedBytes: ledger.gpu.peakBytes,
+    hostUsedBytes: ledger.host.peakBytes,
+    slots: experts.slots,
+    experts: experts.resident,
+    hitRate: experts.hits / Math.max(1, experts.hits + experts.misses),
+  };
+}
+
+if (import.meta.main) {
+  const ask: BenchAsk = JSON.parse(await new Response(Deno.stdin.readable).text());
+  console.log(JSON.stringify(await measure(ask)));
+}

@@ -1,0 +1,78 @@
+/** Every command that there is: the one table that help, environment variables and validation derive from. */
+import { type Command, defineCommand } from "./command.ts";
+import {
+  benchFlags,
+  packFlags,
+  planFlags,
+  serveFlags,
+  translateFlags,
+  verifyFlags,
+} from "./flags.ts";
+
+/** In the order that help shows them. */
+export const COMMANDS: readonly Command[] = [
+  defineCommand({
+    name: "serve",
+    summary: "answer POST /translate and its neighbours over HTTP",
+    details: [
+      "SIGTERM and SIGINT let accepted requests finish; a second signal ends at once.",
+      "GET /health says that the process lives, GET /ready that the model answers.",
+    ],
+    positionals: [],
+    flags: serveFlags,
+    load: async () => (await import("./serve.ts")).serve,
+  }),
+  defineCommand({
+    name: "translate",
+    summary: "translate standard input to standard output, line by line",
+    details: [
+      "As many lines come out as go in: moqe translate --from en --to de < in.txt > out.txt",
+    ],
+    positionals: [],
+    flags: translateFlags,
+    load: async () => (await import("./translate.ts")).translate,
+  }),
+  defineCommand({
+    name: "pack",
+    summary: "turn a Hugging Face checkpoint into a packed model",
+    details: [
+      "Equal inputs give equal bytes. An interrupted pack goes on where it stopped: give the command again.",
+    ],
+    positionals: [
+      { name: "CHECKPOINT", help: "a folder or an http(s) base address with config.json" },
+      { name: "OUT", help: "the folder to write the model to" },
+    ],
+    flags: packFlags,
+    load: async () => (await import("./pack.ts")).pack,
+  }),
+  defineCommand({
+    name: "verify",
+    summary: "read a packed model whole and check every hash",
+    details: [],
+    positionals: [
+      { name: "MODEL", help: "the model's address; the shipped one unless given", optional: true },
+    ],
+    flags: verifyFlags,
+    load: async () => (await import("./verify.ts")).verify,
+  }),
+  defineCommand({
+    name: "plan",
+    summary: "show what a model takes: sizes, budgets, expert slots",
+    details: [
+      "With --config, the sizes that a checkpoint would be packed to, from its config.json alone.",
+    ],
+    positionals: [
+      { name: "MODEL", help: "the model's address; the shipped one unless given", optional: true },
+    ],
+    flags: planFlags,
+    load: async () => (await import("./plan.ts")).plan,
+  }),
+  defineCommand({
+    name: "bench",
+    summary: "measure the kernels on this machine",
+    details: [],
+    positionals: [],
+    flags: benchFlags,
+    load: async () => (await import("./bench.ts")).bench,
+  }),
+];

@@ -1,0 +1,116 @@
+/** Every flag that several commands share, said once. */
+import {
+  choice,
+  duration,
+  int,
+  list,
+  number,
+  optionalChoice,
+  optionalText,
+  size,
+  text,
+  toggle,
+} from "../base/config.ts";
+import { LOG_LEVELS } from "../base/log.ts";
+
+/** Where the model is. */
+export const modelFlags = {
+  model: optionalText("ADDRESS", "the packed model: a folder, file:, http: or https: address"),
+  manifestSha256: optionalText("HEX", "refuse a manifest with another hash"),
+};
+
+/** The two hard budgets. */
+export const budgetFlags = {
+  gpuMemory: size("256MiB", "hard budget of device memory; on cpu that of the WASM heap"),
+  hostMemory: size("512MiB", "hard budget of everything else the process holds"),
+};
+
+/** What the engine is started with. */
+export const engineFlags = {
+  ...modelFlags,
+  device: choice(["auto", "cpu", "webgpu"], "auto", "where the model runs"),
+  ...budgetFlags,
+  maxBatchTokens: int(512, { min: 1, max: 65536 }, "tokens of one forward pass"),
+  maxQueue: int(512, { min: 1, max: 1_000_000 }, "sentences that may wait; more are refused"),
+  maxSourceTokens: int(256, { min: 8, max: 4096 }, "tokens of one sentence; longer ones are cut"),
+};
+
+/** How translations are searched for. */
+export const searchFlags = {
+  beams: int(4, { min: 1, max: 8 }, "beam width; 1 is greedy"),
+  lengthPenalty: number(1, { min: -5, max: 5 }, "above 0 favours long translations, below 0 short"),
+  maxTokens: int(256, { min: 1, max: 4096 }, "most tokens of one sentence's translation"),
+};
+
+/** The service. */
+export const serveFlags = {
+  host: text("HOST", "127.0.0.1", "address to listen on; 0.0.0.0 is every interface"),
+  port: int(5000, { min: 0, max: 65535 }, "port to listen on; 0 takes a free one"),
+  ...engineFlags,
+  ...searchFlags,
+  maxBody: size("512KiB", "bytes of one request's body"),
+  maxTexts: int(128, { min: 1, max: 100_000 }, "texts of one request"),
+  maxChars: int(20_000, { min: 1, max: 10_000_000 }, "characters of one text"),
+  maxRequests: int(32, { min: 1, max: 10_000 }, "requests in flight; more get 503"),
+  drainTimeout: duration("30s", "time for accepted requests after SIGTERM or SIGINT"),
+  logLevel: choice(LOG_LEVELS, "info", "least level of the JSON-line log on stderr"),
+};
+
+/** Translation of standard input. */
+export const translateFlags = {
+  from: optionalText("CODE", "language of the input: en or eng_Latn"),
+  to: optionalText("CODE", "language of the output: de or deu_Latn"),
+  ...engineFlags,
+  ...searchFlags,
+  progress: toggle("show progress on stderr also when that is no terminal"),
+};
+
+/** Widths of a packed model's parts. */
+export const widthFlags = {
+  experts: choice(["2bit", "4bit", "8bit", "f16"], "2bit", "width of the experts"),
+  quantizer: optionalChoice(
+    ["symmetric", "moqe-linear-trunc", "moqe-linear-half"],
+    "how the experts' codes are chosen; symmetric unless given",
+  ),
+  group: optionalChoice(
+    ["0", "32", "64", "128"],
+    "expert weights that share a scale, 0 for a channel; 64 for symmetric 2 and 4 bits, else 0",
+  ),
+  trunk: choice(["f16", "8bit", "4bit"], "8bit", "width of the matrices that are no experts"),
+  embedding: choice(["f16", "8bit", "4bit"], "8bit", "width of the embedding"),
+  lmHead: optionalChoice(
+    ["f16", "8bit", "4bit"],
+    "width of the output matrix; the embedding's unless given, shared where they are tied",
+  ),
+};
+
+/** Packing. */
+export const packFlags = {
+  ...widthFlags,
+  pairs: list("PAIRS", "what the model was trained for: en-de,en-fr or FLORES codes"),
+  licence: optionalText("ID", "the model's licence, as an SPDX identifier"),
+  name: optionalText("NAME", "the model's name; the checkpoint folder's unless given"),
+  objectSize: size("32MiB", "about how large the stored objects are"),
+  progress: toggle("show progress on stderr also when that is no terminal"),
+};
+
+/** Verification. */
+export const verifyFlags = {
+  ...modelFlags,
+  progress: toggle("show progress on stderr also when that is no terminal"),
+};
+
+/** Planning. */
+export const planFlags = {
+  config: optionalText("FILE", "a checkpoint's config.json: sizes of its packed model alone"),
+  manifestSha256: modelFlags.manifestSha256,
+  ...budgetFlags,
+  maxBatchTokens: engineFlags.maxBatchTokens,
+  maxSourceTokens: engineFlags.maxSourceTokens,
+  ...widthFlags,
+};
+
+/** Benchmarks. */
+export const benchFlags = {
+  timeEach: duration("400ms", "time for each figure"),
+};

@@ -1,0 +1,75 @@
+/** Which model a command uses, and the engine it starts for it. */
+import type { Values } from "../base/config.ts";
+import { MoqeError } from "../base/errors.ts";
+import { formatBytes } from "../base/units.ts";
+import type { Engine, EngineOptions, ModelInfo } from "../engine/protocol.ts";
+import type { engineFlags } from "./flags.ts";
+import { orAborted } from "./interrupt.ts";
+import type { Progress } from "./progress.ts";
+
+/** Folder of the models that come with the program. */
+const MODELS = new URL("../../models/", import.meta.url);
+
+/** The address given, or that of the shipped model. Throws MoqeError `bad_input` where there is none. */
+export function modelAddress(given: string | undefined): string {
+  if (given !== undefined) return given;
+  const shipped = shippedModels();
+  if (shipped.length === 1) return shipped[0]!;
+  throw new MoqeError("bad_input", {
+    action: "choose a model",
+    rule: shipped.length === 0
+      ? "no model came with this program"
+      : `${shipped.length} models came with this program`,
+    remedy: "name one with --model (moqe pack makes one from a checkpoint)",
+  });
+}
+
+function shippedModels(): string[] {
+  if (MODELS.protocol !== "file:") return [];
+  const folder = decodeURIComponent(MODELS.pathname);
+  const holds = (name: string) => {
+    try {
+      return Deno.statSync(`${folder}${name}/manifest.json`).isFile;
+    } catch {
+      return false;
+    }
+  };
+  try {
+    return [...Deno.readDirSync(folder)].map((e) => e.name).filter(holds).map((n) => folder + n);
+  } catch {
+    return [];
+  }
+}
+
+/** What the engine is told, from the flags that every command with an engine has. */
+export function engineOptions(flags: Values<typeof engineFlags>): EngineOptions {
+  return {
+    model: modelAddress(flags.model),
+    manifestSha256: flags.manifestSha256,
+    device: flags.device,
+    gpuMemory: flags.gpuMemory,
+    hostMemory: flags.hostMemory,
+    maxBatchTokens: flags.maxBatchTokens,
+    maxQueue: flags.maxQueue,
+    maxSourceTokens: flags.maxSourceTokens,
+  };
+}
+
+/** Waits until the model answers, showing how much of it is read. */
+export async function loadedInfo(
+  engine: Engine,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<ModelInfo> {
+  const timer = setInterval(() => {
+    const { doneBytes, totalBytes } = engine.loaded;
+    if (totalBytes === 0) return;
+    progress.show(`loading: ${formatBytes(doneBytes)}`, doneBytes / totalBytes);
+  }, 200);
+  try {
+    return await orAborted(engine.ready, signal);
+  } finally {
+    clearInterval(timer);
+    progress.clear();
+  }
+}

@@ -1,0 +1,103 @@
+/** moqe pack: a checkpoint to a packed model on disk. */
+import type { Values } from "../base/config.ts";
+import { MoqeError } from "../base/errors.ts";
+import { formatBytes } from "../base/units.ts";
+import { architectureOf } from "../arch/registry.ts";
+import { openCheckpoint } from "../checkpoint/open.ts";
+import { JOURNAL_NAME, journalAt } from "../pack/journal.ts";
+import { packCheckpoint } from "../pack/pack.ts";
+import type { PackOptions } from "../pack/options.ts";
+import { FileStore } from "../store/file_store.ts";
+import { MANIFEST_NAME } from "../store/manifest.ts";
+import { findLanguage } from "../text/languages.ts";
+import { EXIT, type Invocation } from "./command.ts";
+import type { packFlags } from "./flags.ts";
+import { listenForInterrupt } from "./interrupt.ts";
+import { usage } from "./parse.ts";
+import { Progress } from "./progress.ts";
+import { sizeTable } from "./tables.ts";
+import { packWidths } from "./widths.ts";
+
+/** Runs the command. An interrupted pack leaves its journal: the same command goes on from there. */
+export async function pack(
+  { flags, positionals }: Invocation<typeof packFlags>,
+): Promise<number> {
+  const [address, out] = positionals as [string, string];
+  const options = packOptions(address, flags);
+  const store = new FileStore(out);
+  if (await store.has(MANIFEST_NAME)) {
+    throw new MoqeError("bad_input", {
+      action: `pack into ${out}`,
+      rule: "there is a packed model already",
+      remedy: "name another folder, or remove this one",
+    });
+  }
+  using interrupt = listenForInterrupt();
+  const progress = new Progress({ force: flags.progress });
+  const checkpoint = await openCheckpoint(address);
+  try {
+    const { plan } = architectureOf(checkpoint.texts.config).read(checkpoint.texts.config);
+    await Deno.mkdir(out, { recursive: true });
+    const journal = journalAt(`${out}/${JOURNAL_NAME}`);
+    const report = await packCheckpoint(
+      checkpoint,
+      plan,
+      store,
+      { ...options, journal, signal: interrupt.signal },
+      ({ what, doneBytes, totalBytes, secondsLeft }) =>
+        progress.show(
+          `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}, ${what}`,
+          doneBytes / totalBytes,
+          secondsLeft,
+        ),
+    );
+    progress.clear();
+    console.log(sizeTable(report.sizes));
+    if (report.resumedBlocks > 0) {
+      console.log(`${report.resumedBlocks} blocks of an earlier, interrupted run were kept`);
+    }
+    console.log(`packed ${options.name} into ${out}; manifest sha256 ${report.manifestSha256}`);
+    return EXIT.ok;
+  } catch (thrown) {
+    if (!interrupt.signal.aborted) throw thrown;
+    progress.clear();
+    console.error("moqe: interrupted; the same command goes on from here");
+    return EXIT.interrupted;
+  } finally {
+    progress.clear();
+    checkpoint.weights.close();
+  }
+}
+
+/** The packer's options. Throws MoqeError `bad_input` for what only a person can say and has not. */
+function packOptions(address: string, flags: Values<typeof packFlags>): PackOptions {
+  if (flags.pairs.length === 0) {
+    throw usage({ name: "pack" }, "--pairs is needed: what the model was trained for, as en-de");
+  }
+  if (flags.licence === undefined) {
+    throw usage({ name: "pack" }, "--licence is needed: it is shown to whoever serves the model");
+  }
+  return {
+    ...packWidths(flags),
+    name: flags.name ?? lastName(address),
+    pairs: flags.pairs.map(floresPair),
+    licence: { id: flags.licence },
+    objectBytes: flags.objectSize,
+  };
+}
+
+/** "en-de" or "eng_Latn-deu_Latn" to the latter; a code may itself hold a hyphen (zh-Hans-en). */
+function floresPair(pair: string): string {
+  for (let at = pair.indexOf("-"); at !== -1; at = pair.indexOf("-", at + 1)) {
+    const source = findLanguage(pair.slice(0, at))?.flores;
+    const target = findLanguage(pair.slice(at + 1))?.flores;
+    if (source !== undefined && target !== undefined) return `${source}-${target}`;
+  }
+  throw usage({ name: "pack" }, `--pairs: "${pair}" is no pair of known language codes`);
+}
+
+/** The last part of a path or an address, without a query. */
+function lastName(address: string): string {
+  const path = address.replace(/[?#].*$/, "").replace(/\/+$/, "");
+  return path.slice(path.lastIndexOf("/") + 1) || "model";
+}

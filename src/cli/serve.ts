@@ -1,0 +1,129 @@
+/** moqe serve: the HTTP service with its engine, from the first line to the clean end. */
+import type { Values } from "../base/config.ts";
+import { errorText, MoqeError } from "../base/errors.ts";
+import { createLogger, type Logger, redact } from "../base/log.ts";
+import { formatBytes, formatSeconds } from "../base/units.ts";
+import { startEngine } from "../engine/client.ts";
+import type { Engine, EngineOptions, ModelInfo } from "../engine/protocol.ts";
+import { createApp } from "../http/app.ts";
+import { Gate } from "../http/gate.ts";
+import { describeLanguage } from "../http/languages.ts";
+import { listen, type Listening } from "../http/server.ts";
+import { EXIT, type Invocation } from "./command.ts";
+import type { serveFlags } from "./flags.ts";
+import { listenForInterrupt, orAborted } from "./interrupt.ts";
+import { engineOptions } from "./model.ts";
+
+/** How often the engine's state is looked at after start. */
+const WATCH_MS = 1000;
+/** Pairs that the ready line names. */
+const PAIRS_SHOWN = 8;
+
+/** Runs the command until a signal ends it or the engine fails. */
+export async function serve({ flags }: Invocation<typeof serveFlags>): Promise<number> {
+  using interrupt = listenForInterrupt();
+  const log = createLogger(flags.logLevel);
+  const options = engineOptions(flags);
+  const engine = startEngine(options);
+  const listening = await open(engine, flags, log);
+  console.log(`moqe: listening on ${listening.url}, loading ${redact(options.model)}`);
+  try {
+    const info = await orAborted(engine.ready, interrupt.signal);
+    console.log(readyText(info, listening.url, options));
+    await failureOf(engine, interrupt.signal);
+  } catch (thrown) {
+    if (!interrupt.signal.aborted) throw thrown;
+  }
+  return await drain(engine, listening, flags.drainTimeout, log);
+}
+
+/** Takes the port before the model is read: a busy one is told at once. */
+async function open(
+  engine: Engine,
+  flags: Values<typeof serveFlags>,
+  log: Logger,
+): Promise<Listening> {
+  const gate = new Gate(flags.maxRequests);
+  const app = createApp(engine, {
+    limits: {
+      maxBodyBytes: flags.maxBody,
+      maxTexts: flags.maxTexts,
+      maxChars: flags.maxChars,
+    },
+    defaults: {
+      beams: flags.beams,
+      lengthPenalty: flags.lengthPenalty,
+      maxTokens: flags.maxTokens,
+    },
+    gate,
+    log,
+  });
+  try {
+    return listen(app.fetch, flags, gate);
+  } catch (thrown) {
+    await engine.close();
+    throw thrown;
+  }
+}
+
+/** Settles only when the engine dies: a supervisor then starts the service anew. Rejects when interrupted. */
+function failureOf(engine: Engine, signal: AbortSignal): Promise<never> {
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const failed = new Promise<never>((_, reject) => {
+    timer = setInterval(() => {
+      if (engine.state !== "failed" && engine.state !== "closed") return;
+      reject(
+        new MoqeError("unavailable", {
+          action: "go on serving",
+          rule: "the engine has stopped",
+          remedy: "the log may say why; start the service again",
+        }),
+      );
+    }, WATCH_MS);
+  });
+  return orAborted(failed, signal).finally(() => clearInterval(timer));
+}
+
+/** Finishes what was accepted, within the time given. */
+async function drain(
+  engine: Engine,
+  listening: Listening,
+  timeoutMs: number,
+  log: Logger,
+): Promise<number> {
+  console.log(
+    `moqe: draining for at most ${formatSeconds(timeoutMs / 1000)}; a second signal ends at once`,
+  );
+  const start = performance.now();
+  const finished = await listening.drain(timeoutMs);
+  const seconds = formatSeconds((performance.now() - start) / 1000);
+  if (!finished) {
+    log.warn("drain timed out; requests were cut off", { after: seconds });
+    return EXIT.failure;
+  }
+  await engine.close().catch((thrown) => log.warn("engine", { error: errorText(thrown) }));
+  console.log(`moqe: everything accepted was answered (${seconds}); bye`);
+  return EXIT.ok;
+}
+
+/** Where, what, for whom, within what, and a line to try. */
+function readyText(info: ModelInfo, url: string, options: EngineOptions): string {
+  const code = (flores: string) => describeLanguage(flores).code;
+  const pairs = info.pairs.slice(0, PAIRS_SHOWN).map((p) => `${code(p.source)}-${code(p.target)}`);
+  if (info.pairs.length > pairs.length) {
+    pairs.push(`and ${info.pairs.length - pairs.length} more`);
+  }
+  const { source, target } = info.pairs[0]!;
+  const body = JSON.stringify({ q: "Good morning.", source: code(source), target: code(target) });
+  const facts = [
+    info.name,
+    pairs.join(" "),
+    `licence ${info.licence.id}`,
+    info.device,
+    `gpu-memory ${formatBytes(options.gpuMemory)}`,
+    `host-memory ${formatBytes(options.hostMemory)}`,
+    info.batchInvariant ? "batch-invariant" : "NOT batch-invariant on this machine",
+  ];
+  return `moqe: ready on ${url}: ${facts.join(", ")}\n` +
+    `try: curl -s ${url}/translate -H 'Content-Type: application/json' -d '${body}'`;
+}
