@@ -1,0 +1,82 @@
+import { assertEquals, assertLess } from "@std/assert";
+import { Ledger } from "../../src/base/ledger.ts";
+import { expertLayout } from "../../src/base/layout.ts";
+import { type Backend, PAGE_TOKENS } from "../../src/backend/contract.ts";
+import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
+import { packedRandom, type Random, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import * as on from "./device.ts";
+
+/** A step that uses every operation; the bytes of all its results. */
+async function everyOperation(backend: Backend, random: Random): Promise<number[]> {
+  const rows = 3, d = 64, ff = 128, vocab = 600, experts = 4;
+  const positionTable = on.tensor(backend, 48, d, on.randoms(48 * d, random));
+  const make = () => on.tensor(backend, rows, d);
+  const q2 = on.FORMATS["2-bit group 64"]!, places = Int32Array.of(0, 17, 40);
+  const matrix = (n: number, k: number, name: string) =>
+    on.matrix(backend, packedRandom(n, k, on.FORMATS[name]!, random));
+  const vector = (n: number) => on.vector(backend, on.randoms(n, random));
+  const table = matrix(vocab, d, "8-bit per channel");
+  const h = make(), q = make(), a = make(), y = make(), out = make();
+  backend.embed({ ids: places, positions: places, table, scale: 8, positionTable, out: h });
+  backend.layerNorm({ x: h, weight: vector(d), bias: vector(d), epsilon: 1e-5, out: y });
+  backend.linear({ x: y, w: matrix(d, d, "4-bit group 64"), out: q });
+  const ones = new Int32Array(rows).fill(rows), zeros = new Int32Array(rows);
+  backend.segmentAttention({ q, k: y, v: h, heads: 4, starts: zeros, lengths: ones, out: a });
+  const store = on.tensor(backend, 3 * PAGE_TOKENS * 2, d, on.randoms(96 * d, random));
+  const kv = { buffer: store.buffer, offset: store.offset, pages: 3, dModel: d };
+  backend.storeKv({ k: a, v: y, kv, places });
+  const pageTable = Int32Array.of(2, 0, 1, 0, 1, 2), lengths = Int32Array.of(1, 20, 32);
+  backend.pagedAttention({ q, heads: 2, kv, pageTable, pagesPerRow: 2, lengths, out });
+  const ids = on.indices(backend, new Int32Array(rows * 2)), weights = on.tensor(backend, rows, 2);
+  const classifier = matrix(experts, d, "f32");
+  const route = { topK: 2, weighting: "share" } as const;
+  backend.router({ x: out, classifier, ...route, experts: ids.buffer, weights });
+  const shapes = [
+    { name: "fc1", rows: ff, cols: d, bias: false },
+    { name: "fc2", rows: d, cols: ff, bias: false },
+  ];
+  const layout = expertLayout(shapes, q2), arenas = backend.createArenas(layout.bytes, experts);
+  const noise = packedRandom(1, layout.bytes / 2 - 64, on.FORMATS["f16"]!, random, true).bytes;
+  const wave = [...Array(experts).keys()].map((slot) => ({ expert: slot, arena: 0, slot }));
+  for (const { slot } of wave) backend.write(arenas[0]!.buffer, slot * layout.bytes, noise);
+  const expertOut = on.tensor(backend, rows * 2, d);
+  const run = { x: out, experts: ids.buffer, topK: 2, arenas, wave, layout } as const;
+  backend.experts({ ...run, activation: "relu", out: expertOut });
+  backend.combine({ expertOut, weights, topK: 2, scale: 0.8, residual: h, out: h });
+  const candidateIds = on.indices(backend, new Int32Array(rows * 4));
+  const logProbs = on.tensor(backend, rows, 4);
+  backend.vocabTopK({ x: h, w: table, candidates: 4, ids: candidateIds.buffer, logProbs });
+  const bytes: number[] = [];
+  for (const t of [a, out, weights, expertOut, h, logProbs]) {
+    const values = await on.read(backend, t);
+    bytes.push(...new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  for (const b of [ids.buffer, candidateIds.buffer]) {
+    bytes.push(...await backend.readback(b, 0, b.bytes));
+  }
+  return bytes;
+}
+
+async function backendBehind(bytes: number): Promise<Backend> {
+  const ledger = new Ledger({ gpuBytes: 3.9 * 2 ** 30, hostBytes: 0 });
+  const backend = await createCpuBackend({ ledger });
+  if (bytes > 0) backend.alloc("in front", bytes, "arena");
+  backend.prepare(on.SHAPE);
+  return backend;
+}
+
+Deno.test("addresses: every operation above 2 GiB gives the bits it gives at the bottom", async () => {
+  const low = await backendBehind(0);
+  const expected = await everyOperation(low, seeded(81));
+  const high = await backendBehind(2 ** 31 + 2 ** 20);
+  assertEquals(await everyOperation(high, seeded(81)), expected);
+  const top = await backendBehind(2 ** 31 - 2 ** 18); // scratch itself lies across 2 GiB
+  assertEquals(await everyOperation(top, seeded(81)), expected);
+});
+
+Deno.test("addresses: memory that was never touched is not resident", async () => {
+  const before = Deno.memoryUsage().rss;
+  const backend = await backendBehind(2 ** 30);
+  assertLess(Deno.memoryUsage().rss - before, 2 ** 28);
+  backend.close();
+});
