@@ -7,9 +7,16 @@ import { StoreFetcher } from "../store/fetcher.ts";
 import { openModel } from "../store/open.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { loadTokenizer, type TextTokenizer } from "../text/tokenizer.ts";
-import { type Assembly, assemble } from "./assemble.ts";
+import { assemble, type Assembly } from "./assemble.ts";
 import { MAX_TARGET_TOKENS } from "./budget.ts";
-import type { EngineOptions, EngineStats, ModelInfo, TranslateOptions, TranslateParams, Translation } from "./protocol.ts";
+import type {
+  EngineOptions,
+  EngineStats,
+  ModelInfo,
+  TranslateOptions,
+  TranslateParams,
+  Translation,
+} from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { batchInvariant } from "./self_test.ts";
 import { Translator } from "./translator.ts";
@@ -47,10 +54,14 @@ export async function loadEngine(
   const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
     maxBatchTokens: options.maxBatchTokens,
     maxSourceTokens: options.maxSourceTokens,
+    maxSlots: options.maxSlots,
     onProgress,
   });
   const { model, spec } = assembly;
-  const scheduler = new Scheduler(model, spec, { maxRows: options.maxBatchTokens, maxQueue: options.maxQueue });
+  const scheduler = new Scheduler(model, spec, {
+    maxRows: options.maxBatchTokens,
+    maxQueue: options.maxQueue,
+  });
   const translator = new Translator(tokenizer, scheduler, manifest, {
     maxSourceTokens: Math.min(options.maxSourceTokens, spec.embedding.maxPositions),
     maxTargetTokens: Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions),
@@ -84,7 +95,11 @@ async function createBackend(options: EngineOptions, ledger: Ledger): Promise<Ba
 }
 
 /** Reads tokenizer.json through the verifying fetcher and counts what it holds. */
-async function openTokenizer(manifest: Manifest, fetcher: StoreFetcher, ledger: Ledger): Promise<TextTokenizer> {
+async function openTokenizer(
+  manifest: Manifest,
+  fetcher: StoreFetcher,
+  ledger: Ledger,
+): Promise<TextTokenizer> {
   const block = await fetcher.fetch(manifest.tokenizer.block);
   try {
     const json = JSON.parse(new TextDecoder().decode(block.bytes));
@@ -113,7 +128,12 @@ function describe(
   };
 }
 
-function statsOf(ledger: Ledger, assembly: Assembly, fetcher: StoreFetcher, scheduler: Scheduler): EngineStats {
+function statsOf(
+  ledger: Ledger,
+  assembly: Assembly,
+  fetcher: StoreFetcher,
+  scheduler: Scheduler,
+): EngineStats {
   return {
     ledger: ledger.snapshot(),
     experts: assembly.residency.stats(),

@@ -30,6 +30,11 @@ export interface Limits {
   readonly maxQueue: number;
 }
 
+export interface RunOptions {
+  signal?: AbortSignal | undefined;
+  onProgress?: ((doneSentences: number, totalSentences: number) => void) | undefined;
+}
+
 interface Request {
   readonly jobs: readonly Job[];
   readonly results: Finished[][];
@@ -86,7 +91,7 @@ export class Scheduler {
    */
   run(
     jobs: readonly Job[],
-    options: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void } = {},
+    options: RunOptions = {},
   ): Promise<Finished[][]> {
     if (jobs.length === 0) return Promise.resolve([]);
     this.#admit(jobs);

@@ -1,6 +1,7 @@
 /** Texts to translations: sentences out, everything between them kept, hypotheses back to text. */
 import { MoqeError } from "../base/errors.ts";
-import { joinSentences, splitSentences } from "../text/sentences.ts";
+import { languageOf } from "../text/languages.ts";
+import { joinText, splitText } from "../text/sentences.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { MAX_BEAMS } from "./budget.ts";
@@ -11,6 +12,8 @@ import type { Finished } from "./search.ts";
 /** A translation runs away (an early model repeats itself) at this many tokens a source token, and some more. */
 const RUNAWAY_FACTOR = 3;
 const RUNAWAY_EXTRA = 24;
+/** Longest a sentence of so many tokens can be in any script; what is longer is cut before it is tokenized. */
+const MAX_CHARS_A_TOKEN = 16;
 
 export interface TranslatorLimits {
   maxSourceTokens: number;
@@ -34,8 +37,14 @@ export class Translator {
   async translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
     this.#check(params);
     const languageToken = this.tokenizer.languageId(params.target);
-    const fits = (sentence: string) => this.#encode(sentence, params).length <= this.limits.maxSourceTokens;
-    const texts = params.texts.map((text) => splitSentences(text, params.source, fits));
+    const limit = {
+      // The language and end tokens are the model's own.
+      maxTokens: this.limits.maxSourceTokens - 2,
+      maxChars: MAX_CHARS_A_TOKEN * this.limits.maxSourceTokens,
+      countTokens: (sentence: string) => this.tokenizer.encode(sentence).length,
+    };
+    const language = languageOf(params.source).code;
+    const texts = params.texts.map((text) => splitText(text, { language, limit }));
     const sources = texts.map((t) => t.sentences.map((s) => this.#encode(s, params)));
     const jobs = sources.flat().map((source): Job => ({
       source: Int32Array.from(source),
@@ -49,10 +58,13 @@ export class Translator {
     return texts.map((split, i) => {
       const hypotheses = found.slice(next, next += split.sentences.length);
       const version = (rank: number) =>
-        joinSentences(split, hypotheses.map((h) => this.#text(h[Math.min(rank, h.length - 1)]!)));
+        joinText(split, hypotheses.map((h) => this.#text(h[Math.min(rank, h.length - 1)]!)));
       return {
         text: version(0),
-        alternatives: distinct(version(0), Array.from({ length: params.alternatives }, (_, r) => version(r + 1))),
+        alternatives: distinct(
+          version(0),
+          Array.from({ length: params.alternatives }, (_, r) => version(r + 1)),
+        ),
         sourceTokens: sources[i]!.reduce((n, s) => n + s.length, 0),
         targetTokens: hypotheses.reduce((n, h) => n + h[0]!.tokens.length, 0),
       };
@@ -79,7 +91,9 @@ export class Translator {
       throw new MoqeError("bad_input", { action: "translate", rule, observed: String(observed) });
     };
     const pair = `${params.source}-${params.target}`;
-    if (!this.#pairs.has(pair)) refuse(`the model was trained for ${[...this.#pairs].join(", ")}`, pair);
+    if (!this.#pairs.has(pair)) {
+      refuse(`the model was trained for ${[...this.#pairs].join(", ")}`, pair);
+    }
     const whole = (name: string, value: number, least: number, most: number) => {
       if (!Number.isInteger(value) || value < least || value > most) {
         refuse(`${name} must be a whole number from ${least} to ${most}`, value);
@@ -88,7 +102,9 @@ export class Translator {
     whole("beams", params.beams, 1, MAX_BEAMS);
     whole("maxTokens", params.maxTokens, 2, Number.MAX_SAFE_INTEGER);
     whole("alternatives", params.alternatives, 0, Math.max(0, params.beams - 1));
-    if (!Number.isFinite(params.lengthPenalty)) refuse("lengthPenalty must be a number", params.lengthPenalty);
+    if (!Number.isFinite(params.lengthPenalty)) {
+      refuse("lengthPenalty must be a number", params.lengthPenalty);
+    }
   }
 }
 

@@ -2,19 +2,13 @@
 import { MoqeError } from "../base/errors.ts";
 import { toWire } from "./client.ts";
 import { type LoadedEngine, loadEngine } from "./load.ts";
-import { type Command, ENGINE_WORKER_NAME, type Event } from "./protocol.ts";
+import { type Command, type Event, isEngineWorker } from "./protocol.ts";
 
 /** The part of a Worker's global scope that the engine uses. */
 interface WorkerScope {
   readonly name: string;
   onmessage: ((message: MessageEvent<Command>) => void) | null;
   postMessage(event: Event): void;
-}
-
-/** True in a Worker that `startEngine` made, whichever file it was started from. */
-export function isEngineWorker(): boolean {
-  const scope = globalThis as { name?: string; WorkerGlobalScope?: unknown };
-  return scope.WorkerGlobalScope !== undefined && scope.name === ENGINE_WORKER_NAME;
 }
 
 /** Takes over this Worker's messages. */
