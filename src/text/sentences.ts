@@ -1,0 +1,96 @@
+/**
+ * Splits a text into sentences to translate and what stands between them, which is kept to the byte:
+ * line breaks, blank lines, indentation, spaces between sentences, and lines without a letter.
+ */
+import { cutToFit, type PieceLimit } from "./cut.ts";
+import { goesOn, HEAD_UNITS } from "./abbreviations.ts";
+
+/** Text to copy as it is, or the index of a sentence. */
+export type TextPiece = string | number;
+
+export interface SplitText {
+  /** In order. With every index replaced by its sentence they join to the text. */
+  readonly pieces: readonly TextPiece[];
+  /** No white space at either end; each within the limit that was given. */
+  readonly sentences: readonly string[];
+}
+
+export interface SplitOptions {
+  /** BCP 47 code of the text's language: de, zh-Hans. */
+  language: string;
+  /** Longer sentences are cut. Without it none is. */
+  limit?: PieceLimit;
+}
+
+/** Line breaks, every kind that Unicode has; CR LF is one. */
+const LINE_BREAK = /(\r\n|[\n\r\v\f\u0085\u2028\u2029])/u;
+
+/** Splits `text`. A line break always ends a sentence, so that a translation keeps its lines. */
+export function splitText(text: string, options: SplitOptions): SplitText {
+  const pieces: TextPiece[] = [], sentences: string[] = [];
+  const segmenter = new Intl.Segmenter(options.language, { granularity: "sentence" });
+  const copy = (kept: string) => {
+    if (kept === "") return;
+    if (typeof pieces.at(-1) === "string") pieces[pieces.length - 1] += kept;
+    else pieces.push(kept);
+  };
+  // `split` puts the breaks, captured, at odd places.
+  for (const [i, line] of text.split(LINE_BREAK).entries()) {
+    if (i % 2 === 1 || !hasLetter(line)) {
+      copy(line);
+      continue;
+    }
+    for (const sentence of sentencesOf(line, segmenter, options.language)) {
+      const cuts = options.limit === undefined ? [sentence] : cutToFit(sentence, options.limit);
+      for (const cut of cuts) {
+        const core = hasLetter(cut) ? cut.trim() : "";
+        const start = cut.length - cut.trimStart().length;
+        copy(core === "" ? cut : cut.slice(0, start));
+        if (core === "") continue;
+        pieces.push(sentences.push(core) - 1);
+        copy(cut.slice(start + core.length));
+      }
+    }
+  }
+  return { pieces, sentences };
+}
+
+/** Puts translations, one for each sentence, in the sentences' places. */
+export function joinText(split: SplitText, translations: readonly string[]): string {
+  if (translations.length !== split.sentences.length) {
+    throw new RangeError(
+      `cannot join a text: it has ${split.sentences.length} sentences (got ${translations.length} translations)`,
+    );
+  }
+  return split.pieces.map((p) => typeof p === "string" ? p : translations[p]).join("");
+}
+
+/** Without a letter there is nothing to translate: numbers, rules, bullets, emoji are copied. */
+function hasLetter(text: string): boolean {
+  return /\p{L}/u.test(text);
+}
+
+/** Quotation and bracket marks that open; ICU leaves them at the end of the sentence before. */
+const CJK_OPENING = /[「『（《〈【［｛〔]+$/u;
+
+/**
+ * The sentences of one line in order, all of it, spaces included. Works on positions: a sentence that grows by
+ * many segments is not copied for each.
+ */
+function sentencesOf(line: string, segmenter: Intl.Segmenter, language: string): string[] {
+  const base = language.split("-")[0]!.toLowerCase();
+  const ends: number[] = [];
+  let start = 0; // of the segment at hand
+  for (const { segment, index } of segmenter.segment(line)) {
+    const opening = CJK_OPENING.exec(segment.slice(-HEAD_UNITS))?.[0].length ?? 0;
+    const end = index + segment.length - opening;
+    if (end <= start) continue;
+    const from = Math.max(ends.at(-2) ?? 0, start - HEAD_UNITS);
+    const head = line.slice(from, start).trimEnd();
+    if (ends.length > 0 && goesOn(head, line.slice(start, end).trimStart(), base)) ends.pop();
+    ends.push(end);
+    start = end;
+  }
+  if (start < line.length) ends[Math.max(0, ends.length - 1)] = line.length;
+  return ends.map((end, i) => line.slice(ends[i - 1] ?? 0, end));
+}
