@@ -4,6 +4,8 @@ import type { TensorSource } from "../checkpoint/contract.ts";
 
 /** A chunk has about this many weights (4 MiB as f32), or one row. */
 const CHUNK_WEIGHTS = 2 ** 20;
+/** Narrow rows are padded to whole units, so their chunks grow when encoded: up to this many rows. */
+const CHUNK_ROWS = 2 ** 16;
 /** A row is read whole; no model has one of this length (64 MiB as f32). */
 const MAX_COLS = 2 ** 24;
 
@@ -76,7 +78,7 @@ function cut(jobs: readonly ReadJob[]): Span[] {
         observed: String(job.cols),
       });
     }
-    const step = Math.max(1, Math.floor(CHUNK_WEIGHTS / job.cols));
+    const step = Math.max(1, Math.min(CHUNK_ROWS, Math.floor(CHUNK_WEIGHTS / job.cols)));
     for (let rowStart = 0; rowStart < job.rows; rowStart += step) {
       spans.push({ job, rowStart, rowCount: Math.min(step, job.rows - rowStart) });
     }
