@@ -58,7 +58,12 @@ def write_weights(model: Translator, path: str, note: dict) -> None:
     bf16 = lambda v: v.detach().to("cpu", torch.bfloat16).contiguous()
     tensors = {file_name(k, model.config): bf16(v) for k, v in model.state_dict().items()}
     metadata = {"format": "pt", **{k: str(v) for k, v in note.items()}}
-    atomically(path, lambda p: save_file(tensors, p, metadata=metadata))
+
+    def write(temporary: str) -> None:
+        save_file(tensors, temporary, metadata=metadata)
+        os.chmod(temporary, 0o644)  # safetensors writes files that only their owner can read
+
+    atomically(path, write)
 
 
 def config_json(c: Config) -> dict:
