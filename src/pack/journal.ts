@@ -53,10 +53,12 @@ export function parseJournal(text: string, fingerprint: string): FinishedObject[
   return finished;
 }
 
+/** A journal's first line, which says whose it is. */
 export function headLine(fingerprint: string): string {
   return `${JSON.stringify({ fingerprint })}\n`;
 }
 
+/** A journal's line for one finished object. */
 export function entryLine(finished: FinishedObject): string {
   return `${JSON.stringify(finished)}\n`;
 }

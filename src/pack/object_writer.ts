@@ -5,6 +5,7 @@ import { alignUp } from "../base/units.ts";
 import type { WritableStore } from "../store/contract.ts";
 import type { BlockRef } from "../store/manifest.ts";
 
+/** An object as manifests list it. */
 export interface StoredObject {
   readonly name: string;
   readonly bytes: number;

@@ -9,6 +9,7 @@ const CHUNK_ROWS = 2 ** 16;
 /** A row is read whole; no model has one of this length (64 MiB as f32). */
 const MAX_COLS = 2 ** 24;
 
+/** A tensor to read whole: f32 [rows, cols], a vector as one row. */
 export interface ReadJob {
   readonly name: string;
   readonly rows: number;

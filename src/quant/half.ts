@@ -20,6 +20,7 @@ export function roundToHalf(value: number): number {
   return cell[0];
 }
 
+/** The number that a half's bits stand for. */
 export function fromHalfBits(bits: number): number {
   cellBits[0] = bits;
   return cell[0]!;

@@ -22,6 +22,7 @@ export interface WritableStore extends ObjectStore {
   write(name: string, bytes: AsyncIterable<Uint8Array>): Promise<void>;
 }
 
+/** Bytes [offset, offset + length) of an object. */
 export interface ByteRange {
   offset: number;
   length: number;

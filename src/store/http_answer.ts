@@ -24,6 +24,7 @@ export interface HttpAnswer {
   readonly version: string;
 }
 
+/** What was asked for: a range, or a whole of at most maxBytes; `into` is of the range's length. */
 export interface Wanted {
   readonly range?: { readonly offset: number; readonly length: number } | undefined;
   readonly maxBytes?: number | undefined;

@@ -1,4 +1,4 @@
-/** The table of reference/quantization: relative errors of each quantizer on synthetic weights. */
+/** Relative errors of each quantizer on synthetic weights. */
 import { assert, assertAlmostEquals, assertLess } from "@std/assert";
 import { dequantize, quantizeMatrix } from "../../src/quant/matrix.ts";
 import { resolveWidth, type Width } from "../../src/quant/quantizers.ts";
