@@ -16,6 +16,8 @@ export interface BatchBounds {
   readonly maxChars: number;
   /** One longer line is refused. */
   readonly maxLineBytes: number;
+  /** A batch that is not full goes when the next line takes longer than this. */
+  readonly patienceMs: number;
 }
 
 /** Lines of a byte stream. Bytes that are no UTF-8 become U+FFFD. Throws MoqeError `too_large`. */
@@ -63,9 +65,17 @@ export async function* readLines(
 export async function* batchLines(
   lines: AsyncIterable<Line>,
   bounds: BatchBounds,
-): AsyncGenerator<Line[]> {
+): AsyncGenerator<Line[], undefined> {
+  const iterator = lines[Symbol.asyncIterator]();
   let batch: Line[] = [], chars = 0;
-  for await (const line of lines) {
+  for (;;) {
+    const next = iterator.next();
+    if (batch.length > 0 && await isLate(next, bounds.patienceMs)) {
+      yield batch;
+      [batch, chars] = [[], 0];
+    }
+    const { value: line, done } = await next;
+    if (done) break;
     const full = batch.length === bounds.maxLines || chars + line.text.length > bounds.maxChars;
     if (batch.length > 0 && full) {
       yield batch;
@@ -75,6 +85,18 @@ export async function* batchLines(
     chars += line.text.length;
   }
   if (batch.length > 0) yield batch;
+}
+
+/** Whether a promise takes longer than `ms`. A failure is on time: who awaits the promise sees it. */
+async function isLate(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(true), ms));
+  const inTime = promise.then(() => false, () => false);
+  try {
+    return await Promise.race([inTime, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function joined(parts: Uint8Array[], bytes: number): Uint8Array {

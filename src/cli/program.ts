@@ -65,6 +65,10 @@ async function runCommand(
     return await command.run(parsed.invocation);
   } catch (thrown) {
     const code = errorCode(thrown);
+    if (code === "cancelled") {
+      io.err("moqe: interrupted");
+      return EXIT.interrupted;
+    }
     io.err(`moqe: ${errorText(thrown)}`);
     if (code === "internal" && thrown instanceof Error) io.err(thrown.stack ?? "");
     return exitCode(code);
@@ -73,7 +77,5 @@ async function runCommand(
 
 /** The exit code of a failure. */
 function exitCode(code: ErrorCode): number {
-  if (code === "bad_input") return EXIT.usage;
-  if (code === "cancelled") return EXIT.interrupted;
-  return EXIT.failure;
+  return code === "bad_input" ? EXIT.usage : EXIT.failure;
 }

@@ -1,19 +1,19 @@
 /** moqe translate: standard input to standard output, line by line. */
 import { fstatSync } from "node:fs";
 import type { Values } from "../base/config.ts";
-import { errorCode } from "../base/errors.ts";
+import { errorCode, MoqeError } from "../base/errors.ts";
 import { startEngine } from "../engine/client.ts";
 import type { Engine, ModelInfo, TranslateParams } from "../engine/protocol.ts";
-import { resolvePair } from "../http/languages.ts";
+import { findLanguage } from "../text/languages.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { translateFlags } from "./flags.ts";
-import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
+import { type Interrupt, listenForInterrupt, orAborted } from "./interrupt.ts";
 import { batchLines, type Line, readLines } from "./lines.ts";
 import { engineOptions, loadedInfo } from "./model.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 
-const BOUNDS = { maxLines: 64, maxChars: 16_384, maxLineBytes: 2 ** 20 };
+const BOUNDS = { maxLines: 64, maxChars: 16_384, maxLineBytes: 2 ** 20, patienceMs: 50 };
 /** Batches that wait for the engine at once: one runs, the next is ready when it ends. */
 const BATCHES_IN_FLIGHT = 2;
 
@@ -30,7 +30,7 @@ export async function translate({ flags }: Invocation<typeof translateFlags>): P
   const engine = startEngine(engineOptions(flags));
   try {
     const info = await loadedInfo(engine, progress, interrupt.signal);
-    const pair = resolvePair({ source: from, target: to }, info);
+    const pair = trainedPair(from, to, info);
     await new Run(engine, { ...pair, ...search(flags, info) }, progress, interrupt).all();
     return EXIT.ok;
   } catch (thrown) {
@@ -42,6 +42,23 @@ export async function translate({ flags }: Invocation<typeof translateFlags>): P
     // What was interrupted is not waited for: the process ends with its Worker.
     if (!interrupt.signal.aborted) await engine.close();
   }
+}
+
+/** The pair that two codes name. Throws MoqeError `bad_input` with what the model was trained for. */
+function trainedPair(
+  from: string,
+  to: string,
+  info: ModelInfo,
+): { source: string; target: string } {
+  const source = findLanguage(from)?.flores, target = findLanguage(to)?.flores;
+  const pair = info.pairs.find((p) => p.source === source && p.target === target);
+  if (pair !== undefined) return pair;
+  const code = (flores: string) => findLanguage(flores)?.code ?? flores;
+  const pairs = info.pairs.map((p) => `${code(p.source)}-${code(p.target)}`);
+  throw new MoqeError("bad_input", {
+    action: `translate from ${from} to ${to}`,
+    rule: `${info.name} was trained for ${pairs.join(", ")}`,
+  });
 }
 
 type Settings = Omit<TranslateParams, "texts">;
@@ -73,22 +90,34 @@ class Run {
     readonly interrupt: Interrupt,
   ) {}
 
-  /** Reads, translates and writes; at most BATCHES_IN_FLIGHT batches are in memory. */
+  /**
+   * Reads, translates and writes; at most BATCHES_IN_FLIGHT batches are in memory. What is translated is written
+   * also while the next line is waited for, so that a person at a terminal gets answers.
+   */
   async all(): Promise<void> {
-    const waiting: { batch: Line[]; done: Promise<string[]> }[] = [];
-    const writeFirst = async () => {
-      const { batch, done } = waiting.shift()!;
-      await this.#write(batch, await done);
-    };
+    const failed = Promise.withResolvers<never>();
+    failed.promise.catch(() => {});
+    const written: Promise<void>[] = [];
+    let last = Promise.resolve();
     const lines = readLines(Deno.stdin.readable, BOUNDS.maxLineBytes);
-    for await (const batch of batchLines(lines, BOUNDS)) {
-      const done = this.#translate(batch.map((line) => line.text));
-      // It may fail while an earlier batch is still awaited; it is looked at in its turn.
-      done.catch(() => {});
-      waiting.push({ batch, done });
-      if (waiting.length === BATCHES_IN_FLIGHT) await writeFirst();
+    const batches = batchLines(lines, BOUNDS);
+    for (;;) {
+      const next = Promise.race([batches.next(), failed.promise]);
+      const { value: batch, done } = await orAborted(next, this.interrupt.signal);
+      if (done) return await last;
+      last = this.#inTurn(last, batch);
+      last.catch(failed.reject);
+      written.push(last);
+      if (written.length === BATCHES_IN_FLIGHT) await written.shift();
     }
-    while (waiting.length > 0) await writeFirst();
+  }
+
+  /** Translates at once, writes after the batch before. */
+  async #inTurn(before: Promise<void>, batch: Line[]): Promise<void> {
+    const texts = this.#translate(batch.map((line) => line.text));
+    texts.catch(() => {}); // It may fail while the batch before is awaited; it is looked at in its turn.
+    await before;
+    await this.#write(batch, await texts);
   }
 
   /** Blank lines stay as they are; a batch that the queue has no room for is halved. */

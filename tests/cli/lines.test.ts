@@ -50,7 +50,17 @@ Deno.test("batches keep to their bounds and a long line comes alone", async () =
   async function* lines(): AsyncGenerator<Line> {
     for (const n of [1, 1, 1, 1, 9, 50, 2, 2]) yield await Promise.resolve(line("x".repeat(n)));
   }
-  const bounds = { maxLines: 3, maxChars: 10, maxLineBytes: 100 };
+  const bounds = { maxLines: 3, maxChars: 10, maxLineBytes: 100, patienceMs: 1000 };
   const batches = await all(batchLines(lines(), bounds));
   assertEquals(batches.map((b) => b.map((l) => l.text.length)), [[1, 1, 1], [1, 9], [50], [2, 2]]);
+});
+
+Deno.test("a batch that is not full does not wait for a slow line", async () => {
+  async function* slow(): AsyncGenerator<Line> {
+    yield { text: "a", end: "\n", bytes: 2 };
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    yield { text: "b", end: "\n", bytes: 2 };
+  }
+  const bounds = { maxLines: 9, maxChars: 10, maxLineBytes: 100, patienceMs: 5 };
+  assertEquals((await all(batchLines(slow(), bounds))).length, 2);
 });

@@ -1,0 +1,70 @@
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { moqe } from "./moqe.ts";
+
+const CHECKPOINT = new URL("../goldens/nllb_moe/baseline", import.meta.url).pathname;
+const PAIRS = ["--pairs", "en-de,eng_Latn-fra_Latn", "--licence", "CC0-1.0"];
+
+/** A folder that is gone when the test is over. */
+async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("pack, verify and plan go together, and verify finds a flipped bit", () =>
+  inFolder(async (folder) => {
+    const model = `${folder}/model`;
+    const packed = await moqe(["pack", CHECKPOINT, model, ...PAIRS, "--name", "tiny"]);
+    assertEquals([packed.code, packed.err], [0, ""]);
+    assertMatch(packed.out, /^experts .* %$/m);
+    const sha256 = /manifest sha256 ([0-9a-f]{64})/.exec(packed.out)![1]!;
+    const manifest = JSON.parse(await Deno.readTextFile(`${model}/manifest.json`));
+    assertEquals(manifest.pairs, ["eng_Latn-deu_Latn", "eng_Latn-fra_Latn"]);
+
+    const whole = await moqe(["verify", model, "--manifest-sha256", sha256]);
+    assertEquals(whole.code, 0);
+    assertStringIncludes(whole.out, "tiny is whole");
+    const other = await moqe(["verify", model, "--manifest-sha256", "0".repeat(64)]);
+    assertEquals(other.code, 1);
+
+    const plan = await moqe(["plan", model]);
+    assertEquals(plan.code, 0);
+    for (const line of ["trunk", "arena", "slots: ", "least --gpu-memory: "]) {
+      assertStringIncludes(plan.out, line);
+    }
+    const small = await moqe(["plan", model, "--gpu-memory", "64KiB"]);
+    assertEquals(small.code, 1);
+    assertStringIncludes(small.err, "--gpu-memory");
+
+    const again = await moqe(["pack", CHECKPOINT, model, ...PAIRS]);
+    assertEquals(again.code, 2);
+    assertStringIncludes(again.err, "there is a packed model already");
+
+    const object = `${model}/${manifest.objects[0].name}`;
+    const bytes = await Deno.readFile(object);
+    bytes[17]! ^= 4;
+    await Deno.writeFile(object, bytes);
+    const damaged = await moqe(["verify", model]);
+    assertEquals(damaged.code, 1);
+    assertStringIncludes(damaged.err, `object ${manifest.objects[0].name} is damaged`);
+  }));
+
+Deno.test("equal packs have equal bytes", () =>
+  inFolder(async (folder) => {
+    const hashes: (string | undefined)[] = [];
+    for (const out of ["a", "b"]) {
+      const { out: text } = await moqe(["pack", CHECKPOINT, `${folder}/${out}`, ...PAIRS]);
+      hashes.push(/sha256 (\w+)/.exec(text)?.[1]);
+    }
+    assertEquals([hashes[0]?.length, hashes[0]], [64, hashes[1]]);
+  }));
+
+Deno.test("pack says what a folder lacks that is no checkpoint", () =>
+  inFolder(async (folder) => {
+    const { code, err } = await moqe(["pack", folder, `${folder}/out`, ...PAIRS]);
+    assertEquals([code === 0, err.includes("    at ")], [false, false]);
+    assertStringIncludes(err, "config.json");
+  }));

@@ -1,0 +1,68 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { moqe, spawnMoqe } from "./moqe.ts";
+
+const PAIR = ["--from", "en", "--to", "de", "--beams", "1"];
+
+Deno.test("moqe translate keeps the number, the order and the ends of lines", async () => {
+  const lines = ["Open the file.", "", "  ", "Save the document.\r", "Open the file.", "Close"];
+  const { code, out, err } = await moqe(["translate", ...PAIR], { input: lines.join("\n") });
+  assertEquals([code, err], [0, ""]);
+  const translated = out.split("\n");
+  assertEquals(translated.length, lines.length);
+  assertEquals(translated.slice(1, 3), ["", "  "]);
+  assertEquals([translated[3]!.endsWith("\r"), out.endsWith("\n")], [true, false]);
+  assertEquals(translated[0], translated[4], "equal lines have equal translations");
+  assertEquals(
+    translated.every((line, i) => (line.trim() === "") === (lines[i]!.trim() === "")),
+    true,
+  );
+});
+
+Deno.test("moqe translate of more lines than a batch has is in order", async () => {
+  const words = ["File", "Edit", "View", "Help", "Open", "Close", "Save"];
+  const lines = Array.from({ length: 200 }, (_, i) => words[i % words.length]!);
+  const input = `${lines.join("\n")}\n`;
+  const { code, out, err } = await moqe(["translate", ...PAIR, "--progress"], { input });
+  assertEquals(code, 0);
+  const translated = out.split("\n");
+  assertEquals(translated.length, 201);
+  for (let i = words.length; i < 200; i++) {
+    assertEquals(translated[i], translated[i - words.length]);
+  }
+  assertStringIncludes(err, "tokens/s");
+});
+
+Deno.test("moqe translate answers a line while its input is still open", async () => {
+  const child = spawnMoqe(["translate", ...PAIR]);
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode("Open the file.\n"));
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  assertEquals(new TextDecoder().decode(value).endsWith("\n"), true);
+  // Ctrl-C at an idle terminal ends it at once.
+  child.kill("SIGINT");
+  const { code } = await child.status;
+  assertEquals(code, 130);
+  await Promise.all([reader.cancel(), writer.abort().catch(() => {}), child.stderr.cancel()]);
+});
+
+Deno.test("moqe translate refuses a pair that the model was not trained for", async () => {
+  const { code, err } = await moqe(["translate", "--from", "de", "--to", "en"], { input: "Hallo" });
+  assertEquals(code, 2);
+  assertStringIncludes(err, "was trained for en-de, en-fr, en-es");
+});
+
+Deno.test("moqe translate says what a missing model or device is", async () => {
+  const missing = await moqe(["translate", ...PAIR, "--model", "/no/such/model"]);
+  assertEquals(missing.code, 1);
+  assertStringIncludes(missing.err, "/no/such/model");
+  const gpu = await moqe(["translate", ...PAIR, "--device", "webgpu"]);
+  assertEquals(gpu.code, 1);
+  assertStringIncludes(gpu.err, "--device cpu");
+});
+
+Deno.test("too small a budget is refused with the least that would do", async () => {
+  const { code, err } = await moqe(["translate", ...PAIR, "--gpu-memory", "10MiB"]);
+  assertEquals(code, 1);
+  assertStringIncludes(err, "give it --gpu-memory ");
+});
