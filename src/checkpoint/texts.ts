@@ -8,7 +8,6 @@ const MAX_CONFIG_BYTES = 2 ** 20;
 const MAX_TOKENIZER_BYTES = 64 * 2 ** 20;
 
 /** Reads config.json and tokenizer.json, which must be there, and the two that may. */
-/** A whole text file of at most maxBytes; `bytes` is its size, undefined where it is missing. */
 export async function readTexts(folder: Folder): Promise<CheckpointTexts> {
   const object = async (file: string, needed: boolean) => {
     const info = await folder.stat(file);
@@ -52,6 +51,7 @@ async function readBytes(
   return out;
 }
 
+/** A whole text file of at most maxBytes; `bytes` is its size, undefined where it is missing. */
 export async function readText(
   folder: Folder,
   file: string,
