@@ -1,11 +1,11 @@
 // Many rows of activations times a matrix: sixteen weight rows are decoded a chunk at a time and meet every row.
 //
 // out[rows[m], n] = act(sum over k of x[m, k] w[n, k] + bias[n]) + residual[rows[m], n].
-// Each output is computed by the operations of gemv.ts in the same order, so its bits do not depend on how many
+// Each output is computed by the operations of gemv*.ts in the same order, so its bits do not depend on how many
 // rows are in the call. Four decoded rows, a quad, are f32 [columns / 4][4 rows][4 columns] and still unscaled.
+import { lookUp, scalesOfFour } from "./codes";
 import { MASKS_2, MASKS_4, MASKS_8, MIDDLES_8 } from "./constants";
 import { finish } from "./finish";
-import { lookUp, scalesOfFour } from "./gemv";
 import { halves, madd, sums4 } from "./simd";
 
 /**

@@ -2,7 +2,9 @@
 export { combine, choose } from "./router";
 export { embed } from "./embed";
 export { gemm } from "./gemm";
-export { gemv16, gemv2, gemv2Levels, gemv32, gemv4, gemv8 } from "./gemv";
+export { gemv16, gemv32 } from "./gemv16_32";
+export { gemv2, gemv2Levels } from "./gemv2";
+export { gemv4, gemv8 } from "./gemv4_8";
 export { layerNorm } from "./norm";
 export { pagedAttention, segmentAttention, storeKv } from "./attention";
 export { stage } from "./stage";

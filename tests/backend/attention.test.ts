@@ -130,6 +130,33 @@ Deno.test("pagedAttention: pages in any order against float64", async () => {
   backend.close();
 });
 
+Deno.test("pagedAttention: scores far apart, the highest in any block", async () => {
+  const backend = await on.cpu(), random = seeded(27), d = 8, length = 800;
+  const p = paged(backend, d, [length], random), q = new Float32Array(d).fill(1);
+  for (const top of [0, 255, 256, 600, 799]) {
+    const data = p.data.slice();
+    for (let i = 0; i < length; i++) {
+      const at = keyIndex(p.table, i, 0, d), score = i === top ? 400 : -300 - i / 10;
+      data.fill(score / d, at, at + d);
+    }
+    backend.write(p.kv.buffer, p.kv.offset, on.asBytes(data));
+    const out = on.tensor(backend, 1, d), { kv, pagesPerRow, lengths } = p;
+    const query = on.tensor(backend, 1, d, q);
+    backend.pagedAttention({
+      q: query,
+      heads: 1,
+      kv,
+      pageTable: p.table,
+      pagesPerRow,
+      lengths,
+      out,
+    });
+    const at = keyIndex(p.table, top, 0, d) + PAGE_TOKENS * d;
+    on.assertNmse(await on.read(backend, out), data.slice(at, at + d), 1e-13, `top at ${top}`);
+  }
+  backend.close();
+});
+
 Deno.test("pagedAttention: bits, masks and a table that does not fit at once", async () => {
   const backend = await on.cpu(), random = seeded(24), d = 32, rows = 40;
   const lengths = [...Array(rows).keys()].map((t) => t * 9 + 1);
