@@ -17,6 +17,7 @@ function headDim(dModel: number, heads: number, action: string): number {
   return dModel / heads;
 }
 
+/** `Backend.segmentAttention`: rows of one segment should be neighbours, its keys then stay in cache. */
 export function segmentAttention(d: Device, op: SegmentAttentionOp): void {
   const action = "run segmentAttention", total = op.q.rows, width = op.q.cols;
   const q = tensorAt(op.q, total, width, action, "q");
@@ -57,6 +58,7 @@ function kvAt(kv: KvLayer, width: number, action: string): number {
   return rangeAt(kv.buffer, kv.offset, kv.pages * PAGE_TOKENS * 2 * width * 4, action);
 }
 
+/** `Backend.pagedAttention`. Pages of live rows are checked, so that a stale table cannot read elsewhere. */
 export function pagedAttention(d: Device, op: PagedAttentionOp): void {
   const action = "run pagedAttention", total = op.q.rows, width = op.q.cols;
   const q = tensorAt(op.q, total, width, action, "q");
@@ -133,6 +135,7 @@ function eachTable(
   }
 }
 
+/** `Backend.storeKv`. */
 export function storeKv(d: Device, op: StoreKvOp): void {
   const action = "run storeKv", total = op.k.rows, width = op.k.cols;
   const k = tensorAt(op.k, total, width, action, "k");

@@ -8,6 +8,7 @@ import { ROW_CHUNK } from "./scratch.ts";
 
 const ACTION = "run experts";
 
+/** `Backend.experts`: one gather and two products an expert that has rows. */
 export function experts(d: Device, op: ExpertsOp): void {
   const total = op.x.rows, width = op.x.cols;
   const [fc1, fc2] = op.layout.projections;

@@ -16,6 +16,7 @@ export function matrixWeights(
   return weightsOf(d, w.format, w.layout, codes, codes + w.layout.codesBytes);
 }
 
+/** `Backend.linear`. Throws RangeError for operands that do not meet, as every operation does. */
 export function linear(d: Device, op: LinearOp): void {
   const action = "run linear", total = op.x.rows;
   const x = tensorAt(op.x, total, op.x.cols, action, "x");
@@ -35,6 +36,7 @@ export function linear(d: Device, op: LinearOp): void {
   });
 }
 
+/** `Backend.layerNorm`. */
 export function layerNorm(d: Device, op: LayerNormOp): void {
   const action = "run layerNorm", total = op.x.rows, width = op.x.cols;
   const x = tensorAt(op.x, total, width, action, "x");
@@ -45,6 +47,7 @@ export function layerNorm(d: Device, op: LayerNormOp): void {
   d.kernels.layerNorm(x, rows.pointer, rows.count, width, weight, bias, op.epsilon, out);
 }
 
+/** `Backend.embed`, from a table of any width. */
 export function embed(d: Device, op: EmbedOp): void {
   const action = "run embed", total = op.out.rows, width = op.out.cols;
   const out = tensorAt(op.out, total, width, action, "out");

@@ -7,6 +7,7 @@ import { matrixWeights } from "./linear.ts";
 import { multiply, stageRows } from "./product.ts";
 import { ROW_CHUNK, VOCAB_TILE } from "./scratch.ts";
 
+/** `Backend.router`: logits in scratch, softmax and choice a row. */
 export function router(d: Device, op: RouterOp): void {
   const action = "run router", total = op.x.rows;
   const x = tensorAt(op.x, total, op.x.cols, action, "x");
@@ -30,6 +31,7 @@ export function router(d: Device, op: RouterOp): void {
   }
 }
 
+/** `Backend.combine`. */
 export function combine(d: Device, op: CombineOp): void {
   const action = "run combine", total = op.out.rows, width = op.out.cols;
   const expertOut = tensorAt(op.expertOut, total * op.topK, width, action, "expertOut");

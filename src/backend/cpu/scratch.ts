@@ -52,6 +52,7 @@ export interface ScratchPlan {
   readonly cols: number;
 }
 
+/** Where every part of scratch lies for calls up to `shape`. */
 export function scratchPlan(shape: ScratchShape): ScratchPlan {
   const cols = alignUp(Math.max(shape.maxCols, shape.maxHidden, 1), 128);
   const pairs = shape.maxRows * shape.topK;

@@ -6,6 +6,7 @@ import { matrixWeights } from "./linear.ts";
 import { multiply, stageRows } from "./product.ts";
 import { ROW_CHUNK, VOCAB_TILE } from "./scratch.ts";
 
+/** `Backend.vocabTopK`: logits exist only for VOCAB_TILE words of ROW_CHUNK rows at a time. */
 export function vocabTopK(d: Device, op: VocabTopKOp): void {
   const action = "run vocabTopK", total = op.x.rows, { candidates } = op;
   const x = tensorAt(op.x, total, op.x.cols, action, "x");

@@ -6,6 +6,7 @@ export function topK(values: ArrayLike<number>, k: number): number[] {
   return order.sort((a, b) => values[b]! - values[a]! || a - b).slice(0, k);
 }
 
+/** log of the sum of exponentials. */
 export function logSumExp(values: ArrayLike<number>): number {
   let top = -Infinity, sum = 0;
   for (let i = 0; i < values.length; i++) top = Math.max(top, values[i]!);
