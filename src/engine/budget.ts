@@ -94,8 +94,19 @@ export function divideBudget(
     arenaBytes: slots * slot,
     experts,
     leastBytes,
-    allResidentBytes: fixed + Math.max(leastPages, enoughPages) * page + experts * slot,
+    allResidentBytes: fixed +
+      allResident({
+        leastKv: leastPages * page,
+        enoughKv: enoughPages * page,
+        arena: experts * slot,
+      }),
   };
+}
+
+/** The least that trunk and activations must leave so that K/V takes its part and every expert still fits. */
+function allResident(of: { leastKv: number; enoughKv: number; arena: number }): number {
+  const shared = Math.min(of.arena / (1 - KV_SHARE), of.arena + of.enoughKv);
+  return Math.ceil(Math.max(of.arena + of.leastKv, shared));
 }
 
 /** Experts a token is routed to, 0 for a dense model. */

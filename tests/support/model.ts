@@ -9,7 +9,7 @@ import { packCheckpoint } from "../../src/pack/pack.ts";
 import type { PackWidths } from "../../src/pack/widths.ts";
 import { StoreFetcher } from "../../src/store/fetcher.ts";
 import { FileStore } from "../../src/store/file_store.ts";
-import type { BlockFetcher } from "../../src/store/contract.ts";
+import type { BlockFetcher, ObjectStore } from "../../src/store/contract.ts";
 import type { Manifest } from "../../src/store/manifest.ts";
 
 export interface TestModel extends Assembly {
@@ -25,6 +25,8 @@ export interface TestModelOptions extends Partial<AssembleOptions> {
   gpuBytes?: number;
   hostBytes?: number;
   maxBindingBytes?: number;
+  /** Where blocks come from, in place of the folder. */
+  store?: ObjectStore;
 }
 
 /** Packs a Hugging Face folder into `out`. */
@@ -63,7 +65,7 @@ export async function withPacked(
     ledger,
     ...(options.maxBindingBytes === undefined ? {} : { maxBindingBytes: options.maxBindingBytes }),
   });
-  const fetcher = new StoreFetcher(new FileStore(folder), manifest, ledger);
+  const fetcher = new StoreFetcher(options.store ?? new FileStore(folder), manifest, ledger);
   const maxRows = options.maxBatchTokens ?? 128;
   const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
     maxSourceTokens: 64,
