@@ -14,8 +14,8 @@ import { madd, sums4 } from "./simd";
 
 export function gemv2(
   w: usize, rowBytes: i32, n: i32, blocks: i32, groupMask: i32, scales: usize, groups: i32,
-  scaleStep: i32, zero: f32, xs: usize, sums: usize, scratch: usize, bias: usize, relu: i32,
-  residual: usize, out: usize,
+  scaleStep: i32, zero: f32, levels: usize, xs: usize, sums: usize, scratch: usize, bias: usize,
+  relu: i32, residual: usize, out: usize,
 ): void {
   const stride = <usize>((groups + 3) & ~3) << 2;
   const minusZero = f32x4.splat(-zero);

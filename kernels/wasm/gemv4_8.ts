@@ -6,8 +6,8 @@ import { sums4 } from "./simd";
 
 export function gemv4(
   w: usize, rowBytes: i32, n: i32, blocks: i32, groupMask: i32, scales: usize, groups: i32,
-  scaleStep: i32, zero: f32, xs: usize, sums: usize, scratch: usize, bias: usize, relu: i32,
-  residual: usize, out: usize,
+  scaleStep: i32, zero: f32, levels: usize, xs: usize, sums: usize, scratch: usize, bias: usize,
+  relu: i32, residual: usize, out: usize,
 ): void {
   const stride = <usize>((groups + 3) & ~3) << 2;
   const minusZero = f32x4.splat(-zero);
@@ -67,8 +67,8 @@ export function gemv4(
 /** `zero` is what is left of the format's zero beside the 128 that is taken off early. */
 export function gemv8(
   w: usize, rowBytes: i32, n: i32, blocks: i32, groupMask: i32, scales: usize, groups: i32,
-  scaleStep: i32, zero: f32, xs: usize, sums: usize, scratch: usize, bias: usize, relu: i32,
-  residual: usize, out: usize,
+  scaleStep: i32, zero: f32, levels: usize, xs: usize, sums: usize, scratch: usize, bias: usize,
+  relu: i32, residual: usize, out: usize,
 ): void {
   const stride = <usize>((groups + 3) & ~3) << 2;
   const minusZero = f32x4.splat(-zero);

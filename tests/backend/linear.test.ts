@@ -64,6 +64,23 @@ for (const [name, format] of Object.entries(on.FORMATS)) {
   });
 }
 
+Deno.test("linear: a hundred random shapes of random widths against float64", async () => {
+  const backend = await on.cpu(), random = seeded(10), names = Object.keys(on.FORMATS);
+  const below = (n: number) => Math.floor(random() * n);
+  for (let i = 0; i < 100; i++) {
+    const name = names[below(names.length)]!, rows = 1 + below(12);
+    const n = 1 + below(70), k = 1 + below(600);
+    const packed = packedRandom(n, k, on.FORMATS[name]!, random);
+    const x = on.randoms(rows * k, random), w = on.matrix(backend, packed);
+    const tx = on.tensor(backend, rows, k, x);
+    const expected = linearTwin({ x, w: packed.dense, rows, n, k });
+    const got = await runLinear(backend, { x: tx, w });
+    on.assertNmse(got, expected, NMSE.product, `case ${i}: ${name} [${rows}, ${n}, ${k}]`);
+    for (const buffer of [w.buffer, tx.buffer]) backend.free(buffer);
+  }
+  backend.close();
+});
+
 async function runLinear(backend: Backend, op: Omit<LinearOp, "out">): Promise<Float32Array> {
   const out = on.tensor(backend, op.x.rows, op.w.layout.rows);
   backend.linear({ ...op, out });
@@ -114,6 +131,25 @@ Deno.test("linear: hot and cold calls give the same bits", async () => {
       const out = on.tensor(backend, rows, n);
       for (let i = 0; i < 10_000; i++) backend.linear({ x, w, out });
       on.assertSameBits(await on.read(backend, out), cold, `${name}, ${rows} rows`);
+    }
+  }
+  backend.close();
+});
+
+Deno.test("linear: all 65,536 halves come out exact, by row and by tile", async () => {
+  const backend = await on.cpu(), n = 65536;
+  const packed = packedRandom(n, 1, on.FORMATS["f16"]!, () => 0.5);
+  const bits = new Uint16Array(packed.bytes.buffer), width = packed.layout.colsPadded;
+  for (let i = 0; i < n; i++) bits[i * width] = i;
+  const w = on.matrix(backend, packed), halves = new Float16Array(Uint16Array.from(bits).buffer);
+  for (const rows of [1, 2]) {
+    const x = on.tensor(backend, rows, 1, new Float32Array(rows).fill(1));
+    const got = await runLinear(backend, { x, w });
+    for (let i = 0; i < rows * n; i++) {
+      const expected = halves[(i % n) * width]!;
+      // +0 and -0 are the same sum; NaN is not equal to itself.
+      const same = got[i] === expected || Number.isNaN(got[i]!) && Number.isNaN(expected);
+      assert(same, `half ${(i % n).toString(16)} is ${got[i]}, not ${expected}`);
     }
   }
   backend.close();

@@ -2,7 +2,7 @@
 import type { MatrixFormat, MatrixLayout } from "../../base/layout.ts";
 import type { Device, Rows } from "./device.ts";
 import { refuse } from "./guards.ts";
-import { Kind } from "./kernels.ts";
+import { type Kernels, Kind } from "./kernels.ts";
 import { ROW_CHUNK } from "./scratch.ts";
 
 /** A packed matrix as kernels take it. */
@@ -131,88 +131,89 @@ export function multiply(
   n0 = 0,
   n = w.n,
 ): void {
-  const { at } = d.scratch, k = d.kernels;
-  const codes = w.codes + n0 * w.rowBytes;
-  const scales = w.scales + n0 * w.groups * 2;
-  const relu = target.relu ? 1 : 0;
-  if (staged.count > 1) {
-    k.gemm(
-      w.kind,
-      codes,
-      w.rowBytes,
-      n,
-      w.kPadded,
-      scales,
-      w.groups,
-      w.group,
-      w.scaleStep,
-      w.zero,
-      at.levels,
-      staged.xs,
-      at.sums,
-      staged.count,
-      outRows,
-      at.tile,
-      at.expanded,
-      at.totals,
-      target.bias,
-      relu,
-      target.residual,
-      target.out,
-      target.stride,
-    );
-    return;
-  }
-  const row = d.heap.i32[outRows / 4]! * target.stride * 4;
-  const out = target.out + row;
-  const residual = target.residual === 0 ? 0 : target.residual + row;
+  const codes = w.codes + n0 * w.rowBytes, scales = w.scales + n0 * w.groups * 2;
+  const part = n === w.n ? w : { ...w, codes, scales, n };
+  if (staged.count > 1) multiplyTiles(d, part, staged, outRows, target);
+  else multiplyRow(d, part, staged.xs, target, d.heap.i32[outRows / 4]!);
+}
+
+function multiplyTiles(
+  d: Device,
+  w: Weights,
+  staged: Staged,
+  outRows: number,
+  target: Target,
+): void {
+  const { at } = d.scratch;
+  d.kernels.gemm(
+    w.kind,
+    w.codes,
+    w.rowBytes,
+    w.n,
+    w.kPadded,
+    w.scales,
+    w.groups,
+    w.group,
+    w.scaleStep,
+    w.zero,
+    at.levels,
+    staged.xs,
+    at.sums,
+    staged.count,
+    outRows,
+    at.tile,
+    at.expanded,
+    at.totals,
+    target.bias,
+    target.relu ? 1 : 0,
+    target.residual,
+    target.out,
+    target.stride,
+  );
+}
+
+/** One staged row, whose result is row `row` of the target. */
+function multiplyRow(
+  d: Device,
+  w: Weights,
+  xs: number,
+  target: Target,
+  row: number,
+): void {
+  const { at } = d.scratch, k = d.kernels, { bias } = target;
+  const relu = target.relu ? 1 : 0, move = row * target.stride * 4;
+  const out = target.out + move, residual = target.residual === 0 ? 0 : target.residual + move;
   if (w.kind === Kind.f32 || w.kind === Kind.f16) {
     const gemv = w.kind === Kind.f32 ? k.gemv32 : k.gemv16;
-    gemv(codes, w.rowBytes, n, staged.xs, target.bias, relu, residual, out);
+    gemv(w.codes, w.rowBytes, w.n, xs, bias, relu, residual, out);
     return;
   }
-  const blocks = w.kPadded / 32, mask = w.group / 32 - 1;
-  if (w.kind === Kind.levels) {
-    k.gemv2Levels(
-      codes,
-      w.rowBytes,
-      n,
-      blocks,
-      mask,
-      scales,
-      w.groups,
-      w.scaleStep,
-      w.zero,
-      at.levels,
-      staged.xs,
-      at.sums,
-      at.expanded,
-      target.bias,
-      relu,
-      residual,
-      out,
-    );
-    return;
-  }
-  const gemv = w.kind === Kind.two ? k.gemv2 : w.kind === Kind.four ? k.gemv4 : k.gemv8;
+  const gemv = packedGemv(k, w.kind);
   gemv(
-    codes,
+    w.codes,
     w.rowBytes,
-    n,
-    blocks,
-    mask,
-    scales,
+    w.n,
+    w.kPadded / 32,
+    w.group / 32 - 1,
+    w.scales,
     w.groups,
     w.scaleStep,
     w.zero,
-    staged.xs,
+    at.levels,
+    xs,
     at.sums,
     at.expanded,
-    target.bias,
+    bias,
     relu,
     residual,
     out,
   );
+}
+
+function packedGemv(k: Kernels, kind: Kind): Kernels["gemv2"] {
+  if (kind === Kind.two) return k.gemv2;
+  if (kind === Kind.four) return k.gemv4;
+  return kind === Kind.eight ? k.gemv8 : k.gemv2Levels;
 }
 
 /** All rows of a product, ROW_CHUNK at a time; row rows[m] of x gives row outRows[m] of the target. */
