@@ -59,7 +59,7 @@ async function open(
     log,
   });
   try {
-    return listen(app.fetch, flags, gate);
+    return await listen((request) => app.fetch(request), flags, gate);
   } catch (thrown) {
     await engine.close();
     throw thrown;

@@ -1,6 +1,9 @@
 /** A socket for the application, and its clean end. */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { MoqeError } from "../base/errors.ts";
 import type { Gate } from "./gate.ts";
+import { type WebHandler, webListener } from "./node_bridge.ts";
 
 /** Where to listen. Port 0 takes a free one. */
 export interface Address {
@@ -20,58 +23,63 @@ export interface Listening {
 }
 
 /** Listens and answers. Throws MoqeError `unavailable` for a port that cannot be taken. */
-export function listen(
-  fetch: (request: Request) => Response | Promise<Response>,
+export async function listen(
+  handler: WebHandler,
   address: Address,
   gate: Gate,
-): Listening {
-  const server = bind(fetch, address);
-  const { port } = server.addr;
+): Promise<Listening> {
+  const server = createServer(webListener(handler));
+  await bind(server, address);
+  const { port } = server.address() as AddressInfo;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   return {
     url: `http://${host}:${port}`,
     async drain(timeoutMs) {
       gate.drain();
-      const finished = server.shutdown().then(() => true);
-      return await Promise.race([finished, after(timeoutMs)]);
+      const closed = new Promise<true>((resolve) => server.close(() => resolve(true)));
+      // Connections that are kept alive but ask nothing would hold the end up.
+      const idle = setInterval(() => server.closeIdleConnections(), 50);
+      const finished = await Promise.race([closed, after(timeoutMs)]);
+      clearInterval(idle);
+      if (!finished) server.closeAllConnections();
+      return finished;
     },
   };
 }
 
-function bind(
-  fetch: (request: Request) => Response | Promise<Response>,
-  { host, port }: Address,
-): Deno.HttpServer<Deno.NetAddr> {
-  try {
-    // The second argument of a Deno handler is no Hono environment, so it is left out.
-    return Deno.serve({ hostname: host, port, onListen: () => {} }, (request) => fetch(request));
-  } catch (cause) {
-    const refusal = refusalOf(cause, host, port);
-    if (refusal === undefined) throw cause;
-    throw new MoqeError("unavailable", {
-      action: `listen on ${host}:${port}`,
-      ...refusal,
-      cause,
+function bind(server: Server, { host, port }: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause: Error & { code?: string }) => {
+      const refusal = refusalOf(cause.code, host, port);
+      reject(
+        refusal === undefined ? cause : new MoqeError("unavailable", {
+          action: `listen on ${host}:${port}`,
+          ...refusal,
+          cause,
+        }),
+      );
     });
-  }
+    server.listen(port, host, resolve);
+  });
 }
 
 /** Why a port was not given, in words that help. */
 function refusalOf(
-  cause: unknown,
+  code: string | undefined,
   host: string,
   port: number,
 ): { rule: string; remedy: string } | undefined {
-  if (cause instanceof Deno.errors.AddrInUse) {
+  if (code === "EADDRINUSE") {
     return {
       rule: "another program listens there already",
       remedy: `stop it, or take another port: --port ${port === 65535 ? 5000 : port + 1}`,
     };
   }
-  if (cause instanceof Deno.errors.PermissionDenied) {
+  if (code === "EACCES" || code === "EPERM") {
     return { rule: "the system does not allow it", remedy: "take a port of 1024 or more" };
   }
-  if (cause instanceof Deno.errors.AddrNotAvailable || cause instanceof Deno.errors.NotFound) {
+  // Deno says EINVAL where node says EADDRNOTAVAIL.
+  if (code === "EADDRNOTAVAIL" || code === "EINVAL" || code === "ENOTFOUND") {
     return { rule: `${host} is no address of this machine`, remedy: "try --host 127.0.0.1" };
   }
   return undefined;

@@ -3,7 +3,6 @@ import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { MiddlewareHandler } from "hono";
 import type { Engine, ModelInfo, TranslateParams, Translation } from "../engine/protocol.ts";
-import { whileConnected } from "./client_signal.ts";
 import { errorResponse, methodNotAllowed } from "./errors.ts";
 import type { Gate } from "./gate.ts";
 import { resolvePair } from "./languages.ts";
@@ -50,10 +49,7 @@ async function translate(
   const pair = resolvePair(input, info);
   const params = { ...pair, ...searchParams(input, info, options) };
   Object.assign(c.get("facts"), { ...pair, texts: input.texts.length, beams: params.beams });
-  const translations = await whileConnected(
-    c.req.raw,
-    (signal) => engine.translate(params, { signal }),
-  );
+  const translations = await engine.translate(params, { signal: c.req.raw.signal });
   Object.assign(c.get("facts"), {
     sourceTokens: sum(translations, (t) => t.sourceTokens),
     targetTokens: sum(translations, (t) => t.targetTokens),

@@ -1,6 +1,7 @@
 /** A /translate request read from JSON, form or query into one checked shape. */
 import type { Context } from "hono";
 import { z } from "zod";
+import { MoqeError } from "../base/errors.ts";
 import { RequestError } from "./errors.ts";
 import type { HttpEnv, HttpLimits } from "./options.ts";
 
@@ -136,16 +137,29 @@ function queryFields(c: Context<HttpEnv>): Record<string, unknown> {
 
 async function bodyFields(c: Context<HttpEnv>): Promise<Record<string, unknown>> {
   const type = (c.req.header("Content-Type") ?? "").split(";")[0]!.trim().toLowerCase();
-  if (type === "application/json" || type.endsWith("+json")) return jsonFields(await c.req.text());
+  if (type === "application/json" || type.endsWith("+json")) return jsonFields(await bodyText(c));
   if (type === "application/x-www-form-urlencoded") {
-    return collect([...new URLSearchParams(await c.req.text())]);
+    return collect([...new URLSearchParams(await bodyText(c))]);
   }
   if (type === "multipart/form-data") return collect([...await multipart(c)]);
-  if (await c.req.text() === "") return {};
+  if (await bodyText(c) === "") return {};
   throw new RequestError(
     415,
     "Invalid request: send application/json, application/x-www-form-urlencoded or multipart/form-data",
   );
+}
+
+/** The body; it can fail to come only where the client left. */
+async function bodyText(c: Context<HttpEnv>): Promise<string> {
+  try {
+    return await c.req.text();
+  } catch (cause) {
+    throw new MoqeError("cancelled", {
+      action: "read the request",
+      rule: "the client left",
+      cause,
+    });
+  }
 }
 
 function jsonFields(body: string): Record<string, unknown> {

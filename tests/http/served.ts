@@ -1,0 +1,66 @@
+/** The real service in a child process: real engine, shipped model, a socket. */
+import { spawnMoqe } from "../cli/moqe.ts";
+
+/** A service that is ready. */
+export class Served {
+  private constructor(
+    readonly child: Deno.ChildProcess,
+    readonly url: string,
+    readonly output: { out: string; err: string },
+    readonly drained: Promise<unknown>,
+  ) {}
+
+  /** Starts on a free port and waits until the model answers. Throws with what was written when it does not. */
+  static async start(args: string[] = []): Promise<Served> {
+    const child = spawnMoqe(["serve", "--port", "0", ...args]);
+    await child.stdin.close();
+    const output = { out: "", err: "" };
+    const drained = Promise.all([
+      collect(child.stdout, (text) => output.out += text),
+      collect(child.stderr, (text) => output.err += text),
+    ]);
+    const ended = child.status.then(() => true);
+    while (!output.out.includes("\ntry: ")) {
+      if (await Promise.race([ended, after(20)])) {
+        await drained;
+        throw new Error(`the service ended: ${output.out}${output.err}`);
+      }
+    }
+    return new Served(child, /ready on (\S+):/.exec(output.out)![1]!, output, drained);
+  }
+
+  /** POST /translate of JSON. */
+  translate(body: unknown, init: RequestInit = {}): Promise<Response> {
+    return fetch(`${this.url}/translate`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      ...init,
+    });
+  }
+
+  /** A metric's value, by its name and labels as Prometheus writes them. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const line = text.split("\n").find((l) => l.startsWith(`${name} `));
+    return Number(line?.slice(name.length + 1));
+  }
+
+  /** Sends a signal and waits for the end; resolves to the exit code. */
+  async end(signal: Deno.Signal = "SIGTERM"): Promise<number> {
+    this.child.kill(signal);
+    const { code } = await this.child.status;
+    await this.drained;
+    return code;
+  }
+}
+
+async function collect(stream: ReadableStream<Uint8Array>, add: (text: string) => void) {
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) add(decoder.decode(chunk, { stream: true }));
+}
+
+/** Resolves to false after some milliseconds. */
+export function after(ms: number): Promise<false> {
+  return new Promise((resolve) => setTimeout(() => resolve(false), ms));
+}

@@ -1,0 +1,118 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { MoqeError } from "../../src/base/errors.ts";
+import { listen, type Listening } from "../../src/http/server.ts";
+import { EngineDouble, testApp } from "./double.ts";
+import { after } from "./served.ts";
+
+/** An application of a double behind a real socket, for one test. */
+async function onSocket(
+  test: (listening: Listening, engine: EngineDouble, lines: string[]) => Promise<void>,
+): Promise<void> {
+  const { app, engine, gate, lines } = testApp({
+    limits: { maxBodyBytes: 100_000, maxChars: 100_000 },
+  });
+  const listening = await listen((r) => app.fetch(r), { host: "127.0.0.1", port: 0 }, gate);
+  try {
+    await test(listening, engine, lines);
+  } finally {
+    engine.release();
+    assertEquals(await listening.drain(2000), true);
+  }
+}
+
+/** Writes bytes to the service and reads what comes until the connection ends or `waitMs` are over. */
+async function raw(url: string, text: string, waitMs = 500): Promise<string> {
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(url).port) });
+  const decoder = new TextDecoder();
+  let answer = "";
+  const read = async () => {
+    for await (const chunk of conn.readable) answer += decoder.decode(chunk);
+  };
+  const writer = conn.writable.getWriter();
+  await writer.write(new TextEncoder().encode(text));
+  await Promise.race([read().catch(() => {}), after(waitMs)]);
+  try {
+    conn.close();
+  } catch {
+    // The service closed it.
+  }
+  return answer;
+}
+
+const body = (chars: number) =>
+  JSON.stringify({ q: "x".repeat(chars), source: "en", target: "de" });
+const post = (text: string) =>
+  `POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n` +
+  `Content-Length: ${text.length}\r\n\r\n${text}`;
+
+for (const chars of [10, 500, 4000, 90_000]) {
+  Deno.test(`a client that hangs up after a body of ${chars} characters cancels its work`, () =>
+    onSocket(async ({ url }, engine, lines) => {
+      engine.held = true;
+      await raw(url, post(body(chars)), 100);
+      for (let i = 0; i < 100 && lines.length === 0; i++) await after(10);
+      assertEquals([engine.calls.length, engine.cancelled], [1, 1]);
+      assertEquals(JSON.parse(lines[0]!).status, 499);
+    }));
+}
+
+Deno.test("a client that leaves in the middle of its body is no error of ours", () =>
+  onSocket(async ({ url }, engine, lines) => {
+    await raw(url, post(body(1000)).slice(0, 600), 100);
+    for (let i = 0; i < 100 && lines.length === 0; i++) await after(10);
+    assertEquals(engine.calls.length, 0);
+    assertEquals([lines.length, JSON.parse(lines[0]!).status], [1, 499]);
+  }));
+
+Deno.test("a finished request is never cancelled, and its connection is used again", () =>
+  onSocket(async ({ url }, engine, lines) => {
+    const answer = await raw(url, post(body(4000)) + post(body(10)));
+    assertEquals(answer.match(/HTTP\/1\.1 200 /g)?.length, 2);
+    assertEquals([engine.calls.length, engine.cancelled, lines.length], [2, 0, 2]);
+  }));
+
+Deno.test("a body over the limit is 413 and the connection ends", () =>
+  onSocket(async ({ url }, engine) => {
+    const answer = await raw(url, post(body(200_000)).slice(0, 1000));
+    assertStringIncludes(answer, "HTTP/1.1 413 ");
+    assertStringIncludes(answer.toLowerCase(), "connection: close");
+    assertEquals(engine.calls.length, 0);
+  }));
+
+Deno.test("HEAD has no body; TRACE and garbage are 400 and the service goes on", () =>
+  onSocket(async ({ url }) => {
+    const head = await raw(url, "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    assertEquals([head.startsWith("HTTP/1.1 200 "), head.endsWith("\r\n\r\n")], [true, true]);
+    for (const text of ["TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", "what is this\r\n\r\n"]) {
+      const answer = await raw(url, text);
+      assert(answer === "" || answer.startsWith("HTTP/1.1 400 "), answer);
+    }
+    const evil = await raw(url, "GET //evil.example/health HTTP/1.1\r\nHost: a b\r\n\r\n");
+    assert(/^HTTP\/1\.1 [24]/.test(evil), evil);
+    const health = await fetch(`${url}/health`);
+    assertEquals([health.status, await health.json()], [200, { status: "alive" }]);
+  }));
+
+Deno.test("drain ends with idle kept-alive connections, and cuts off what takes too long", async () => {
+  const { app, engine, gate } = testApp();
+  const listening = await listen((r) => app.fetch(r), { host: "127.0.0.1", port: 0 }, gate);
+  await (await fetch(`${listening.url}/health`)).text();
+  engine.held = true;
+  const init = { method: "POST", headers: { "Content-Type": "application/json" }, body: body(5) };
+  const cut = fetch(`${listening.url}/translate`, init).then((r) => r.text());
+  cut.catch(() => {});
+  await engine.called(1);
+  assertEquals(await listening.drain(100), false);
+  await assertRejects(() => cut);
+});
+
+Deno.test("a port that is taken and an address that is not ours are told with a remedy", async () => {
+  await onSocket(async ({ url }) => {
+    const { app, gate } = testApp();
+    const at = (host: string, port: number) => () =>
+      listen((r) => app.fetch(r), { host, port }, gate);
+    const port = Number(new URL(url).port);
+    await assertRejects(at("127.0.0.1", port), MoqeError, `--port ${port + 1}`);
+    await assertRejects(at("192.0.2.1", 0), MoqeError, "no address of this machine");
+  });
+});
