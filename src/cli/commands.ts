@@ -69,7 +69,7 @@ export const COMMANDS: readonly Command[] = [
   }),
   defineCommand({
     name: "bench",
-    summary: "measure the kernels on this machine",
+    summary: "measure kernels and translations on this machine",
     details: [],
     positionals: [],
     flags: benchFlags,

@@ -112,5 +112,8 @@ export const planFlags = {
 
 /** Benchmarks. */
 export const benchFlags = {
-  timeEach: duration("400ms", "time for each figure"),
+  only: choice(["all", "kernels", "end-to-end"], "all", "which part to measure"),
+  timeEach: duration("400ms", "time for each kernel figure"),
+  rounds: int(3, { min: 1, max: 1000 }, "rounds over the sentences, end to end"),
+  ...engineFlags,
 };

@@ -1,0 +1,80 @@
+/** Translations end to end, each configuration in a process of its own, so that peak memory is its own. */
+import type { Values } from "../base/config.ts";
+import { MoqeError } from "../base/errors.ts";
+import { formatBytes } from "../base/units.ts";
+import { slotBytes } from "../experts/residency.ts";
+import { openModel } from "../store/open.ts";
+import type { BenchAsk, BenchFigure } from "./bench_child.ts";
+import type { benchFlags } from "./flags.ts";
+import { engineOptions } from "./model.ts";
+import { table } from "./tables.ts";
+
+const COLUMNS = [
+  "resident",
+  "beams",
+  "batch",
+  "tokens/s",
+  "beside the first",
+  "first token ms",
+  "cold ms",
+  "hits",
+  "peak RSS",
+  "ledger peak",
+];
+
+/** Batch 1 and 16, greedy and four beams, every expert resident and an eighth. */
+export async function endToEndTable(flags: Values<typeof benchFlags>): Promise<string> {
+  const base = engineOptions(flags);
+  const { manifest } = await openModel(base.model, { manifestSha256: base.manifestSha256 });
+  const experts = manifest.expertLayers.reduce((n, l) => n + l.experts.length, 0);
+  const arenas = [["all", experts], ["1/8", Math.max(2, Math.ceil(experts / 8))]] as const;
+  const rows: string[][] = [];
+  let first: number | undefined;
+  for (const [share, maxSlots] of arenas) {
+    for (const [beams, batch] of [[1, 1], [1, 16], [4, 1], [4, 16]] as const) {
+      const figure = await runChild({
+        engine: { ...base, maxSlots },
+        batch,
+        beams,
+        rounds: flags.rounds,
+      });
+      const rate = figure.tokens / figure.seconds;
+      first ??= rate;
+      const resident = `${share} (${figure.slots} slots)`;
+      rows.push([resident, String(beams), String(batch), ...figureCells(figure, rate / first)]);
+    }
+  }
+  const head = `${manifest.name}: ${experts} experts of ${formatBytes(slotBytes(manifest))}`;
+  return `${head}\n\n${table(COLUMNS, rows)}`;
+}
+
+function figureCells(f: BenchFigure, ratio: number): string[] {
+  return [
+    (f.tokens / f.seconds).toFixed(1),
+    `${ratio.toFixed(2)} x`,
+    f.firstTokenMs.toFixed(1),
+    f.coldFirstTokenMs.toFixed(1),
+    `${(100 * f.hitRate).toFixed(1)} %`,
+    formatBytes(f.peakRssBytes),
+    formatBytes(f.gpuUsedBytes + f.hostUsedBytes),
+  ];
+}
+
+/** Runs bench_child.ts with this process's own Deno. */
+async function runChild(ask: BenchAsk): Promise<BenchFigure> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", new URL("./bench_child.ts", import.meta.url).href],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(JSON.stringify(ask)));
+  await writer.close();
+  const { success, stdout } = await child.output();
+  if (success) return JSON.parse(new TextDecoder().decode(stdout));
+  throw new MoqeError("internal", {
+    action: "measure end to end",
+    rule: "the measuring process failed",
+  });
+}
