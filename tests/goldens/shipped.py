@@ -1,4 +1,7 @@
-"""shipped.json: what transformers makes of the shared checkpoint (bf16 weights, f32 arithmetic) on 100 dev sentences."""
+"""shipped.json: what transformers makes of a checkpoint (f32 arithmetic) on 100 dev sentences.
+
+The committed one is of the weights that ship: the packed model, unpacked again by unpack.py.
+"""
 
 import json
 import pathlib
@@ -75,6 +78,8 @@ def make(checkpoint: pathlib.Path, corpus: pathlib.Path, out: pathlib.Path) -> N
             row["beam"] = beam(model, row["source"], target)
         if index % 10 == 0:
             print(index, row["text_out"][:80], row.get("beam", {}).get("gap"), flush=True)
+    origin = checkpoint / "manifest.sha256"  # unpack.py's; another folder is of no packed model
     header = dict(transformers=transformers.__version__, torch=torch.__version__, max_new_tokens=NEW_TOKENS,
+                  manifest_sha256=origin.read_text().strip() if origin.exists() else None,
                   beam=dict(num_beams=4, length_penalty=1.0, early_stopping=False, max_length=BEAM_MAX_LENGTH))
     (out / "shipped.json").write_text(json.dumps({**header, "sentences": picked}, ensure_ascii=False, indent=1) + "\n")
