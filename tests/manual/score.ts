@@ -1,0 +1,71 @@
+/**
+ * Translations of the even dev rows by a packed model through the engine, for tests/manual/score.py to score:
+ *
+ *   deno run -A tests/manual/score.ts MODEL CORPUS OUT [ROWS]
+ *
+ * CORPUS holds dev.en-XX.tsv. Rows are numbered from 1; odd ones tuned the training, even ones report. Writes
+ * OUT/XX.reference.txt and, greedy and by four beams, OUT/XX.1.txt and OUT/XX.4.txt, a line a sentence.
+ */
+import { startEngine } from "../../src/engine/client.ts";
+import type { Engine } from "../../src/engine/protocol.ts";
+import { findLanguage } from "../../src/text/languages.ts";
+
+const MIB = 2 ** 20;
+const BEAMS = [1, 4];
+/** Texts of one request: below the engine's queue. */
+const BATCH = 100;
+
+/** English and reference of the even rows of a dev file. */
+function evenRows(path: string, most: number): { sources: string[]; references: string[] } {
+  const lines = Deno.readTextFileSync(path).trimEnd().split("\n");
+  const rows = lines.filter((_, i) => i % 2 === 1).slice(0, most).map((l) => l.split("\t"));
+  return { sources: rows.map((r) => r[0]!), references: rows.map((r) => r[1]!) };
+}
+
+/** One translation a text, in order. */
+async function translateAll(
+  engine: Engine,
+  texts: string[],
+  settings: { source: string; target: string; beams: number },
+): Promise<string[]> {
+  const out: string[] = [];
+  for (let at = 0; at < texts.length; at += BATCH) {
+    const found = await engine.translate({
+      ...settings,
+      texts: texts.slice(at, at + BATCH),
+      lengthPenalty: 1,
+      maxTokens: 256,
+      alternatives: 0,
+    });
+    out.push(...found.map((t) => t.text.replace(/[\r\n]+/g, " ")));
+  }
+  return out;
+}
+
+const [model, corpus, out, rows = "500"] = Deno.args;
+if (out === undefined) throw new Error("usage: score.ts MODEL CORPUS OUT [ROWS]");
+Deno.mkdirSync(out, { recursive: true });
+const engine = startEngine({
+  model: model!,
+  device: "cpu",
+  gpuMemory: 512 * MIB,
+  hostMemory: 512 * MIB,
+  maxBatchTokens: 512,
+  maxQueue: 512,
+  maxSourceTokens: 256,
+});
+const { pairs } = await engine.ready;
+const write = (name: string, lines: string[]) =>
+  Deno.writeTextFileSync(`${out}/${name}`, lines.join("\n") + "\n");
+for (const { source, target } of pairs) {
+  const code = findLanguage(target)!.code;
+  const { sources, references } = evenRows(`${corpus}/dev.en-${code}.tsv`, Number(rows));
+  write(`${code}.reference.txt`, references);
+  for (const beams of BEAMS) {
+    const start = performance.now();
+    write(`${code}.${beams}.txt`, await translateAll(engine, sources, { source, target, beams }));
+    const seconds = ((performance.now() - start) / 1000).toFixed(0);
+    console.log(`en-${code}, beams ${beams}: ${sources.length} rows in ${seconds} s`);
+  }
+}
+await engine.close();
