@@ -48,6 +48,7 @@ export const SECTION_ALIGN = 16;
 /** Blocks are padded to this, the default offset alignment of a storage binding. */
 export const BLOCK_ALIGN = 256;
 
+/** The layout of a matrix [rows, cols] in a format. */
 export function matrixLayout(rows: number, cols: number, format: MatrixFormat): MatrixLayout {
   const quantized = format.bits < 16;
   const unit = quantized ? Math.max(64, format.group) : 128 / format.bits;
@@ -93,6 +94,7 @@ export interface ExpertLayout {
   readonly bytes: number;
 }
 
+/** The layout of a block that holds these projections. */
 export function expertLayout(
   projections: readonly ProjectionShape[],
   format: MatrixFormat,

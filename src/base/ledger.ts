@@ -25,6 +25,7 @@ export type GpuLine = typeof GPU_LINES[number];
 export type HostLine = typeof HOST_LINES[number];
 export type Budget = "gpu" | "host";
 
+/** Both accounts at one moment, in bytes. */
 export interface LedgerSnapshot {
   gpu: {
     budgetBytes: number;

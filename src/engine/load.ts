@@ -3,12 +3,14 @@ import { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import { createCpuBackend } from "../backend/cpu/backend.ts";
 import type { Backend } from "../backend/contract.ts";
+import type { ObjectStore } from "../store/contract.ts";
 import { StoreFetcher } from "../store/fetcher.ts";
 import { openModel } from "../store/open.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { loadTokenizer, type TextTokenizer } from "../text/tokenizer.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import { MAX_TARGET_TOKENS } from "./budget.ts";
+import { hostNeed, reserveHost, reserveRequest, widestBlock } from "./host_budget.ts";
 import type {
   EngineOptions,
   EngineStats,
@@ -20,11 +22,6 @@ import type {
 import { Scheduler } from "./scheduler.ts";
 import { batchInvariant } from "./self_test.ts";
 import { Translator } from "./translator.ts";
-
-/** What V8 may grow by between two collections while the engine works; part of the `runtime` line. */
-const RUNTIME_SLACK_BYTES = 48 * 2 ** 20;
-/** A parsed manifest takes about this many times its text. */
-const MANIFEST_FACTOR = 4;
 
 /** A model that answers. */
 export interface LoadedEngine {
@@ -44,12 +41,14 @@ export async function loadEngine(
   onProgress: (doneBytes: number, totalBytes: number) => void,
 ): Promise<LoadedEngine> {
   const ledger = new Ledger({ gpuBytes: options.gpuMemory, hostBytes: options.hostMemory });
-  ledger.host("runtime", Deno.memoryUsage().rss + RUNTIME_SLACK_BYTES, "the process itself");
+  const rssBytes = Deno.memoryUsage().rss;
   const opened = await openModel(options.model, { manifestSha256: options.manifestSha256 });
   const { manifest } = opened;
-  ledger.host("manifest", opened.manifestBytes * MANIFEST_FACTOR, "the manifest");
+  const tokenizer = await openTokenizer(manifest, opened.store);
+  const { manifestBytes } = opened;
+  const need = hostNeed(manifest, { rssBytes, manifestBytes, tokenizerBytes: tokenizer.hostBytes });
+  reserveHost(ledger, need, manifest.name);
   const fetcher = new StoreFetcher(opened.store, manifest, ledger);
-  const tokenizer = await openTokenizer(manifest, fetcher, ledger);
   const backend = await createBackend(options, ledger);
   const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
     maxBatchTokens: options.maxBatchTokens,
@@ -66,6 +65,7 @@ export async function loadEngine(
     maxSourceTokens: Math.min(options.maxSourceTokens, spec.embedding.maxPositions),
     maxTargetTokens: Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions),
   });
+  const keepBytes = widestBlock(manifest);
   const info = describe(manifest, {
     device: backend.description,
     batchInvariant: await batchInvariant(backend, model.probe),
@@ -73,7 +73,14 @@ export async function loadEngine(
   });
   return {
     info,
-    translate: (params, o) => translator.translate(params, o),
+    async translate(params, o) {
+      const held = reserveRequest(ledger, params.texts, keepBytes);
+      try {
+        return await translator.translate(params, o);
+      } finally {
+        held.release();
+      }
+    },
     stats: () => statsOf(ledger, assembly, fetcher, scheduler),
     async close() {
       await scheduler.idle();
@@ -94,20 +101,18 @@ async function createBackend(options: EngineOptions, ledger: Ledger): Promise<Ba
   return await createCpuBackend({ ledger });
 }
 
-/** Reads tokenizer.json through the verifying fetcher and counts what it holds. */
-async function openTokenizer(
-  manifest: Manifest,
-  fetcher: StoreFetcher,
-  ledger: Ledger,
-): Promise<TextTokenizer> {
-  const block = await fetcher.fetch(manifest.tokenizer.block);
+/**
+ * Reads tokenizer.json through a verifying fetcher of its own: how much the tokenizer holds is known only once
+ * it is there, and the least host budget must name it.
+ */
+async function openTokenizer(manifest: Manifest, store: ObjectStore): Promise<TextTokenizer> {
+  const { block, config } = manifest.tokenizer;
+  const room = new Ledger({ gpuBytes: 0, hostBytes: block.length });
+  const { bytes, release } = await new StoreFetcher(store, manifest, room).fetch(block);
   try {
-    const json = JSON.parse(new TextDecoder().decode(block.bytes));
-    const tokenizer = loadTokenizer(json, manifest.tokenizer.config);
-    ledger.host("tokenizer", tokenizer.hostBytes, "the tokenizer");
-    return tokenizer;
+    return loadTokenizer(JSON.parse(new TextDecoder().decode(bytes)), config);
   } finally {
-    block.release();
+    release();
   }
 }
 

@@ -50,6 +50,7 @@ export interface TranslateParams {
   alternatives: number;
 }
 
+/** One text's translation; tokens are summed over its sentences. */
 export interface Translation {
   text: string;
   alternatives: string[];
@@ -71,6 +72,7 @@ export interface ModelInfo {
   limits: { maxSourceTokens: number; maxTargetTokens: number; maxQueue: number };
 }
 
+/** What the engine counts, for /metrics. */
 export interface EngineStats {
   ledger: LedgerSnapshot;
   experts: ResidencyStats;
@@ -126,6 +128,7 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+/** What accompanies a translation and does not change it. */
 export interface TranslateOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((doneSentences: number, totalSentences: number) => void) | undefined;

@@ -9,44 +9,8 @@ import type { ModelSpec } from "../nn/spec.ts";
 import { decodeRows, encodeRows } from "./batch.ts";
 import { PagePool } from "./pages.ts";
 import type { Finished } from "./search.ts";
+import { type Job, type Limits, type Request, type RunOptions, WaitingLine } from "./queue.ts";
 import { pagesNeeded, rowsNeeded, Sequence } from "./sequence.ts";
-
-/** A sentence to translate. */
-export interface Job {
-  /** [src_lang] tokens end, as the tokenizer makes them. */
-  readonly source: Int32Array;
-  readonly languageToken: number;
-  readonly beams: number;
-  readonly lengthPenalty: number;
-  readonly maxTokens: number;
-  /** Stop as soon as `beams` hypotheses have ended, as transformers' early_stopping. */
-  readonly earlyStopping?: boolean;
-}
-
-export interface Limits {
-  /** Tokens of an encoder batch, and rows of a decoder step. */
-  readonly maxRows: number;
-  /** Sentences that may wait. */
-  readonly maxQueue: number;
-}
-
-export interface RunOptions {
-  signal?: AbortSignal | undefined;
-  onProgress?: ((doneSentences: number, totalSentences: number) => void) | undefined;
-}
-
-interface Request {
-  readonly jobs: readonly Job[];
-  readonly results: Finished[][];
-  /** Index of the next job to start. */
-  next: number;
-  done: number;
-  /** Set once answered; what still runs for it is dropped. */
-  closed: boolean;
-  onProgress: ((done: number, total: number) => void) | undefined;
-  resolve(results: Finished[][]): void;
-  reject(error: unknown): void;
-}
 
 interface Active {
   readonly request: Request;
@@ -54,6 +18,7 @@ interface Active {
   readonly sequence: Sequence;
 }
 
+/** What the scheduler counts. */
 export interface SchedulerStats {
   queue: { waiting: number; running: number };
   tokens: { source: number; target: number };
@@ -64,12 +29,12 @@ export interface SchedulerStats {
  * Gives the event loop a turn, so that messages (cancellations, new requests) are seen between steps.
  * A timer of 0 ms takes 2 ms in Deno, more than a step of a small model.
  */
-const turn = () => new Promise<void>((resolve) => void setImmediate(resolve));
+const yieldToEvents = () => new Promise<void>((resolve) => void setImmediate(resolve));
 
+/** Runs the sentences of all requests on one model, which nobody else may use meanwhile. */
 export class Scheduler {
   readonly #pool: PagePool;
-  /** Requests with jobs yet to start; served in turn, one sentence each, so that a long one blocks nobody. */
-  readonly #waiting: Request[] = [];
+  readonly #waiting: WaitingLine;
   #active: Active[] = [];
   #loop: Promise<void> | undefined;
   readonly #tokens = { source: 0, target: 0 };
@@ -83,6 +48,7 @@ export class Scheduler {
     private readonly limits: Limits,
   ) {
     this.#pool = new PagePool(model.pages);
+    this.#waiting = new WaitingLine(limits.maxQueue);
   }
 
   /**
@@ -116,7 +82,7 @@ export class Scheduler {
 
   stats(): SchedulerStats {
     return {
-      queue: { waiting: this.#waitingJobs(), running: this.#active.length },
+      queue: { waiting: this.#waiting.length, running: this.#active.length },
       tokens: { ...this.#tokens },
       steps: { ...this.#steps },
     };
@@ -125,10 +91,6 @@ export class Scheduler {
   /** Resolves when nothing is waiting or running. */
   async idle(): Promise<void> {
     while (this.#loop !== undefined) await this.#loop;
-  }
-
-  #waitingJobs(): number {
-    return this.#waiting.reduce((n, r) => n + r.jobs.length - r.next, 0);
   }
 
   #admit(jobs: readonly Job[]): void {
@@ -146,21 +108,7 @@ export class Scheduler {
         });
       }
     }
-    const waiting = this.#waitingJobs();
-    if (jobs.length > this.limits.maxQueue) {
-      throw new MoqeError("too_large", {
-        action: `translate ${jobs.length} sentences in one request`,
-        rule: `the queue holds ${this.limits.maxQueue}`,
-        remedy: "send fewer at once, or raise --max-queue",
-      });
-    }
-    if (waiting + jobs.length > this.limits.maxQueue) {
-      throw new MoqeError("overloaded", {
-        action: `queue ${jobs.length} sentences`,
-        rule: `${waiting} of ${this.limits.maxQueue} places are taken`,
-        remedy: "try again later",
-      }, { retryAfterSeconds: Math.min(60, Math.max(1, Math.ceil(waiting / this.#rate))) });
-    }
+    this.#waiting.admit(jobs.length, this.#rate);
   }
 
   async #run(): Promise<void> {
@@ -174,7 +122,7 @@ export class Scheduler {
         const seconds = (performance.now() - started) / 1e3;
         this.#rate = 0.95 * this.#rate + 0.05 * (finished / Math.max(seconds, 1e-6));
       }
-      await turn();
+      await yieldToEvents();
     }
   }
 
@@ -183,10 +131,8 @@ export class Scheduler {
     const started: Active[] = [];
     let tokens = 0;
     let rows = this.#active.reduce((n, a) => n + rowsNeeded(a.request.jobs[a.index]!.beams), 0);
-    while (this.#waiting.length > 0) {
-      const request = this.#waiting[0]!;
-      const index = request.next;
-      const job = request.jobs[index]!;
+    for (let turn = this.#waiting.peek(); turn !== undefined; turn = this.#waiting.peek()) {
+      const { request, index, job } = turn;
       const fits = tokens + job.source.length <= this.limits.maxRows &&
         rows + rowsNeeded(job.beams) <= this.limits.maxRows;
       if (!fits || !this.#pool.promise(pagesNeeded(job.source.length, job.beams, job.maxTokens))) {
@@ -194,9 +140,7 @@ export class Scheduler {
       }
       tokens += job.source.length;
       rows += rowsNeeded(job.beams);
-      request.next++;
-      this.#waiting.shift();
-      if (request.next < request.jobs.length) this.#waiting.push(request);
+      this.#waiting.take();
       started.push({ request, index, sequence: this.#sequence(job) });
     }
     return started;
@@ -291,8 +235,7 @@ export class Scheduler {
   #close(request: Request, error: MoqeError): void {
     if (request.closed) return;
     request.closed = true;
-    const at = this.#waiting.indexOf(request);
-    if (at >= 0) this.#waiting.splice(at, 1);
+    this.#waiting.remove(request);
     request.reject(error);
   }
 }

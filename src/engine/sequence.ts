@@ -14,6 +14,7 @@ export interface SequenceRow {
   readonly wanted: boolean;
 }
 
+/** A search, and the two tokens that it starts from. */
 export interface SequenceOptions extends SearchOptions {
   readonly startToken: number;
   readonly languageToken: number;

@@ -6,7 +6,8 @@ import type { TextTokenizer } from "../text/tokenizer.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { MAX_BEAMS } from "./budget.ts";
 import type { TranslateOptions, TranslateParams, Translation } from "./protocol.ts";
-import type { Job, Scheduler } from "./scheduler.ts";
+import type { Job } from "./queue.ts";
+import type { Scheduler } from "./scheduler.ts";
 import type { Finished } from "./search.ts";
 
 /** A translation runs away (an early model repeats itself) at this many tokens a source token, and some more. */
@@ -15,6 +16,7 @@ const RUNAWAY_EXTRA = 24;
 /** Longest a sentence of so many tokens can be in any script; what is longer is cut before it is tokenized. */
 const MAX_CHARS_A_TOKEN = 16;
 
+/** Longest sentence on either side, in tokens. */
 export interface TranslatorLimits {
   maxSourceTokens: number;
   maxTargetTokens: number;

@@ -29,6 +29,7 @@ export interface Wave {
   done(): void;
 }
 
+/** Counts since start; hits and misses are of distinct experts a layer and pass. */
 export interface ResidencyStats {
   slots: number;
   slotBytes: number;

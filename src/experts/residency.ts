@@ -104,6 +104,7 @@ export class ExpertResidency implements Residency {
       waiting.shift();
       if (place.evicted !== undefined) this.#counts.evictions++;
       const { arena, slot } = this.#locate(place.slot);
+      const { length } = block.bytes;
       try {
         this.backend.write(this.arenas[arena]!.buffer, slot * this.#slotBytes, block.bytes);
       } finally {
@@ -111,7 +112,7 @@ export class ExpertResidency implements Residency {
       }
       this.#slots.pin(key);
       this.#counts.loads++;
-      this.#counts.loadedBytes += block.bytes.length;
+      this.#counts.loadedBytes += length;
       placed.push(expert);
     }
     for (const e of placed) this.#slots.unpin(this.#key(layer, e));

@@ -4,11 +4,13 @@ import type { Trunk } from "./trunk.ts";
 import type { Context, DecodeRows, EncodeRows } from "./context.ts";
 import type { AffineNames, AttentionSpec } from "./spec.ts";
 
+/** A projection on the device: W [N, K] and b [N]. */
 export interface Affine {
   readonly weight: Matrix;
   readonly bias: Vector;
 }
 
+/** A layer norm on the device: both [d_model]. */
 export interface Norm {
   readonly weight: Vector;
   readonly bias: Vector;
@@ -23,14 +25,17 @@ export interface Attention {
   readonly heads: number;
 }
 
+/** Finds a projection in the trunk. */
 export function buildAffine(trunk: Trunk, names: AffineNames): Affine {
   return { weight: trunk.matrix(names.weight), bias: trunk.vector(names.bias) };
 }
 
+/** Finds a layer norm in the trunk. */
 export function buildNorm(trunk: Trunk, names: AffineNames): Norm {
   return { weight: trunk.vector(names.weight), bias: trunk.vector(names.bias) };
 }
 
+/** Finds an attention block in the trunk. */
 export function buildAttention(trunk: Trunk, spec: AttentionSpec, heads: number): Attention {
   return {
     norm: buildNorm(trunk, spec.norm),

@@ -5,6 +5,7 @@ import type { Context } from "./context.ts";
 import type { DenseFeedForwardSpec } from "./spec.ts";
 import type { Trunk } from "./trunk.ts";
 
+/** Its weights on the device: fc1 [d_ff, d_model], fc2 [d_model, d_ff]. */
 export interface DenseFeedForward {
   readonly kind: "dense";
   readonly norm: Norm;
@@ -13,6 +14,7 @@ export interface DenseFeedForward {
   readonly activation: Activation;
 }
 
+/** Finds the block's weights in the trunk. */
 export function buildDense(trunk: Trunk, spec: DenseFeedForwardSpec): DenseFeedForward {
   return {
     kind: "dense",

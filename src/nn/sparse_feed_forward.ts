@@ -17,6 +17,7 @@ export interface SparseFeedForward {
   readonly activation: Activation;
 }
 
+/** Finds the router in the trunk; the experts stay where they are. */
 export function buildSparse(trunk: Trunk, spec: SparseFeedForwardSpec): SparseFeedForward {
   return {
     kind: "sparse",

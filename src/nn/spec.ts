@@ -10,6 +10,7 @@ export interface AffineNames {
   readonly bias: string;
 }
 
+/** A pre-norm attention block's weights, by name. */
 export interface AttentionSpec {
   readonly norm: AffineNames;
   readonly query: AffineNames;
@@ -18,6 +19,7 @@ export interface AttentionSpec {
   readonly output: AffineNames;
 }
 
+/** fc2(act(fc1(norm(x)))), added to x. */
 export interface DenseFeedForwardSpec {
   readonly kind: "dense";
   readonly norm: AffineNames;
@@ -41,11 +43,13 @@ export interface SparseFeedForwardSpec {
 
 export type FeedForwardSpec = DenseFeedForwardSpec | SparseFeedForwardSpec;
 
+/** Self-attention, then a feed-forward block. */
 export interface EncoderLayerSpec {
   readonly selfAttention: AttentionSpec;
   readonly feedForward: FeedForwardSpec;
 }
 
+/** Self-attention, cross-attention, then a feed-forward block. */
 export interface DecoderLayerSpec extends EncoderLayerSpec {
   readonly crossAttention: AttentionSpec;
 }
@@ -63,6 +67,7 @@ export interface EmbeddingSpec {
   readonly maxPositions: number;
 }
 
+/** Ids with a meaning of their own. */
 export interface TokenIds {
   readonly pad: number;
   readonly bos: number;

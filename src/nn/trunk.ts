@@ -11,6 +11,7 @@ import type { BlockRef, Manifest, TrunkTensor } from "../store/manifest.ts";
 const IN_FLIGHT = 4;
 const VECTOR_ALIGN = 256;
 
+/** How the trunk is loaded. */
 export interface LoadOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((doneBytes: number, totalBytes: number) => void) | undefined;

@@ -32,6 +32,7 @@ const STARTER = /[\x20-\x7e\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3]
 /** Code units after which a cut is looked for, and made wherever it falls: beyond, marks may keep another order. */
 const LONG = 4096, LONGEST = 10_240;
 
+/** `text` in a Unicode normal form, by the tables that the Python library has. */
 export function normalizeAs(text: string, form: Form): string {
   if (/^\p{ASCII}*$/u.test(text)) return text;
   const parts = text.split(NEWER_RUN);

@@ -134,6 +134,7 @@ function wordStepOf(part: Part): WordStep | undefined {
     });
 }
 
+/** The error for a part of tokenizer.json that is not known here. */
 export function unknownPart(what: string, type: string): MoqeError {
   return new MoqeError("unsupported", {
     action: "load the tokenizer",

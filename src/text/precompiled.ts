@@ -10,6 +10,7 @@ import { MoqeError } from "../base/errors.ts";
 /** A grapheme cluster is looked up whole only below this many UTF-8 bytes. */
 const WHOLE_CLUSTER_BYTES = 6;
 
+/** The character map of a `Precompiled` normalizer: a double-array trie from text to replacement. */
 export class CharacterMap {
   /** Double array of a trie over UTF-8 bytes (darts-clone's unit format). */
   readonly #units: Uint32Array;

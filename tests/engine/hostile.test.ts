@@ -1,7 +1,8 @@
 /** A store that misbehaves while experts are fetched: right tokens or a clear error, and the engine goes on. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
-import { type Job, Scheduler } from "../../src/engine/scheduler.ts";
+import type { Job } from "../../src/engine/queue.ts";
+import { Scheduler } from "../../src/engine/scheduler.ts";
 import { HttpStore } from "../../src/store/http_store.ts";
 import { goldenFolder, readGolden } from "../support/golden.ts";
 import { type Fault, hostileStore } from "../support/hostile_store.ts";

@@ -4,7 +4,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { lru } from "../../src/experts/policy/lru.ts";
-import { type Job, Scheduler } from "../../src/engine/scheduler.ts";
+import type { Job } from "../../src/engine/queue.ts";
+import { Scheduler } from "../../src/engine/scheduler.ts";
 import { goldenFolder, readGolden } from "../support/golden.ts";
 import { packFolder, type TestModel, type TestModelOptions, withPacked } from "../support/model.ts";
 

@@ -1,5 +1,6 @@
 /** Tokens of a model held against goldens whose gaps say where an implementation may part from them. */
-import { type Job, Scheduler } from "../../src/engine/scheduler.ts";
+import type { Job } from "../../src/engine/queue.ts";
+import { Scheduler } from "../../src/engine/scheduler.ts";
 import type { TestModel } from "./model.ts";
 
 export interface ShippedSentence {

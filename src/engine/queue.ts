@@ -1,0 +1,100 @@
+/** Sentences that wait: one bounded line of requests that take turns. */
+import { MoqeError } from "../base/errors.ts";
+import type { Finished } from "./search.ts";
+
+/** A sentence to translate. */
+export interface Job {
+  /** [src_lang] tokens end, as the tokenizer makes them. */
+  readonly source: Int32Array;
+  readonly languageToken: number;
+  readonly beams: number;
+  readonly lengthPenalty: number;
+  readonly maxTokens: number;
+  /** Stop as soon as `beams` hypotheses have ended, as transformers' early_stopping. */
+  readonly earlyStopping?: boolean;
+}
+
+/** What bounds the batch and the queue. */
+export interface Limits {
+  /** Tokens of an encoder batch, and rows of a decoder step. */
+  readonly maxRows: number;
+  /** Sentences that may wait. */
+  readonly maxQueue: number;
+}
+
+/** What accompanies the sentences of one request. */
+export interface RunOptions {
+  signal?: AbortSignal | undefined;
+  onProgress?: ((doneSentences: number, totalSentences: number) => void) | undefined;
+}
+
+/** Sentences that came together and are answered together. */
+export interface Request {
+  readonly jobs: readonly Job[];
+  readonly results: Finished[][];
+  /** Index of the next job to start. */
+  next: number;
+  done: number;
+  /** Set once answered; what still runs for it is dropped. */
+  closed: boolean;
+  onProgress: ((done: number, total: number) => void) | undefined;
+  resolve(results: Finished[][]): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Requests with sentences yet to start; served in turn, one sentence each, so that a long one blocks nobody.
+ * Never holds more than `places` sentences.
+ */
+export class WaitingLine {
+  readonly #requests: Request[] = [];
+
+  constructor(readonly places: number) {}
+
+  /** Sentences that wait. */
+  get length(): number {
+    return this.#requests.reduce((n, r) => n + r.jobs.length - r.next, 0);
+  }
+
+  /** Throws `too_large` for more sentences than there are places, `overloaded` for more than are free. */
+  admit(count: number, sentencesASecond: number): void {
+    const waiting = this.length;
+    if (count > this.places) {
+      throw new MoqeError("too_large", {
+        action: `translate ${count} sentences in one request`,
+        rule: `the queue holds ${this.places}`,
+        remedy: "send fewer at once, or raise --max-queue",
+      });
+    }
+    if (waiting + count > this.places) {
+      throw new MoqeError("overloaded", {
+        action: `queue ${count} sentences`,
+        rule: `${waiting} of ${this.places} places are taken`,
+        remedy: "try again later",
+      }, { retryAfterSeconds: Math.min(60, Math.max(1, Math.ceil(waiting / sentencesASecond))) });
+    }
+  }
+
+  push(request: Request): void {
+    this.#requests.push(request);
+  }
+
+  /** The sentence whose turn it is; it keeps its turn until `take`. */
+  peek(): { request: Request; index: number; job: Job } | undefined {
+    const request = this.#requests[0];
+    return request && { request, index: request.next, job: request.jobs[request.next]! };
+  }
+
+  /** Starts the sentence whose turn it is; its request goes to the end of the line if it has more. */
+  take(): void {
+    const request = this.#requests.shift()!;
+    request.next++;
+    if (request.next < request.jobs.length) this.#requests.push(request);
+  }
+
+  /** Drops a request that was answered. */
+  remove(request: Request): void {
+    const at = this.#requests.indexOf(request);
+    if (at >= 0) this.#requests.splice(at, 1);
+  }
+}

@@ -1,0 +1,88 @@
+/** The model that ships: whole, small, described, and translating as transformers does with its very weights. */
+import { assert, assertEquals } from "@std/assert";
+import { loadTokenizer, type TextTokenizer } from "../../src/text/tokenizer.ts";
+import { verifyModel } from "../../src/pack/verify.ts";
+import { FileStore } from "../../src/store/file_store.ts";
+import { type Manifest, MANIFEST_NAME, parseManifest } from "../../src/store/manifest.ts";
+import { type Agreement, agreement, type Shipped } from "../support/agreement.ts";
+import { GOLDENS } from "../support/golden.ts";
+import { withPacked } from "../support/model.ts";
+
+const MODELS = new URL("../../models/", import.meta.url);
+const MAX_BYTES = 40 * 2 ** 20;
+
+interface Golden extends Shipped {
+  manifest_sha256: string;
+  sentences: (Shipped["sentences"][number] & { text_out: string })[];
+}
+
+/** The one folder under models/ that has a manifest. */
+function shippedFolder(): URL {
+  const found = [...Deno.readDirSync(MODELS)]
+    .filter((e) => e.isDirectory)
+    .map((e) => new URL(`${e.name}/`, MODELS))
+    .filter((url) => [...Deno.readDirSync(url)].some((e) => e.name === MANIFEST_NAME));
+  assertEquals(found.length, 1, "models/ must hold one packed model");
+  return found[0]!;
+}
+
+const folder = shippedFolder();
+const store = new FileStore(folder.pathname);
+const manifestText = Deno.readTextFileSync(new URL(MANIFEST_NAME, folder));
+const manifest: Manifest = parseManifest(manifestText, folder.pathname);
+const golden: Golden = JSON.parse(Deno.readTextFileSync(new URL("shipped.json", GOLDENS)));
+
+async function tokenizer(): Promise<TextTokenizer> {
+  const { object, offset, length } = manifest.tokenizer.block;
+  const bytes = await store.readRange(manifest.objects[object]!.name, { offset, length });
+  return loadTokenizer(JSON.parse(new TextDecoder().decode(bytes)), manifest.tokenizer.config);
+}
+
+Deno.test("the shipped model is whole: every block and object has its hash", async () => {
+  const report = await verifyModel(store, manifest);
+  assertEquals(report.faults, []);
+  assert(report.blocks > manifest.trunk.length, "experts are blocks of their own");
+});
+
+Deno.test("the shipped model is small, described, and nothing else lies in its folder", () => {
+  const files = [...Deno.readDirSync(folder)].map((e) => e.name).sort();
+  const expected = [...manifest.objects.map((o) => o.name), MANIFEST_NAME, "README.md"].sort();
+  assertEquals(files, expected);
+  const bytes = files.reduce((sum, name) => sum + Deno.statSync(new URL(name, folder)).size, 0);
+  assert(bytes <= MAX_BYTES, `${bytes} bytes are more than ${MAX_BYTES}`);
+  const card = Deno.readTextFileSync(new URL("README.md", folder));
+  assert(card.includes(manifest.licence.id), `the card must say ${manifest.licence.id}`);
+  for (const { experts } of manifest.expertLayers) {
+    for (const e of experts) assertEquals(manifest.formats[e.format]!.bits, 2);
+  }
+});
+
+Deno.test("the goldens are of this manifest, and its tokenizer gives their ids and texts", async () => {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(manifestText));
+  assertEquals(
+    golden.manifest_sha256,
+    new Uint8Array(digest).toHex(),
+    "shipped.json is of another packing: tests/goldens/README.md says how to remake it",
+  );
+  const text = await tokenizer();
+  for (const s of golden.sentences) {
+    assertEquals(text.encodeSource(s.text, "eng_Latn"), s.source, s.text);
+    assertEquals(text.decode(s.greedy), s.text_out);
+  }
+});
+
+Deno.test("the shipped model translates as transformers does with its weights", async () => {
+  const say = (name: string, a: Agreement) =>
+    console.log(
+      `${name}: ${a.equal} of ${a.sentences} equal, ${a.excused.length} at a close call, ` +
+        `${a.faults.length} faults`,
+    );
+  await withPacked(folder.pathname, manifest, async (m) => {
+    const { greedy, beam } = await agreement(m, golden);
+    say("greedy", greedy);
+    say("beam 4", beam);
+    assertEquals([...greedy.faults, ...beam.faults], []);
+    assertEquals([greedy.sentences, beam.sentences], [100, 20]);
+    assert(greedy.equal >= 98, `only ${greedy.equal} of 100 are equal`);
+  }, { gpuBytes: 128 * 2 ** 20, maxBatchTokens: 512, maxSourceTokens: 128 });
+});
