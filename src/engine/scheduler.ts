@@ -55,13 +55,10 @@ export class Scheduler {
    * Queues the sentences of one request and resolves with the ended hypotheses of each, best first.
    * Throws MoqeError `too_large` (never fits), `overloaded` (does not fit now), `cancelled` (signal).
    */
-  run(
-    jobs: readonly Job[],
-    options: RunOptions = {},
-  ): Promise<Finished[][]> {
-    if (jobs.length === 0) return Promise.resolve([]);
+  async run(jobs: readonly Job[], options: RunOptions = {}): Promise<Finished[][]> {
+    if (jobs.length === 0) return [];
     this.#admit(jobs);
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       const request: Request = {
         jobs,
         results: [],
