@@ -114,7 +114,11 @@ function readyText(info: ModelInfo, url: string, options: EngineOptions): string
     pairs.push(`and ${info.pairs.length - pairs.length} more`);
   }
   const { source, target } = info.pairs[0]!;
-  const body = JSON.stringify({ q: "Good morning.", source: code(source), target: code(target) });
+  const body = JSON.stringify({
+    q: "The file could not be opened.",
+    source: code(source),
+    target: code(target),
+  });
   const facts = [
     info.name,
     pairs.join(" "),
