@@ -3,15 +3,8 @@ import { architectureOf } from "../arch/registry.ts";
 import { cpuScratchBytes } from "../backend/cpu/scratch.ts";
 import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
-import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
-import {
-  type BudgetPlan,
-  divideBudget,
-  expertsPerToken,
-  MAX_CANDIDATES,
-} from "../engine/budget.ts";
-import type { ModelSpec } from "../nn/spec.ts";
+import { type BudgetPlan, divideBudget, scratchShape } from "../engine/budget.ts";
 import { planSizes } from "../pack/sizes.ts";
 import { openModel } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
@@ -46,7 +39,7 @@ async function planModel(
   console.log(`${manifestTable(manifest, plan, manifestBytes)}\n`);
   const budget = divideBudget(manifest, plan, spec, {
     gpuBytes: flags.gpuMemory,
-    scratchBytes: scratchBytes(plan, spec, flags.maxBatchTokens),
+    scratchBytes: cpuScratchBytes(scratchShape(plan, spec, flags.maxBatchTokens)),
     maxBatchTokens: flags.maxBatchTokens,
     maxSourceTokens: flags.maxSourceTokens,
   });
@@ -66,18 +59,6 @@ async function readConfig(path: string): Promise<unknown> {
       cause,
     });
   }
-}
-
-/** Scratch that the CPU backend takes for the largest call, as the engine asks for it. */
-function scratchBytes(plan: ModelPlan, spec: ModelSpec, maxRows: number): number {
-  const hidden = plan.expertLayers.flatMap((l) => l.projections.map((p) => p.rows));
-  return cpuScratchBytes({
-    maxRows,
-    maxCols: Math.max(spec.dModel, spec.maxHidden),
-    maxHidden: Math.max(spec.maxHidden, ...hidden),
-    topK: Math.max(1, expertsPerToken(spec)),
-    maxCandidates: MAX_CANDIDATES,
-  });
 }
 
 /** The device ledger as the engine would divide it. */

@@ -32,6 +32,14 @@ export class Progress {
     this.#write(`${text}${this.#timing(share, secondsLeft)}`);
   }
 
+  /** The last word: how it went and how long it took. */
+  finish(text: string): void {
+    if (!this.#shown) return;
+    this.clear();
+    const seconds = (performance.now() - this.#startMs) / 1000;
+    Deno.stderr.writeSync(encoder.encode(`${text} in ${formatSeconds(seconds)}\n`));
+  }
+
   /** Removes the line from a terminal, so that what comes next starts on a clean one. */
   clear(): void {
     if (this.#drawn) Deno.stderr.writeSync(encoder.encode("\r\x1b[K"));

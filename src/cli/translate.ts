@@ -104,7 +104,10 @@ class Run {
     for (;;) {
       const next = Promise.race([batches.next(), failed.promise]);
       const { value: batch, done } = await orAborted(next, this.interrupt.signal);
-      if (done) return await last;
+      if (done) {
+        await last;
+        return this.progress.finish(this.#soFar());
+      }
       last = this.#inTurn(last, batch);
       last.catch(failed.reject);
       written.push(last);
@@ -150,9 +153,13 @@ class Run {
     for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
     this.#lines += batch.length;
     this.#bytes += batch.reduce((sum, line) => sum + line.bytes, 0);
-    const speed = this.#tokens / ((performance.now() - this.#startMs) / 1000);
     const share = this.#totalBytes === undefined ? undefined : this.#bytes / this.#totalBytes;
-    this.progress.show(`${this.#lines} lines, ${speed.toFixed(0)} tokens/s`, share);
+    this.progress.show(this.#soFar(), share);
+  }
+
+  #soFar(): string {
+    const speed = this.#tokens / ((performance.now() - this.#startMs) / 1000);
+    return `${this.#lines} lines, ${speed.toFixed(0)} tokens/s`;
   }
 }
 
