@@ -12,7 +12,7 @@ import { checkManifest, type LoadOptions, Trunk } from "../nn/trunk.ts";
 import { Workspace } from "../nn/workspace.ts";
 import type { BlockFetcher } from "../store/contract.ts";
 import type { Manifest } from "../store/manifest.ts";
-import { type BudgetPlan, divideBudget, expertsPerToken, MAX_CANDIDATES } from "./budget.ts";
+import { type BudgetPlan, divideBudget, scratchShape } from "./budget.ts";
 
 export interface AssembleOptions extends LoadOptions {
   maxBatchTokens: number;
@@ -45,15 +45,8 @@ export async function assemble(
   const { plan, spec } = architectureOf(manifest.config).read(manifest.config);
   checkManifest(manifest, plan);
   const maxRows = options.maxBatchTokens;
-  const topK = Math.max(1, expertsPerToken(spec));
-  const hidden = plan.expertLayers.flatMap((l) => l.projections.map((p) => p.rows));
-  backend.prepare({
-    maxRows,
-    maxCols: Math.max(spec.dModel, spec.maxHidden),
-    maxHidden: Math.max(spec.maxHidden, ...hidden),
-    topK,
-    maxCandidates: MAX_CANDIDATES,
-  });
+  const shape = scratchShape(plan, spec, maxRows);
+  backend.prepare(shape);
   const { gpu } = ledger.snapshot();
   const budget = divideBudget(manifest, plan, spec, {
     gpuBytes: gpu.budgetBytes,
@@ -67,7 +60,7 @@ export async function assemble(
     encoderShare: encoderShare(plan),
     policy: options.policy ?? lru,
   });
-  const workspace = new Workspace(backend, spec, { maxRows, topK, maxCandidates: MAX_CANDIDATES });
+  const workspace = new Workspace(backend, spec, shape);
   const model = new TranslationModel({ backend, workspace, residency, spec }, trunk, budget.pages);
   await trunk.load(manifest, fetcher, options);
   return {

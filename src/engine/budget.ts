@@ -1,5 +1,6 @@
 /** How a device budget is divided, and the least that would do: known before a byte is read. */
 import { MoqeError } from "../base/errors.ts";
+import type { ScratchShape } from "../backend/contract.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
 import { slotBytes } from "../experts/residency.ts";
@@ -116,4 +117,16 @@ export function expertsPerToken(spec: ModelSpec): number {
     0,
     ...layers.map((l) => l.feedForward.kind === "sparse" ? l.feedForward.topK : 0),
   );
+}
+
+/** The largest call that the engine will make of a backend. */
+export function scratchShape(plan: ModelPlan, spec: ModelSpec, maxRows: number): ScratchShape {
+  const hidden = plan.expertLayers.flatMap((l) => l.projections.map((p) => p.rows));
+  return {
+    maxRows,
+    maxCols: Math.max(spec.dModel, spec.maxHidden),
+    maxHidden: Math.max(spec.maxHidden, ...hidden),
+    topK: Math.max(1, expertsPerToken(spec)),
+    maxCandidates: MAX_CANDIDATES,
+  };
 }

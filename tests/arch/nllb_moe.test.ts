@@ -1,25 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { architectureOf } from "../../src/arch/registry.ts";
 import { MoqeError } from "../../src/base/errors.ts";
+import { NLLB_MOE_54B } from "../support/nllb_54b.ts";
 
-/** Geometry of NLLB-MoE-54B as its config.json gives it. */
-const NLLB_54B = {
-  model_type: "nllb-moe",
-  vocab_size: 256206,
-  d_model: 2048,
-  encoder_layers: 24,
-  decoder_layers: 24,
-  encoder_attention_heads: 16,
-  decoder_attention_heads: 16,
-  encoder_ffn_dim: 8192,
-  decoder_ffn_dim: 8192,
-  num_experts: 128,
-  encoder_sparse_step: 4,
-  decoder_sparse_step: 4,
-  max_position_embeddings: 1024,
-};
 const read = (change: Record<string, unknown> = {}) =>
-  architectureOf(NLLB_54B).read({ ...NLLB_54B, ...change });
+  architectureOf(NLLB_MOE_54B).read({ ...NLLB_MOE_54B, ...change });
 
 Deno.test("the 54B model has 1,536 experts in 12 layers and 54.5 billion parameters", () => {
   const { plan, spec } = read();
