@@ -5,7 +5,7 @@ import type { BlockRef } from "./manifest.ts";
 export interface ObjectStore {
   /** For messages; never holds a secret. */
   readonly origin: string;
-  /** The bytes [offset, offset + length) of an object. Throws MoqeError `unavailable` (worth a retry) or `corrupt` (a short or wrong answer). */
+  /** The bytes [offset, offset + length) of an object, the caller's own from then on. Throws MoqeError `unavailable` (worth a retry) or `corrupt` (a short or wrong answer). */
   readRange(
     name: string,
     range: ByteRange,
@@ -37,7 +37,7 @@ export interface ReadOptions {
 /** A block whose hash was found right. Its bytes are counted on the ledger's `verified` line until released. */
 export interface VerifiedBlock {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Gives the bytes' ledger reservation back; the owner calls it after the upload. */
+  /** Gives the bytes and their ledger reservation back; the owner calls it after the upload, and `bytes` is empty then. */
   release(): void;
 }
 

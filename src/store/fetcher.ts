@@ -28,7 +28,8 @@ interface Flight {
   readonly result: Promise<Uint8Array<ArrayBuffer>>;
   /** Callers that wait or hold the block; at 0 the flight ends. */
   holders: number;
-  reservation: Reservation | undefined;
+  /** Set once verified, until the last holder lets go. */
+  held: { readonly reservation: Reservation; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
 }
 
 /** A fetcher of one model's blocks. `store` is the model's, or a chain of tiers in front of it. */
@@ -81,7 +82,7 @@ export class StoreFetcher implements BlockFetcher {
         ref,
         abort,
         holders: 0,
-        reservation: undefined,
+        held: undefined,
         // In a later turn, so that the flight exists when its read begins.
         result: Promise.resolve().then(() => this.#run(begun)),
       };
@@ -100,9 +101,10 @@ export class StoreFetcher implements BlockFetcher {
     if (this.#flights.get(flight.ref.sha256) === flight) this.#flights.delete(flight.ref.sha256);
     // Still running: #run sees the abort and gives its bytes back itself.
     flight.abort.abort();
-    if (flight.reservation === undefined) return;
-    flight.reservation.release();
-    flight.reservation = undefined;
+    if (flight.held === undefined) return;
+    letGo(flight.held.bytes);
+    flight.held.reservation.release();
+    flight.held = undefined;
     this.#wake();
   }
 
@@ -111,10 +113,14 @@ export class StoreFetcher implements BlockFetcher {
     const fetching = await this.#admit(ref, signal);
     try {
       const bytes = await this.#readVerified(ref, signal);
-      if (signal.aborted) throw cancelled(ref);
+      if (signal.aborted) {
+        letGo(bytes);
+        throw cancelled(ref);
+      }
       // No turn passes between the two, so nobody can take the room.
       fetching.release();
-      flight.reservation = this.ledger.host("verified", ref.length, "a verified block");
+      const reservation = this.ledger.host("verified", ref.length, "a verified block");
+      flight.held = { reservation, bytes };
       this.#counts.blocks++;
       return bytes;
     } finally {
@@ -138,7 +144,7 @@ export class StoreFetcher implements BlockFetcher {
         if (this.#active > 0) stuckSince = undefined;
         else {
           stuckSince ??= performance.now();
-          const anyHeld = [...this.#flights.values()].some((f) => f.reservation !== undefined);
+          const anyHeld = [...this.#flights.values()].some((f) => f.held !== undefined);
           const waited = performance.now() - stuckSince;
           // Throws over_budget with the budget that would do.
           if (!anyHeld || waited >= this.#roomTimeoutMs) {
@@ -177,6 +183,7 @@ export class StoreFetcher implements BlockFetcher {
       // node's hash reads the bytes where they lie; crypto.subtle would copy them past the ledger.
       if (createHash("sha256").update(bytes).digest("hex") === ref.sha256) return bytes;
       this.#counts.refused++;
+      letGo(bytes);
     }
     throw new MoqeError("corrupt", {
       action: `use ${formatBytes(ref.length)} at ${ref.offset} of ${this.store.origin}/${name}`,
@@ -184,6 +191,15 @@ export class StoreFetcher implements BlockFetcher {
       remedy: "upload this object again, or pack the checkpoint again",
     });
   }
+}
+
+/**
+ * Frees bytes now instead of at some later collection: blocks are much larger than the objects that hold them, so
+ * garbage collection lets them pile up far beyond what the ledger says.
+ */
+function letGo(bytes: Uint8Array<ArrayBuffer>): void {
+  // A store that answers with a part of something keeps what it has.
+  if (bytes.length === bytes.buffer.byteLength) bytes.buffer.transfer(0);
 }
 
 /** The flight's bytes, or MoqeError `cancelled` as soon as this caller's own signal says so. */
