@@ -168,9 +168,11 @@ export class TranslationModel {
     };
   }
 
-  /** A matrix of the model, for self-tests of the device. */
-  get probe(): Matrix {
-    return this.#decoder[0]!.attention.query.weight;
+  /** A matrix of the model with room for its input and output, for a self-test of the device between passes. */
+  get probe(): { w: Matrix; input: Tensor; output: Tensor } {
+    const { workspace } = this.#ctx, rows = workspace.maxRows;
+    const w = this.#decoder[0]!.attention.query.weight;
+    return { w, input: workspace.view("h", rows), output: workspace.view("q", rows) };
   }
 
   /** All logits of hidden rows into `out` [T, vocab]: for goldens and self-tests, not for service. */

@@ -115,10 +115,10 @@ function found<T>(value: T | undefined, name: string): T {
 
 /** Device bytes of a manifest's trunk. */
 export function trunkBytes(manifest: Manifest): number {
-  return manifest.trunk.reduce(
-    (sum, t) => sum + tensorBytes(t, manifest.formats[t.format] ?? F32),
-    0,
-  );
+  return manifest.trunk.reduce((sum, t) => {
+    const bytes = tensorBytes(t, manifest.formats[t.format] ?? F32);
+    return sum + (t.shape.length === 1 ? alignUp(bytes, VECTOR_ALIGN) : bytes);
+  }, 0);
 }
 
 function tensorBytes(t: TrunkTensor, format: MatrixFormat): number {

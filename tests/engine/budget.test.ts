@@ -1,0 +1,81 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { architectureOf } from "../../src/arch/registry.ts";
+import { cpuScratchBytes } from "../../src/backend/cpu/scratch.ts";
+import { MoqeError } from "../../src/base/errors.ts";
+import { divideBudget, scratchShape } from "../../src/engine/budget.ts";
+import { Scheduler } from "../../src/engine/scheduler.ts";
+import type { Manifest } from "../../src/store/manifest.ts";
+import { goldenFolder, readGolden } from "../support/golden.ts";
+import { packFolder, withPacked } from "../support/model.ts";
+
+const WIDTHS = { experts: { bits: 2 }, trunk: { bits: 8 }, embedding: { bits: 8 } } as const;
+const ROWS = 32, SOURCE = 24;
+
+function divide(manifest: Manifest, gpuBytes: number) {
+  const { plan, spec } = architectureOf(manifest.config).read(manifest.config);
+  const scratchBytes = cpuScratchBytes(scratchShape(plan, spec, ROWS));
+  return divideBudget(manifest, plan, spec, {
+    gpuBytes,
+    scratchBytes,
+    maxBatchTokens: ROWS,
+    maxSourceTokens: SOURCE,
+  });
+}
+
+async function packed(use: (folder: string, manifest: Manifest) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
+  try {
+    await use(folder, await packFolder(goldenFolder("step_four"), folder, WIDTHS));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("every budget from the least on can be divided as planned, to the byte", async () => {
+  await packed(async (folder, manifest) => {
+    const { leastBytes, allResidentBytes } = divide(manifest, 2 ** 30);
+    const sentence = readGolden("step_four").sentences[2]!;
+    for (let step = 0; step < 24; step++) {
+      // Odd numbers, close together where slots are few.
+      const gpuBytes = leastBytes + step * step * 1013;
+      const planned = divide(manifest, gpuBytes);
+      const use = { gpuBytes, maxBatchTokens: ROWS, maxSourceTokens: SOURCE };
+      await withPacked(folder, manifest, async (m) => {
+        assertEquals(m.residency.stats().slots, planned.slots);
+        assert(m.ledger.snapshot().gpu.usedBytes <= gpuBytes);
+        const job = { source: Int32Array.from(sentence.source), languageToken: sentence.target };
+        const limits = { beams: 4, lengthPenalty: 1, maxTokens: 12 };
+        const scheduler = new Scheduler(m.model, m.spec, { maxRows: ROWS, maxQueue: 8 });
+        assertEquals((await scheduler.run([{ ...job, ...limits }])).length, 1);
+      }, use);
+    }
+    assertEquals(divide(manifest, allResidentBytes).slots, divide(manifest, 2 ** 30).experts);
+  });
+});
+
+Deno.test("one byte under the least is refused before anything is read, with the least that would do", async () => {
+  await packed(async (folder, manifest) => {
+    const { leastBytes } = divide(manifest, 2 ** 30);
+    assertThrows(() => divide(manifest, leastBytes - 1), MoqeError, "--gpu-memory");
+    const reads: string[] = [];
+    const store = {
+      origin: "counted",
+      readRange: (
+        name: string,
+      ) => (reads.push(name), Promise.reject(new Error("must not be read"))),
+      readAll: (name: string) => (reads.push(name), Promise.reject(new Error("must not be read"))),
+    };
+    const error = await assertRejects(
+      () =>
+        withPacked(folder, manifest, () => Promise.resolve(), {
+          gpuBytes: leastBytes - 1,
+          maxBatchTokens: ROWS,
+          maxSourceTokens: SOURCE,
+          store,
+        }),
+      MoqeError,
+    );
+    assertEquals(error.code, "over_budget");
+    assertEquals(reads, []);
+  });
+});
