@@ -12,7 +12,11 @@ export class Served {
 
   /** Starts on a free port and waits until the model answers. Throws with what was written when it does not. */
   static async start(args: string[] = []): Promise<Served> {
-    const child = spawnMoqe(["serve", "--port", "0", ...args]);
+    return await Served.of(spawnMoqe(["serve", "--port", "0", ...args]));
+  }
+
+  /** Waits until a service that was just started answers. */
+  static async of(child: Deno.ChildProcess): Promise<Served> {
     await child.stdin.close();
     const output = { out: "", err: "" };
     const drained = Promise.all([

@@ -1,0 +1,61 @@
+/** Bundles the program into one JavaScript file: kernels, packages and the engine's Worker inside. */
+import { createRequire, isBuiltin } from "node:module";
+import { fileURLToPath } from "node:url";
+import * as esbuild from "esbuild";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+
+/** Packages in CommonJS ask for Node's modules with `require`, which an ES module does not have. */
+const REQUIRE = `import { createRequire } from "node:module";
+const require = createRequire(import.meta.url);`;
+
+/** Writes the bundle to `target`. Throws Error with esbuild's messages. */
+export async function bundle(target: string): Promise<void> {
+  await esbuild.build({
+    absWorkingDir: ROOT,
+    entryPoints: ["main.ts"],
+    outfile: target,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "esnext",
+    charset: "utf8",
+    legalComments: "eof",
+    logLevel: "silent",
+    banner: { js: REQUIRE },
+    // From here on this file is also the Worker's: see src/engine/client.ts.
+    define: { MOQE_BUNDLE: "true" },
+    plugins: [denoPackages],
+  });
+}
+
+/** Ends esbuild's own process; the next bundle starts it again. */
+export async function stopBundler(): Promise<void> {
+  await esbuild.stop();
+}
+
+/** Finds packages where Deno keeps them: names of the import map from the program's files, others as Node would. */
+const denoPackages: esbuild.Plugin = {
+  name: "deno-packages",
+  setup(build) {
+    build.onResolve({ filter: /^[^./]/ }, ({ path, importer, kind }) => {
+      if (isBuiltin(path)) {
+        return { path: path.startsWith("node:") ? path : `node:${path}`, external: true };
+      }
+      if (kind === "entry-point") return undefined;
+      const inProgram = importer.startsWith(ROOT) && !importer.includes("/node_modules/");
+      if (inProgram) return { path: fileURLToPath(import.meta.resolve(path)) };
+      return { path: createRequire(importer).resolve(path) };
+    });
+  },
+};
+
+if (import.meta.main) {
+  const target = Deno.args[0] ?? `${ROOT}dist/moqe.js`;
+  try {
+    await bundle(target);
+    console.log(`wrote ${target}, ${(await Deno.stat(target)).size} bytes`);
+  } finally {
+    await stopBundler();
+  }
+}

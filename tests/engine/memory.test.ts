@@ -1,0 +1,100 @@
+/** The budgets as the system sees them: the real service, the least budgets that do, its peak from outside. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { moqe } from "../cli/moqe.ts";
+import { Served } from "../http/served.ts";
+
+const MIB = 2 ** 20;
+const ELSEWHERE = Deno.build.os !== "linux";
+if (ELSEWHERE) console.log("peak memory from outside: skipped, it is read from Linux's /proc");
+
+const SHORT = "Open the file.";
+const LONG =
+  "We would like to know whether the committee has decided about the proposal that was made " +
+  "last year, because several other members are waiting for the answer.";
+
+/** Starts the service where it cannot run; the least budget that its one message names, in MiB. */
+async function leastOf(budget: "gpu" | "host", flags: string[]): Promise<number> {
+  const { code, err } = await moqe(["serve", "--port", "0", ...flags]);
+  assertEquals(code, 1);
+  assertEquals(err.trim().split("\n").length, 1, `one message, not more: ${err}`);
+  assertStringIncludes(err, `--${budget}-memory 1.00 MiB`);
+  const named = new RegExp(`give it --${budget}-memory (\\d+)MiB or more`).exec(err);
+  assert(named !== null, `no least budget in: ${err}`);
+  return Number(named[1]);
+}
+
+/** Peak resident bytes of a process. */
+async function peakBytes(pid: number): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
+}
+
+/** Holds one scrape's ledger together: lines add up, nothing ever went over. Returns the bytes of all lines. */
+function checkLedger(metrics: string, budget: "gpu" | "host", budgetMiB: number): number {
+  const value = (name: string) =>
+    Number(
+      metrics.split("\n").find((l) => l.startsWith(`${name}{budget="${budget}"} `))?.split(" ")[1],
+    );
+  const lines = metrics.matchAll(
+    new RegExp(`^moqe_ledger_bytes{budget="${budget}",line="\\w+"} (\\d+)$`, "gm"),
+  );
+  const sum = [...lines].reduce((total, [, bytes]) => total + Number(bytes), 0);
+  assert(sum > 0);
+  assertEquals(sum, value("moqe_ledger_used_bytes"));
+  assertEquals(value("moqe_ledger_budget_bytes"), budgetMiB * MIB);
+  assert(value("moqe_ledger_peak_bytes") <= budgetMiB * MIB);
+  assert(sum <= value("moqe_ledger_peak_bytes"));
+  return sum;
+}
+
+/** Requests of mixed length, many at once, with scrapes between; all must be answered. */
+async function load(served: Served, onScrape: (metrics: string) => void): Promise<void> {
+  let busy = true;
+  const requests = Array.from({ length: 16 }, async (_, i) => {
+    const text = Array(1 + i % 4).fill(i % 2 === 0 ? SHORT : LONG).join(" ");
+    const q = i % 5 === 0 ? [text, SHORT, ""] : text;
+    const answer = await served.translate({
+      q,
+      source: "en",
+      target: ["de", "fr", "es"][i % 3],
+      beams: [1, 4, 5][i % 3],
+      maxTokens: 64,
+    });
+    const body = await answer.text();
+    assertEquals(answer.status, 200, body);
+  });
+  const scrapes = async () => {
+    while (busy) {
+      onScrape(await (await fetch(`${served.url}/metrics`)).text());
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  };
+  await Promise.all([Promise.all(requests).finally(() => busy = false), scrapes()]);
+}
+
+Deno.test({
+  name: "too small budgets are refused with the least that does, and its peak stays within",
+  ignore: ELSEWHERE,
+  async fn() {
+    const gpu = await leastOf("gpu", ["--gpu-memory", "1MiB"]);
+    const host = await leastOf("host", ["--host-memory", "1MiB", "--gpu-memory", `${gpu}MiB`]);
+    const flags = ["--gpu-memory", `${gpu}MiB`, "--host-memory", `${host}MiB`];
+    const served = await Served.start(flags);
+    let requestBytes = 0;
+    await load(served, (metrics) => {
+      checkLedger(metrics, "gpu", gpu);
+      checkLedger(metrics, "host", host);
+      const held = /^moqe_ledger_bytes{budget="host",line="requests"} (\d+)$/m.exec(metrics);
+      requestBytes = Math.max(requestBytes, Number(held![1]));
+    });
+    const peak = await peakBytes(served.child.pid);
+    assert(
+      peak <= (gpu + host) * MIB,
+      `peak ${(peak / MIB).toFixed(0)} MiB is over ${gpu} + ${host} MiB`,
+    );
+    assert(requestBytes > 0, "requests in flight are on the ledger");
+    assertEquals(await served.metric(`moqe_ledger_bytes{budget="host",line="requests"}`), 0);
+    assertMatch(served.output.out, new RegExp(`host-memory ${host}(\\.\\d+)? MiB`));
+    assertEquals(await served.end(), 0);
+  },
+});
