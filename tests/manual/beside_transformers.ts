@@ -18,7 +18,7 @@ import { StoreFetcher } from "../../src/store/fetcher.ts";
 import { openModel } from "../../src/store/open.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 
-const THREADS = 2, MAX_TOKENS = 48;
+const THREADS = Number(Deno.env.get("THREADS") ?? 2), MAX_TOKENS = 48;
 const [checkpoint, packed, python, count = "8", dtype = "f32", gpuMemory = "256MiB"] = Deno.args;
 if (python === undefined) {
   throw new Error("usage: beside_transformers.ts CHECKPOINT PACKED PYTHON [SENTENCES] [f32|bf16]");
