@@ -1,10 +1,14 @@
-/** moqe: the engine's Worker where this file is started as one (a one-file bundle), else the command line. */
+/** moqe: a Worker where this file is started as one (a one-file bundle is all of them), else the command line. */
+import { KERNEL_WORKER_NAME } from "./src/backend/cpu/pool_protocol.ts";
 import { COMMANDS } from "./src/cli/commands.ts";
 import { runProgram } from "./src/cli/program.ts";
 import { ENGINE_WORKER_NAME } from "./src/engine/protocol.ts";
 
-if ((globalThis as { name?: string }).name === ENGINE_WORKER_NAME) {
+const { name } = globalThis as { name?: string };
+if (name === ENGINE_WORKER_NAME) {
   await import("./src/engine/worker.ts");
+} else if (name === KERNEL_WORKER_NAME) {
+  await import("./src/backend/cpu/pool_worker.ts");
 } else if (import.meta.main) {
   Deno.exit(await runProgram(Deno.args, COMMANDS));
 }

@@ -11,6 +11,8 @@ const FLAGS = [
   "--enable=relaxed-simd",
   "--runtime=stub",
   "--importMemory",
+  "--enable=threads",
+  "--sharedMemory",
   "--initialMemory=1",
   "--maximumMemory=65536",
   "--noExportMemory",

@@ -49,6 +49,7 @@ export function engineOptions(flags: Values<typeof engineFlags>): EngineOptions 
     device: flags.device,
     gpuMemory: flags.gpuMemory,
     hostMemory: flags.hostMemory,
+    threads: threadCount(flags.threads),
     maxBatchTokens: flags.maxBatchTokens,
     maxQueue: flags.maxQueue,
     maxSourceTokens: flags.maxSourceTokens,
@@ -72,4 +73,12 @@ export async function loadedInfo(
     clearInterval(timer);
     progress.clear();
   }
+}
+
+/** More threads than this gain little and cost memory each; who wants them says so. */
+const MOST_THREADS_UNASKED = 4;
+
+/** What --threads means on this machine. */
+export function threadCount(asked: number): number {
+  return asked === 0 ? Math.min(MOST_THREADS_UNASKED, navigator.hardwareConcurrency) : asked;
 }

@@ -9,7 +9,7 @@ import { planSizes } from "../pack/sizes.ts";
 import { openModel } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { planFlags } from "./flags.ts";
-import { modelAddress } from "./model.ts";
+import { modelAddress, threadCount } from "./model.ts";
 import { usage } from "./parse.ts";
 import { manifestTable, sizeTable, table } from "./tables.ts";
 import { packWidths } from "./widths.ts";
@@ -39,7 +39,10 @@ async function planModel(
   console.log(`${manifestTable(manifest, plan, manifestBytes)}\n`);
   const budget = divideBudget(manifest, plan, spec, {
     gpuBytes: flags.gpuMemory,
-    scratchBytes: cpuScratchBytes(scratchShape(plan, spec, flags.maxBatchTokens)),
+    scratchBytes: cpuScratchBytes(
+      scratchShape(plan, spec, flags.maxBatchTokens),
+      threadCount(flags.threads),
+    ),
     maxBatchTokens: flags.maxBatchTokens,
     maxSourceTokens: flags.maxSourceTokens,
   });

@@ -11,6 +11,8 @@ const MIB = 2 ** 20;
  * of deno.json keep V8's young generation small, which takes 40 MiB of that back.
  */
 const RUNTIME_GROWTH_BYTES = 128 * MIB;
+/** A further thread: its Worker's V8 heap, stack and compiled kernels (12 MiB measured). */
+const THREAD_BYTES = 16 * MIB;
 /** A parsed manifest takes about this many times its text. */
 const MANIFEST_FACTOR = 4;
 /** tokenizer.json while it is parsed: its bytes, its text and the tree of its values. */
@@ -38,10 +40,10 @@ export interface HostNeed {
 /** What a model needs. `rssBytes` is the process's before anything of the model was read. */
 export function hostNeed(
   manifest: Manifest,
-  of: { rssBytes: number; manifestBytes: number; tokenizerBytes: number },
+  of: { rssBytes: number; manifestBytes: number; tokenizerBytes: number; threads: number },
 ): HostNeed {
   return {
-    runtimeBytes: of.rssBytes + RUNTIME_GROWTH_BYTES,
+    runtimeBytes: of.rssBytes + RUNTIME_GROWTH_BYTES + (of.threads - 1) * THREAD_BYTES,
     manifestBytes: of.manifestBytes * MANIFEST_FACTOR,
     tokenizerBytes: of.tokenizerBytes,
     fetchingBytes: Math.max(

@@ -46,7 +46,12 @@ export async function loadEngine(
   const { manifest } = opened;
   const tokenizer = await openTokenizer(manifest, opened.store);
   const { manifestBytes } = opened;
-  const need = hostNeed(manifest, { rssBytes, manifestBytes, tokenizerBytes: tokenizer.hostBytes });
+  const need = hostNeed(manifest, {
+    rssBytes,
+    manifestBytes,
+    tokenizerBytes: tokenizer.hostBytes,
+    threads: options.threads,
+  });
   reserveHost(ledger, need, manifest.name);
   const fetcher = new StoreFetcher(opened.store, manifest, ledger);
   const backend = await createBackend(options, ledger);
@@ -55,6 +60,10 @@ export async function loadEngine(
     maxSourceTokens: options.maxSourceTokens,
     maxSlots: options.maxSlots,
     onProgress,
+  }).catch((error) => {
+    // Threads that wait for work would outlive the Worker.
+    backend.close();
+    throw error;
   });
   const { model, spec } = assembly;
   const scheduler = new Scheduler(model, spec, {
@@ -98,7 +107,7 @@ async function createBackend(options: EngineOptions, ledger: Ledger): Promise<Ba
       remedy: "leave --device out, or say --device cpu",
     });
   }
-  return await createCpuBackend({ ledger });
+  return await createCpuBackend({ ledger, threads: options.threads });
 }
 
 /**

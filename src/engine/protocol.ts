@@ -25,6 +25,8 @@ export interface EngineOptions {
   device: "auto" | "cpu" | "webgpu";
   gpuMemory: number;
   hostMemory: number;
+  /** Threads that share large products on the CPU, the engine's own included. */
+  threads: number;
   /** Tokens (source tokens of an encoder batch; running rows of a decode step) in one forward pass. */
   maxBatchTokens: number;
   /** Sentences that may wait; one more is refused. */

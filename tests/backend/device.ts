@@ -34,12 +34,18 @@ export const SHAPE: ScratchShape = {
 };
 
 export async function cpu(
-  options: { gpuBytes?: number; maxBindingBytes?: number; shape?: ScratchShape } = {},
+  options: {
+    gpuBytes?: number;
+    maxBindingBytes?: number;
+    shape?: ScratchShape;
+    threads?: number;
+  } = {},
 ): Promise<Backend> {
   const ledger = new Ledger({ gpuBytes: options.gpuBytes ?? 2 ** 26, hostBytes: 0 });
   const { maxBindingBytes } = options;
   const backend = await createCpuBackend({
     ledger,
+    threads: options.threads ?? 1,
     ...(maxBindingBytes === undefined ? {} : { maxBindingBytes }),
   });
   backend.prepare(options.shape ?? SHAPE);

@@ -27,7 +27,10 @@ if (python === undefined) {
 const { manifest, store } = await openModel(packed!);
 const ledger = new Ledger({ gpuBytes: parseBytes(gpuMemory), hostBytes: 2 ** 30 });
 const fetcher = new StoreFetcher(store, manifest, ledger);
-const backend = await createCpuBackend({ ledger });
+const backend = await createCpuBackend({
+  ledger,
+  threads: Number(Deno.env.get("MOQE_THREADS") ?? 2),
+});
 const { model, spec, residency } = await assemble(manifest, { ledger, backend, fetcher }, {
   maxBatchTokens: 256,
   maxSourceTokens: 128,

@@ -52,6 +52,7 @@ const engine = startEngine({
   hostMemory: 512 * MIB,
   maxBatchTokens: 512,
   maxQueue: 512,
+  threads: navigator.hardwareConcurrency,
   maxSourceTokens: 256,
 });
 const { pairs } = await engine.ready;

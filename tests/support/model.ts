@@ -25,6 +25,7 @@ export interface TestModelOptions extends Partial<AssembleOptions> {
   gpuBytes?: number;
   hostBytes?: number;
   maxBindingBytes?: number;
+  threads?: number;
   /** Where blocks come from, in place of the folder. */
   store?: ObjectStore;
 }
@@ -63,6 +64,7 @@ export async function withPacked(
   });
   const backend = await createCpuBackend({
     ledger,
+    threads: options.threads ?? 1,
     ...(options.maxBindingBytes === undefined ? {} : { maxBindingBytes: options.maxBindingBytes }),
   });
   const fetcher = new StoreFetcher(options.store ?? new FileStore(folder), manifest, ledger);

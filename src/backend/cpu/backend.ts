@@ -25,6 +25,7 @@ import { CpuBuffer, rangeAt, refuse } from "./guards.ts";
 import { Heap, HEAP_LIMIT } from "./heap.ts";
 import { type Kernels, loadKernels } from "./kernels.ts";
 import { embed, layerNorm, linear } from "./linear.ts";
+import { KernelPool } from "./pool.ts";
 import { combine, router } from "./router.ts";
 import { type ScratchParts, scratchPlan } from "./scratch.ts";
 import { vocabTopK } from "./vocab.ts";
@@ -34,21 +35,27 @@ export interface CpuBackendOptions {
   ledger: Ledger;
   /** The largest range that one matrix or arena may be; 1 GiB unless a test wants many arenas. */
   maxBindingBytes?: number;
+  /** Threads that share large products, the caller's included; 1 unless given. */
+  threads?: number;
 }
 
 /** Starts the CPU backend. Throws MoqeError `unsupported` where WASM lacks (relaxed) SIMD. */
-export function createCpuBackend(options: CpuBackendOptions): Promise<Backend> {
-  return Promise.resolve().then(() => new CpuBackend(options));
+export async function createCpuBackend(options: CpuBackendOptions): Promise<Backend> {
+  const backend = new CpuBackend(options);
+  await backend.start();
+  return backend;
 }
 
 class CpuBackend implements Backend {
   readonly name = "cpu";
-  readonly description = "cpu: WebAssembly SIMD, one thread, f32 activations";
+  readonly description: string;
   readonly limits: BackendLimits;
   readonly #ledger: Ledger;
   readonly #heap: Heap;
   readonly #kernels: Kernels;
   readonly #buffers = new Set<CpuBuffer>();
+  readonly #threads: number;
+  #pool: KernelPool | undefined;
   #device: Device | undefined;
   #nextId = 1;
   #operations = 0;
@@ -59,11 +66,19 @@ class CpuBackend implements Backend {
     this.#ledger = options.ledger;
     this.#heap = new Heap(options.ledger.snapshot().gpu.budgetBytes);
     this.#kernels = loadKernels(this.#heap.memory);
+    this.#threads = options.threads ?? 1;
+    const threads = this.#threads === 1 ? "one thread" : `${this.#threads} threads`;
+    this.description = `cpu: WebAssembly SIMD, ${threads}, f32 activations`;
     this.limits = {
       maxBindingBytes: options.maxBindingBytes ?? 2 ** 30,
       maxBufferBytes: HEAP_LIMIT,
       offsetAlignment: 16,
     };
+  }
+
+  /** Starts the further threads. */
+  async start(): Promise<void> {
+    if (this.#threads > 1) this.#pool = await KernelPool.start(this.#threads, this.#heap.memory);
   }
 
   alloc(label: string, bytes: number, line: GpuLine): DeviceBuffer {
@@ -121,13 +136,13 @@ class CpuBackend implements Backend {
 
   prepare(shape: ScratchShape): void {
     if (this.#device !== undefined) refuse("prepare", "it is called once", "a second call");
-    const plan = scratchPlan(shape);
+    const plan = scratchPlan(shape, this.#threads);
     const base = (this.alloc("kernel scratch", plan.bytes, "activations") as CpuBuffer).pointer;
     const entries = Object.entries(plan.parts).map(([name, at]) => [name, base + at]);
     const at = Object.fromEntries(entries) as ScratchParts;
-    const scratch: Scratch = { at, shape, cols: plan.cols };
+    const scratch: Scratch = { at, shape, cols: plan.cols, threadBytes: plan.threadBytes };
     for (let t = 0; t < shape.maxRows; t++) this.#heap.i32[at.identity / 4 + t] = t;
-    this.#device = { heap: this.#heap, kernels: this.#kernels, scratch };
+    this.#device = { heap: this.#heap, kernels: this.#kernels, scratch, pool: this.#pool };
   }
 
   createArenas(slotBytes: number, slots: number): Arena[] {
@@ -195,5 +210,7 @@ class CpuBackend implements Backend {
   close(): void {
     for (const buffer of [...this.#buffers]) this.free(buffer);
     this.#device = undefined;
+    this.#pool?.close();
+    this.#pool = undefined;
   }
 }

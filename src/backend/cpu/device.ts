@@ -3,12 +3,15 @@ import type { IndexArray, RowMask, ScratchShape } from "../contract.ts";
 import { rangeAt, refuse } from "./guards.ts";
 import type { Heap } from "./heap.ts";
 import type { Kernels } from "./kernels.ts";
+import type { KernelPool } from "./pool.ts";
 import type { ScratchParts } from "./scratch.ts";
 
 export interface Device {
   readonly heap: Heap;
   readonly kernels: Kernels;
   readonly scratch: Scratch;
+  /** Further threads over the same heap; undefined where there is one thread. */
+  readonly pool: KernelPool | undefined;
 }
 
 /** Scratch once it is taken: addresses instead of offsets. */
@@ -16,6 +19,7 @@ export interface Scratch {
   readonly at: ScratchParts;
   readonly shape: ScratchShape;
   readonly cols: number;
+  readonly threadBytes: number;
 }
 
 /** Rows of a call: i32 [count] at `pointer`, ascending. */

@@ -20,10 +20,11 @@ interface Range {
 
 /** Bytes of one memory. It grows on demand, never beyond `limitBytes`, and never shrinks. */
 export class Heap {
-  readonly memory = new WebAssembly.Memory({ initial: 1, maximum: 65536 });
-  u8!: Uint8Array<ArrayBuffer>;
-  i32!: Int32Array<ArrayBuffer>;
-  f32!: Float32Array<ArrayBuffer>;
+  /** Shared, so that the threads of a pool work in it. */
+  readonly memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  u8!: Uint8Array<SharedArrayBuffer>;
+  i32!: Int32Array<SharedArrayBuffer>;
+  f32!: Float32Array<SharedArrayBuffer>;
   /** Free ranges below #top, in order of address, never touching one another. */
   #free: Range[] = [];
   #top = BASE;
@@ -103,9 +104,9 @@ export class Heap {
     return true;
   }
 
-  /** Views detach when the memory grows: nobody may keep them over an allocation. */
+  /** Views keep the length they were made with: nobody may keep them over an allocation. */
   #view(): void {
-    const buffer = this.memory.buffer as ArrayBuffer;
+    const buffer = this.memory.buffer as unknown as SharedArrayBuffer;
     this.u8 = new Uint8Array(buffer);
     this.i32 = new Int32Array(buffer);
     this.f32 = new Float32Array(buffer);

@@ -6,7 +6,8 @@ import { MoqeError } from "../../base/errors.ts";
 export const Kind = { f32: 0, f16: 1, two: 2, levels: 3, four: 4, eight: 8 } as const;
 export type Kind = typeof Kind[keyof typeof Kind];
 
-type Call = (...args: number[]) => void;
+/** A kernel: pointers, sizes and scalars in; nothing out. */
+export type Call = (...args: number[]) => void;
 
 /** Parameters, in order, are in the kernels' sources. */
 export interface Kernels {

@@ -2,7 +2,8 @@
 import type { MatrixFormat, MatrixLayout } from "../../base/layout.ts";
 import type { Device, Rows } from "./device.ts";
 import { refuse } from "./guards.ts";
-import { type Kernels, Kind } from "./kernels.ts";
+import { Kind } from "./kernels.ts";
+import type { KernelCall } from "./pool.ts";
 import { ROW_CHUNK } from "./scratch.ts";
 
 /** A packed matrix as kernels take it. */
@@ -121,7 +122,15 @@ export interface Target {
   stride: number;
 }
 
-/** Staged rows times rows n0 .. n0 + n - 1 of w; row m of the result is row outRows[m] of the target. */
+/** Multiply-adds from which a product is worth waking a second thread for: some 10 microseconds of one. */
+const LEAST_SHARED_WORK = 1 << 16;
+/** Threads take whole tiles of kernels/wasm/gemm.ts. */
+const SHARE_ROWS = 16;
+
+/**
+ * Staged rows times rows n0 .. n0 + n - 1 of w; row m of the result is row outRows[m] of the target. Threads take
+ * neighbouring weight rows each; a row's bits are the same whoever computes it.
+ */
 export function multiply(
   d: Device,
   w: Weights,
@@ -131,21 +140,76 @@ export function multiply(
   n0 = 0,
   n = w.n,
 ): void {
-  const codes = w.codes + n0 * w.rowBytes, scales = w.scales + n0 * w.groups * 2;
-  const part = n === w.n ? w : { ...w, codes, scales, n };
-  if (staged.count > 1) multiplyTiles(d, part, staged, outRows, target);
-  else multiplyRow(d, part, staged.xs, target, d.heap.i32[outRows / 4]!);
+  const { pool } = d;
+  if (pool === undefined || n * w.kPadded * staged.count < LEAST_SHARED_WORK) {
+    const { kernel, args } = productCall(d, w, staged, outRows, target, {
+      n0,
+      n,
+      at: 0,
+      thread: 0,
+    });
+    d.kernels[kernel](...args);
+    return;
+  }
+  const share = Math.ceil(n / pool.threads / SHARE_ROWS) * SHARE_ROWS;
+  const call = (thread: number) => {
+    const at = thread * share;
+    const part = { n0: n0 + at, n: Math.min(share, n - at), at, thread };
+    return part.n <= 0 ? undefined : productCall(d, w, staged, outRows, target, part);
+  };
+  for (let thread = 1; thread < pool.threads; thread++) pool.give(thread, call(thread));
+  pool.start();
+  const own = call(0)!;
+  d.kernels[own.kernel](...own.args);
+  pool.wait();
 }
 
-function multiplyTiles(
+/** Weight rows n0 .. n0 + n - 1, whose results start at column `at` of the target, by thread `thread`. */
+interface Part {
+  n0: number;
+  n: number;
+  at: number;
+  thread: number;
+}
+
+/** The kernel and its arguments for one part of a product. */
+function productCall(
   d: Device,
   w: Weights,
   staged: Staged,
   outRows: number,
   target: Target,
-): void {
+  part: Part,
+): KernelCall {
+  const move = part.at * 4;
+  const shifted: Target = {
+    ...target,
+    bias: target.bias === 0 ? 0 : target.bias + move,
+    residual: target.residual === 0 ? 0 : target.residual + move,
+    out: target.out + move,
+  };
+  const rows: Weights = {
+    ...w,
+    codes: w.codes + part.n0 * w.rowBytes,
+    scales: w.scales + part.n0 * w.groups * 2,
+    n: part.n,
+  };
+  const own = part.thread * d.scratch.threadBytes;
+  return staged.count > 1
+    ? tilesCall(d, rows, staged, outRows, shifted, own)
+    : rowCall(d, rows, staged.xs, shifted, d.heap.i32[outRows / 4]!, own);
+}
+
+function tilesCall(
+  d: Device,
+  w: Weights,
+  staged: Staged,
+  outRows: number,
+  target: Target,
+  own: number,
+): KernelCall {
   const { at } = d.scratch;
-  d.kernels.gemm(
+  const args = [
     w.kind,
     w.codes,
     w.rowBytes,
@@ -161,35 +225,35 @@ function multiplyTiles(
     at.sums,
     staged.count,
     outRows,
-    at.tile,
-    at.expanded,
-    at.totals,
+    at.tile + own,
+    at.expanded + own,
+    at.totals + own,
     target.bias,
     target.relu ? 1 : 0,
     target.residual,
     target.out,
     target.stride,
-  );
+  ];
+  return { kernel: "gemm", args };
 }
 
 /** One staged row, whose result is row `row` of the target. */
-function multiplyRow(
+function rowCall(
   d: Device,
   w: Weights,
   xs: number,
   target: Target,
   row: number,
-): void {
-  const { at } = d.scratch, k = d.kernels, { bias } = target;
+  own: number,
+): KernelCall {
+  const { at } = d.scratch, { bias } = target;
   const relu = target.relu ? 1 : 0, move = row * target.stride * 4;
   const out = target.out + move, residual = target.residual === 0 ? 0 : target.residual + move;
   if (w.kind === Kind.f32 || w.kind === Kind.f16) {
-    const gemv = w.kind === Kind.f32 ? k.gemv32 : k.gemv16;
-    gemv(w.codes, w.rowBytes, w.n, xs, bias, relu, residual, out);
-    return;
+    const kernel = w.kind === Kind.f32 ? "gemv32" : "gemv16";
+    return { kernel, args: [w.codes, w.rowBytes, w.n, xs, bias, relu, residual, out] };
   }
-  const gemv = packedGemv(k, w.kind);
-  gemv(
+  const args = [
     w.codes,
     w.rowBytes,
     w.n,
@@ -202,18 +266,19 @@ function multiplyRow(
     at.levels,
     xs,
     at.sums,
-    at.expanded,
+    at.expanded + own,
     bias,
     relu,
     residual,
     out,
-  );
+  ];
+  return { kernel: packedGemv(w.kind), args };
 }
 
-function packedGemv(k: Kernels, kind: Kind): Kernels["gemv2"] {
-  if (kind === Kind.two) return k.gemv2;
-  if (kind === Kind.four) return k.gemv4;
-  return kind === Kind.eight ? k.gemv8 : k.gemv2Levels;
+function packedGemv(kind: Kind): "gemv2" | "gemv2Levels" | "gemv4" | "gemv8" {
+  if (kind === Kind.two) return "gemv2";
+  if (kind === Kind.four) return "gemv4";
+  return kind === Kind.eight ? "gemv8" : "gemv2Levels";
 }
 
 /** All rows of a product, ROW_CHUNK at a time; row rows[m] of x gives row outRows[m] of the target. */

@@ -20,7 +20,7 @@ export interface ScratchParts {
   /** Staged inputs f32 [ROW_CHUNK, cols] and their group sums v128 [ROW_CHUNK, cols / 32]. */
   xs: number;
   sums: number;
-  /** A decoded tile f32 [16, 256]; scales of its rows f32 [16, groups]; totals v128 [ROW_CHUNK, 16]. */
+  /** A thread's own, `threadBytes` apart: a decoded tile f32 [16, 256]; scales of its rows f32 [16, groups]; totals v128 [ROW_CHUNK, 16]. */
   tile: number;
   expanded: number;
   totals: number;
@@ -50,10 +50,12 @@ export interface ScratchPlan {
   readonly bytes: number;
   /** Widest input, padded. */
   readonly cols: number;
+  /** From one thread's tile, scales and totals to the next one's. */
+  readonly threadBytes: number;
 }
 
 /** Where every part of scratch lies for calls up to `shape`. */
-export function scratchPlan(shape: ScratchShape): ScratchPlan {
+export function scratchPlan(shape: ScratchShape, threads: number): ScratchPlan {
   const cols = alignUp(Math.max(shape.maxCols, shape.maxHidden, 1), 128);
   const pairs = shape.maxRows * shape.topK;
   let top = 0;
@@ -62,12 +64,17 @@ export function scratchPlan(shape: ScratchShape): ScratchPlan {
     top += alignUp(bytes, HEAP_ALIGN);
     return at;
   };
-  const parts: ScratchParts = {
-    xs: take(ROW_CHUNK * cols * 4),
-    sums: take(ROW_CHUNK * cols / 32 * 16),
+  const own = {
     tile: take(TILE_ROWS * TILE_COLUMNS * 4),
     expanded: take(TILE_ROWS * alignUp(cols / 32, 4) * 4),
     totals: take(ROW_CHUNK * TILE_ROWS * 16),
+  };
+  const threadBytes = top;
+  take((threads - 1) * threadBytes);
+  const parts: ScratchParts = {
+    ...own,
+    xs: take(ROW_CHUNK * cols * 4),
+    sums: take(ROW_CHUNK * cols / 32 * 16),
     hidden: take(ROW_CHUNK * shape.maxHidden * 4),
     logits: take(ROW_CHUNK * VOCAB_TILE * 4),
     attention: take((ATTENTION_BLOCK + 2 * cols + 16) * 4),
@@ -83,10 +90,10 @@ export function scratchPlan(shape: ScratchShape): ScratchPlan {
     indexB: take(shape.maxRows * 4),
     table: take(INDEX_BYTES),
   };
-  return { parts, bytes: top, cols };
+  return { parts, bytes: top, cols, threadBytes };
 }
 
 /** Device bytes that `prepare` takes on the CPU for these calls, for planning. */
-export function cpuScratchBytes(shape: ScratchShape): number {
-  return scratchPlan(shape).bytes;
+export function cpuScratchBytes(shape: ScratchShape, threads = 1): number {
+  return scratchPlan(shape, threads).bytes;
 }

@@ -1,0 +1,46 @@
+/** What a pool and its threads share: a few counters, and each thread's arguments. */
+import type { Kernels } from "./kernels.ts";
+
+/** Name of a pool's Workers: a one-file bundle tells by it what it was started as. */
+export const KERNEL_WORKER_NAME = "moqe-kernels";
+
+/** Kernels that threads run, by index. */
+export const KERNEL_NAMES: readonly (keyof Kernels)[] = [
+  "gemm",
+  "gemv2",
+  "gemv2Levels",
+  "gemv4",
+  "gemv8",
+  "gemv16",
+  "gemv32",
+];
+
+/** More than any kernel has. */
+export const ARGS_A_THREAD = 32;
+
+/** Places in the state: rounds started, threads done with this round, end, and each thread's kernel (-1: none). */
+export const SLOT = { epoch: 0, done: 1, stop: 2, kernels: 8 } as const;
+
+const stateBytes = (threads: number) => Math.ceil((SLOT.kernels + threads) * 4 / 64) * 64;
+
+/** Views of the shared bytes: state i32, then arguments f64 [threads, ARGS_A_THREAD]. */
+export const control = {
+  bytes: (threads: number) => stateBytes(threads) + threads * ARGS_A_THREAD * 8,
+  state: (buffer: SharedArrayBuffer) => new Int32Array(buffer),
+  args: (buffer: SharedArrayBuffer, threads: number) =>
+    new Float64Array(buffer, stateBytes(threads)),
+};
+
+/** The one message that a thread is sent. */
+export interface PoolStart {
+  readonly memory: WebAssembly.Memory;
+  readonly buffer: SharedArrayBuffer;
+  readonly thread: number;
+  readonly threads: number;
+}
+
+/** True in a Worker that a pool made, whichever file it was started from. */
+export function isKernelWorker(): boolean {
+  const scope = globalThis as { name?: string; WorkerGlobalScope?: unknown };
+  return scope.WorkerGlobalScope !== undefined && scope.name === KERNEL_WORKER_NAME;
+}
