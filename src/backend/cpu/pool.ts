@@ -20,7 +20,7 @@ export interface KernelCall {
 declare const MOQE_BUNDLE: boolean | undefined;
 
 /** Looks at the counter before going to sleep: longer than any part lasts beside another of its size. */
-const SPINS = 20_000;
+const SPINS = 500_000;
 const START_TIMEOUT_MS = 10_000;
 
 /** Threads 1 .. threads - 1; thread 0 is the caller. Used by one caller at a time, which never yields in between. */

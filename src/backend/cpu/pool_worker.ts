@@ -9,8 +9,8 @@ import {
   SLOT,
 } from "./pool_protocol.ts";
 
-/** Looks at the counter before going to sleep: about 0.2 ms, longer than a step's gaps, too short to cost power. */
-const SPINS = 20_000;
+/** Looks at the counter before going to sleep: some 0.4 ms, longer than the gaps in a step: waking up costs more than many a product. */
+const SPINS = 500_000;
 
 /** Takes over this Worker. It leaves its loop only when the pool is closed. */
 export function serveKernelWorker(): void {
