@@ -5,6 +5,9 @@ import { MoqeError } from "../base/errors.ts";
 import type { Gate } from "./gate.ts";
 import { type WebHandler, webListener } from "./node_bridge.ts";
 
+/** Long enough for the last answer to be on its way. */
+const QUIET_MS = 2000;
+
 /** Where to listen. Port 0 takes a free one. */
 export interface Address {
   readonly host: string;
@@ -37,11 +40,18 @@ export async function listen(
     async drain(timeoutMs) {
       gate.drain();
       const closed = new Promise<true>((resolve) => server.close(() => resolve(true)));
-      // Connections that are kept alive but ask nothing would hold the end up.
-      const idle = setInterval(() => server.closeIdleConnections(), 50);
-      const finished = await Promise.race([closed, after(timeoutMs)]);
+      // Connections that are kept alive but ask nothing would hold the end up, and not every one that is idle is
+      // known as such: once nothing accepted has run for a while, whatever is still open is waiting for nothing.
+      let quietSince = performance.now();
+      const quiet = Promise.withResolvers<true>();
+      const idle = setInterval(() => {
+        server.closeIdleConnections();
+        if (gate.inFlight > 0) quietSince = performance.now();
+        else if (performance.now() - quietSince > QUIET_MS) quiet.resolve(true);
+      }, 50);
+      const finished = await Promise.race([closed, quiet.promise, after(timeoutMs)]);
       clearInterval(idle);
-      if (!finished) server.closeAllConnections();
+      server.closeAllConnections();
       return finished;
     },
   };
