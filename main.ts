@@ -1,13 +1,13 @@
 /** moqe: a Worker where this file is started as one (a one-file bundle is all of them), else the command line. */
 import { KERNEL_WORKER_NAME } from "./src/backend/cpu/pool_protocol.ts";
+import { isWorkerNamed } from "./src/base/workers.ts";
 import { COMMANDS } from "./src/cli/commands.ts";
 import { runProgram } from "./src/cli/program.ts";
 import { ENGINE_WORKER_NAME } from "./src/engine/protocol.ts";
 
-const { name } = globalThis as { name?: string };
-if (name === ENGINE_WORKER_NAME) {
+if (isWorkerNamed(ENGINE_WORKER_NAME)) {
   await import("./src/engine/worker.ts");
-} else if (name === KERNEL_WORKER_NAME) {
+} else if (isWorkerNamed(KERNEL_WORKER_NAME)) {
   await import("./src/backend/cpu/pool_worker.ts");
 } else if (import.meta.main) {
   Deno.exit(await runProgram(Deno.args, COMMANDS));

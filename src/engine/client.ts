@@ -1,5 +1,6 @@
 /** The engine as the service sees it: a Worker behind the Engine interface. */
 import { errorCode, errorText, MoqeError } from "../base/errors.ts";
+import { workerUrl } from "../base/workers.ts";
 import {
   type Command,
   type Engine,
@@ -14,14 +15,6 @@ import {
   type Translation,
   type WireError,
 } from "./protocol.ts";
-
-/** Set to true by the bundler: then this very file is also the Worker's. */
-declare const MOQE_BUNDLE: boolean | undefined;
-
-function workerUrl(): string {
-  const bundled = typeof MOQE_BUNDLE !== "undefined" && MOQE_BUNDLE;
-  return bundled ? import.meta.url : new URL("./worker.ts", import.meta.url).href;
-}
 
 interface Pending<T> {
   resolve(value: T): void;
@@ -52,7 +45,10 @@ class WorkerEngine implements Engine {
     this.ready = this.#ready.promise;
     // A caller that only polls `state` must not bring the process down.
     this.ready.catch(() => {});
-    this.#worker = new Worker(workerUrl(), { type: "module", name: ENGINE_WORKER_NAME });
+    this.#worker = new Worker(workerUrl("./worker.ts", import.meta.url), {
+      type: "module",
+      name: ENGINE_WORKER_NAME,
+    });
     this.#worker.onmessage = (message: MessageEvent<Event>) => this.#on(message.data);
     this.#worker.onerror = (event) => {
       event.preventDefault();

@@ -11,12 +11,6 @@ import type { ResidencyStats } from "../experts/contract.ts";
 /** Name of the Worker: a one-file bundle starts itself and tells by this name that it is the engine. */
 export const ENGINE_WORKER_NAME = "moqe-engine";
 
-/** True in a Worker that `startEngine` made, whichever file it was started from. */
-export function isEngineWorker(): boolean {
-  const scope = globalThis as { name?: string; WorkerGlobalScope?: unknown };
-  return scope.WorkerGlobalScope !== undefined && scope.name === ENGINE_WORKER_NAME;
-}
-
 /** Everything the engine needs to start. Sizes in bytes. */
 export interface EngineOptions {
   /** Address of the packed model: a folder, file:, http: or https: URL. */

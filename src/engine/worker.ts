@@ -1,8 +1,9 @@
 /** The engine's Worker: answers the protocol's commands, one engine a Worker. */
 import { MoqeError } from "../base/errors.ts";
+import { isWorkerNamed } from "../base/workers.ts";
 import { toWire } from "./client.ts";
 import { type LoadedEngine, loadEngine } from "./load.ts";
-import { type Command, type Event, isEngineWorker } from "./protocol.ts";
+import { type Command, ENGINE_WORKER_NAME, type Event } from "./protocol.ts";
 
 /** The part of a Worker's global scope that the engine uses. */
 interface WorkerScope {
@@ -68,4 +69,4 @@ export function serveEngineWorker(): void {
   };
 }
 
-if (isEngineWorker()) serveEngineWorker();
+if (isWorkerNamed(ENGINE_WORKER_NAME)) serveEngineWorker();

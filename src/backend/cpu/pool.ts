@@ -1,5 +1,6 @@
 /** Threads over one shared WASM memory: each runs its part of a product, the caller runs the first and waits. */
 import { MoqeError } from "../../base/errors.ts";
+import { workerUrl } from "../../base/workers.ts";
 import type { Kernels } from "./kernels.ts";
 import {
   ARGS_A_THREAD,
@@ -15,9 +16,6 @@ export interface KernelCall {
   readonly kernel: keyof Kernels;
   readonly args: readonly number[];
 }
-
-/** Set to true by the bundler: then this very file is also the Workers'. */
-declare const MOQE_BUNDLE: boolean | undefined;
 
 /** Looks at the counter before going to sleep: longer than any part lasts beside another of its size. */
 const SPINS = 500_000;
@@ -51,8 +49,7 @@ export class KernelPool {
   }
 
   async #startWorker(thread: number, memory: WebAssembly.Memory): Promise<void> {
-    const bundled = typeof MOQE_BUNDLE !== "undefined" && MOQE_BUNDLE;
-    const url = bundled ? import.meta.url : new URL("./pool_worker.ts", import.meta.url).href;
+    const url = workerUrl("./pool_worker.ts", import.meta.url);
     const worker = new Worker(url, { type: "module", name: KERNEL_WORKER_NAME });
     this.#workers.push(worker);
     const { promise, resolve, reject } = Promise.withResolvers<void>();

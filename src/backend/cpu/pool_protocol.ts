@@ -38,9 +38,3 @@ export interface PoolStart {
   readonly thread: number;
   readonly threads: number;
 }
-
-/** True in a Worker that a pool made, whichever file it was started from. */
-export function isKernelWorker(): boolean {
-  const scope = globalThis as { name?: string; WorkerGlobalScope?: unknown };
-  return scope.WorkerGlobalScope !== undefined && scope.name === KERNEL_WORKER_NAME;
-}

@@ -1,15 +1,19 @@
 /** A thread of a pool: waits for a round, runs its part, says so. */
+import { isWorkerNamed } from "../../base/workers.ts";
 import { loadKernels } from "./kernels.ts";
 import {
   ARGS_A_THREAD,
   control,
-  isKernelWorker,
   KERNEL_NAMES,
+  KERNEL_WORKER_NAME,
   type PoolStart,
   SLOT,
 } from "./pool_protocol.ts";
 
-/** Looks at the counter before going to sleep: some 0.4 ms, longer than the gaps in a step: waking up costs more than many a product. */
+/**
+ * Looks at the counter before going to sleep: some 0.4 ms, longer than the gaps in a step, since waking up costs
+ * more than many a product.
+ */
 const SPINS = 500_000;
 
 /** Takes over this Worker. It leaves its loop only when the pool is closed. */
@@ -49,4 +53,4 @@ function nextRound(state: Int32Array<SharedArrayBuffer>, seen: number): number {
   return Atomics.load(state, SLOT.epoch);
 }
 
-if (isKernelWorker()) serveKernelWorker();
+if (isWorkerNamed(KERNEL_WORKER_NAME)) serveKernelWorker();
