@@ -1,4 +1,4 @@
-"""A model as a Hugging Face folder: config.json, generation_config.json, model.safetensors in bf16, tokenizer files."""
+"""A model as a Hugging Face folder: config.json, generation_config.json, model.safetensors in bf16 (experts on the grid of qat.py: f32), tokenizer files."""
 import json
 import os
 import shutil
@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model import Config, Translator
+from qat import exact_weights
 from runtime import atomically
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -54,9 +55,13 @@ def file_name(name: str, c: Config) -> str:
 
 
 def write_weights(model: Translator, path: str, note: dict) -> None:
-    """bf16 safetensors, atomically; `note` (step, tokens seen) goes into the file's metadata."""
-    bf16 = lambda v: v.detach().to("cpu", torch.bfloat16).contiguous()
-    tensors = {file_name(k, model.config): bf16(v) for k, v in model.state_dict().items()}
+    """bf16 safetensors, atomically; `note` (step, tokens seen) goes into the file's metadata.
+
+    Matrices in quantization-aware training are written as the float32 numbers that their codes stand for.
+    """
+    exact = exact_weights(model)
+    stored = lambda k, v: exact[k].cpu() if k in exact else v.detach().to("cpu", torch.bfloat16)
+    tensors = {file_name(k, model.config): stored(k, v).contiguous() for k, v in model.state_dict().items()}
     metadata = {"format": "pt", **{k: str(v) for k, v in note.items()}}
 
     def write(temporary: str) -> None:

@@ -7,6 +7,7 @@ import os
 
 from safetensors import safe_open
 
+import qat
 from checkpoint import read_model, write_folder
 
 
@@ -19,7 +20,10 @@ def main() -> None:
     weights = a.weights or os.path.join(a.run, "last.safetensors")
     with safe_open(weights, "pt") as f:
         note = {k: v for k, v in (f.metadata() or {}).items() if k != "format"}
+        on_grid = any(f.get_slice(k).get_dtype() == "F32" for k in f.keys())
     model = read_model(a.run, weights)
+    if on_grid:  # scales and codes are found again exactly, and written as float32
+        qat.attach(model)
     write_folder(model, a.out, a.run, note)
     print(a.out, sum(p.numel() for p in model.parameters()), "parameters", note)
 

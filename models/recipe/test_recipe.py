@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 import cleaning
 import holdout
+import qat
 import sources
 from batches import collate
 from loss import SmoothedCrossEntropy
@@ -66,6 +67,41 @@ class Network(unittest.TestCase):
         for shape in ((24, 64), (64, 24)):
             values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)).float())
             self.assertTrue((values > 0.5).all() and (values < 1.4).all())
+
+    def test_scales_are_the_best_of_a_dense_search(self):
+        weight = torch.randn(3, 100)
+        scales = qat.best_scales(weight)
+        for row, g in np.ndindex(3, 2):
+            part = weight[row:row + 1, g * 64:(g + 1) * 64]
+            error = lambda s: (qat.quantized(part, torch.full((1, 1, 1), s)) - part).square().sum().item()
+            best = min(error(s) for s in np.linspace(0.2, 2.0, 4000))
+            self.assertLess(error(scales[row, g, 0].item()), best * 1.001)
+
+    def test_quantized_weights_are_found_again_exactly(self):
+        weight = torch.randn(40, 100)
+        grid = qat.GridLinear.of(torch.nn.Linear(100, 40))
+        grid.weight.data.copy_(weight)
+        grid.refit()
+        exact = grid.exact()
+        self.assertTrue(torch.equal(qat.quantized(exact, qat.best_scales(exact)), exact))
+        self.assertLessEqual(len(exact[0, :64].abs().unique()), 2)
+
+    def test_refitting_never_adds_error(self):
+        grid = qat.GridLinear.of(torch.nn.Linear(100, 40))
+        grid.scales.mul_(1.7)
+        error = lambda: (grid.exact() - grid.weight).square().sum().item()
+        before = error()
+        grid.refit()
+        self.assertLess(error(), before)
+
+    def test_straight_through_reaches_every_expert_it_was_routed_to(self):
+        model = Translator(TINY)
+        self.assertEqual(len(qat.attach(model)), 2 * 2 * 4)
+        ids = torch.randint(5, 97, (2, 6))
+        model.loss(ids, ids, ids)[0].backward()
+        sparse = model.sparse_layers()[0][1]
+        used = sparse.chosen.unique().tolist()
+        self.assertTrue(all(sparse.experts[f"expert_{e}"].fc1.weight.grad.abs().sum() > 0 for e in used))
 
     def test_batch_rows_are_language_ids_end(self):
         class One:

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 
+import qat
 import runtime
 import torch
 
@@ -31,6 +32,8 @@ def arguments():
     ap.add_argument("--init", required=True, help="Hugging Face folder: its configuration, tokenizer and weights")
     ap.add_argument("--scratch", action="store_true", help="take only configuration and tokenizer from --init")
     ap.add_argument("--dense", action="store_true", help="train the dense twin (implies --scratch)")
+    ap.add_argument("--qat", action="store_true", help="train with the experts' matrices in 2 bits (qat.py)")
+    ap.add_argument("--refit-steps", type=int, default=10, help="steps between two fits of the scales of --qat")
     ap.add_argument("--weights", help="safetensors to start from instead of those of --init")
     ap.add_argument("--pairs", default="de,fr,es")
     ap.add_argument("--minutes", type=float, default=60)
@@ -86,6 +89,7 @@ class Run:
         self.path = os.path.join(a.out, "state.pt")
         if os.path.exists(self.path):
             self.load()
+        self.grids = qat.attach(self.model) if a.qat else []
         self.first = self.step
 
     def load(self):
@@ -125,6 +129,9 @@ class Run:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
+        if self.step % self.a.refit_steps == 0:
+            for grid in self.grids:
+                grid.refit()
         self.tokens += count
         return nll.detach(), torch.as_tensor(balance).detach(), norm.detach(), count
 

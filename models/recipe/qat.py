@@ -1,0 +1,105 @@
+"""Quantization-aware training of the experts: four levels of a scale for each 64 weights, gradients straight through.
+
+A GridLinear keeps float32 weights that the optimizer moves and computes with their quantized values, scale * q with q in
+{-1.5, -0.5, 0.5, 1.5}; scales are f16 numbers. What is exported are the quantized values themselves (float32, exact), in
+which `moqe pack` finds these very scales and codes again: the packed model is what training simulated, bit for bit.
+"""
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+GROUP = 64
+"""Weights along the input that share a scale, as in `moqe pack`."""
+
+
+def grouped(weight: torch.Tensor) -> torch.Tensor:
+    """[N, K] -> [N, groups, 64], the last group padded with zeros."""
+    return F.pad(weight, (0, -weight.shape[1] % GROUP)).unflatten(1, (-1, GROUP))
+
+
+def best_scales(weight: torch.Tensor) -> torch.Tensor:
+    """The scale of least squared error of each group [N, groups, 1], f16 numbers in float32.
+
+    Whatever the weights are, the best codes give 1.5 to the k largest magnitudes of a group and 0.5 to the rest, for
+    some k; A = sum |w| q and B = sum q^2 give the scale A / B and take A^2 / B off the error.
+    """
+    rows, cols = weight.shape
+    found = []
+    for at in range(0, cols, GROUP):
+        size = weight[:, at:at + GROUP].double().abs().sort(1, descending=True).values
+        n = size.shape[1]
+        dot = 0.5 * size.sum(1, keepdim=True) + F.pad(size.cumsum(1), (1, 0))
+        norm = 0.25 * n + 2.0 * torch.arange(n + 1, dtype=torch.float64, device=weight.device)
+        best = (dot * dot / norm).argmax(1, keepdim=True)
+        found.append((dot / norm).gather(1, best))
+    return torch.stack(found, 1).half().float().view(rows, -1, 1)
+
+
+def quantized(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """weight [N, K] on the grid of scales [N, groups, 1] -> [N, K]; a group whose scale is 0 becomes 0."""
+    return (levels(weight, scales) * scales).flatten(1)[:, :weight.shape[1]]
+
+
+def levels(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """The nearest of -1.5, -0.5, 0.5, 1.5 to weight / scale [N, groups, 64]."""
+    safe = scales.masked_fill(scales == 0, 1)
+    return (grouped(weight) / safe).floor_().clamp_(-2, 1).add_(0.5)
+
+
+class StraightThrough(torch.autograd.Function):
+    """Forward: quantized weights. Backward: as if they had not been."""
+
+    @staticmethod
+    def forward(ctx, weight, scales, dtype):
+        """weight [N, K] -> quantized [N, K] in `dtype`."""
+        return quantized(weight, scales).to(dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad.float(), None, None
+
+
+class GridLinear(nn.Linear):
+    """A linear layer that computes with its weights on the grid. `scales` [N, groups, 1] are not trained by gradient."""
+
+    @staticmethod
+    def of(linear: nn.Linear) -> "GridLinear":
+        """Takes the parameters of `linear` over and finds its scales."""
+        made = GridLinear(linear.in_features, linear.out_features, device="meta")
+        made.weight, made.bias = linear.weight, linear.bias
+        made.register_buffer("scales", best_scales(linear.weight.detach()), persistent=False)
+        return made
+
+    def forward(self, x):
+        kind = x.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.weight.dtype
+        return F.linear(x, StraightThrough.apply(self.weight, self.scales, dtype), self.bias)
+
+    @torch.no_grad()
+    def refit(self):
+        """One round of least squares: the best scales for the codes that the present ones give."""
+        q = levels(self.weight, self.scales)
+        # Padding has weight 0 and so adds nothing to the product; its codes must not count either.
+        q.flatten(1)[:, self.in_features:] = 0
+        dot, norm = (grouped(self.weight) * q).sum(2, keepdim=True), (q * q).sum(2, keepdim=True)
+        self.scales.copy_((dot / norm.clamp_min(0.25)).clamp_min(0).half())
+
+    @torch.no_grad()
+    def exact(self) -> torch.Tensor:
+        """What the forward pass computes with, in float32 [N, K]."""
+        return quantized(self.weight, self.scales)
+
+
+def attach(model: nn.Module) -> list[GridLinear]:
+    """Puts every expert's matrices on the grid, in place; parameter names do not change."""
+    made = []
+    for sparse in [m for m in model.modules() if hasattr(m, "experts")]:
+        for expert in sparse.experts.values():
+            expert.fc1, expert.fc2 = GridLinear.of(expert.fc1), GridLinear.of(expert.fc2)
+            made += [expert.fc1, expert.fc2]
+    return made
+
+
+def exact_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameter name -> quantized float32 weights, for the modules that are on the grid."""
+    return {f"{n}.weight": m.exact() for n, m in model.named_modules() if isinstance(m, GridLinear)}
