@@ -2,6 +2,7 @@
 import { type Command, defineCommand } from "./command.ts";
 import {
   benchFlags,
+  evalFlags,
   packFlags,
   planFlags,
   serveFlags,
@@ -66,6 +67,21 @@ export const COMMANDS: readonly Command[] = [
     ],
     flags: planFlags,
     load: async () => (await import("./plan.ts")).plan,
+  }),
+  defineCommand({
+    name: "eval",
+    summary: "translate a file and score it against a reference: BLEU and chrF++",
+    details: [
+      "Files have a sentence a line; scores are sacrebleu's, intervals by bootstrap.",
+      "moqe eval models/tiny-en-de-fr-es in.txt reference.txt --from en --to de",
+    ],
+    positionals: [
+      { name: "MODEL", help: "the packed model's address" },
+      { name: "SRC", help: "the source sentences" },
+      { name: "REF", help: "their reference translations" },
+    ],
+    flags: evalFlags,
+    load: async () => (await import("./eval.ts")).evaluate,
   }),
   defineCommand({
     name: "bench",

@@ -70,6 +70,18 @@ export const translateFlags = {
   progress: toggle("show progress on stderr also when that is no terminal"),
 };
 
+/** Scores against a reference. */
+export const evalFlags = {
+  from: translateFlags.from,
+  to: translateFlags.to,
+  ...engineFlags,
+  ...searchFlags,
+  output: optionalText("FILE", "write the translations there, a line each"),
+  against: optionalText("FILE", "another system's translations: scored too, with a paired test"),
+  json: toggle("print one line of JSON"),
+  progress: translateFlags.progress,
+};
+
 /** Widths of a packed model's parts. */
 export const widthFlags = {
   experts: choice(["2bit", "4bit", "8bit", "f16"], "2bit", "width of the experts"),

@@ -1,10 +1,7 @@
 /** moqe translate: standard input to standard output, line by line. */
 import { fstatSync } from "node:fs";
-import type { Values } from "../base/config.ts";
-import { errorCode, MoqeError } from "../base/errors.ts";
 import { startEngine } from "../engine/client.ts";
-import type { Engine, ModelInfo, TranslateParams } from "../engine/protocol.ts";
-import { findLanguage } from "../text/languages.ts";
+import type { Engine } from "../engine/protocol.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { translateFlags } from "./flags.ts";
 import { type Interrupt, listenForInterrupt, orAborted } from "./interrupt.ts";
@@ -12,6 +9,7 @@ import { batchLines, type Line, readLines } from "./lines.ts";
 import { engineOptions, loadedInfo } from "./model.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
+import { searchSettings, type Settings, trainedPair, translateTexts } from "./texts.ts";
 
 const BOUNDS = { maxLines: 64, maxChars: 16_384, maxLineBytes: 2 ** 20, patienceMs: 50 };
 /** Batches that wait for the engine at once: one runs, the next is ready when it ends. */
@@ -31,7 +29,7 @@ export async function translate({ flags }: Invocation<typeof translateFlags>): P
   try {
     const info = await loadedInfo(engine, progress, interrupt.signal);
     const pair = trainedPair(from, to, info);
-    await new Run(engine, { ...pair, ...search(flags, info) }, progress, interrupt).all();
+    await new Run(engine, { ...pair, ...searchSettings(flags, info) }, progress, interrupt).all();
     return EXIT.ok;
   } catch (thrown) {
     // Whoever reads our output has seen enough (moqe translate ... | head).
@@ -42,37 +40,6 @@ export async function translate({ flags }: Invocation<typeof translateFlags>): P
     // What was interrupted is not waited for: the process ends with its Worker.
     if (!interrupt.signal.aborted) await engine.close();
   }
-}
-
-/** The pair that two codes name. Throws MoqeError `bad_input` with what the model was trained for. */
-function trainedPair(
-  from: string,
-  to: string,
-  info: ModelInfo,
-): { source: string; target: string } {
-  const source = findLanguage(from)?.flores, target = findLanguage(to)?.flores;
-  const pair = info.pairs.find((p) => p.source === source && p.target === target);
-  if (pair !== undefined) return pair;
-  const code = (flores: string) => findLanguage(flores)?.code ?? flores;
-  const pairs = info.pairs.map((p) => `${code(p.source)}-${code(p.target)}`);
-  throw new MoqeError("bad_input", {
-    action: `translate from ${from} to ${to}`,
-    rule: `${info.name} was trained for ${pairs.join(", ")}`,
-  });
-}
-
-type Settings = Omit<TranslateParams, "texts">;
-
-function search(
-  flags: Values<typeof translateFlags>,
-  info: ModelInfo,
-): Omit<Settings, "source" | "target"> {
-  return {
-    beams: flags.beams,
-    lengthPenalty: flags.lengthPenalty,
-    maxTokens: Math.min(flags.maxTokens, info.limits.maxTargetTokens),
-    alternatives: 0,
-  };
 }
 
 /** One translation of all of standard input. */
@@ -123,27 +90,10 @@ class Run {
     await this.#write(batch, await texts);
   }
 
-  /** Blank lines stay as they are; a batch that the queue has no room for is halved. */
   async #translate(texts: string[]): Promise<string[]> {
-    const full = texts.flatMap((text, i) => text.trim() === "" ? [] : [i]);
-    const results = [...texts];
-    if (full.length === 0) return results;
-    try {
-      const translations = await this.engine.translate(
-        { ...this.settings, texts: full.map((i) => texts[i]!) },
-        { signal: this.interrupt.signal },
-      );
-      for (const [n, i] of full.entries()) {
-        results[i] = translations[n]!.text;
-        this.#tokens += translations[n]!.targetTokens;
-      }
-      return results;
-    } catch (thrown) {
-      if (errorCode(thrown) !== "overloaded" || texts.length === 1) throw thrown;
-      const half = texts.length >> 1;
-      const first = await this.#translate(texts.slice(0, half));
-      return [...first, ...await this.#translate(texts.slice(half))];
-    }
+    const found = await translateTexts(this.engine, this.settings, texts, this.interrupt.signal);
+    this.#tokens += found.targetTokens;
+    return found.texts;
   }
 
   async #write(batch: Line[], texts: string[]): Promise<void> {

@@ -1,0 +1,78 @@
+/** Texts through an engine, for the commands that translate: which pair, how to search, what if the queue is full. */
+import type { Values } from "../base/config.ts";
+import { errorCode, MoqeError } from "../base/errors.ts";
+import type { Engine, ModelInfo, TranslateParams } from "../engine/protocol.ts";
+import { findLanguage } from "../text/languages.ts";
+import type { searchFlags } from "./flags.ts";
+
+/** All that a translation needs beside its texts. */
+export type Settings = Omit<TranslateParams, "texts">;
+
+/** The pair that two codes name. Throws MoqeError `bad_input` with what the model was trained for. */
+export function trainedPair(
+  from: string,
+  to: string,
+  info: ModelInfo,
+): { source: string; target: string } {
+  const source = findLanguage(from)?.flores, target = findLanguage(to)?.flores;
+  const pair = info.pairs.find((p) => p.source === source && p.target === target);
+  if (pair !== undefined) return pair;
+  const code = (flores: string) => findLanguage(flores)?.code ?? flores;
+  const pairs = info.pairs.map((p) => `${code(p.source)}-${code(p.target)}`);
+  throw new MoqeError("bad_input", {
+    action: `translate from ${from} to ${to}`,
+    rule: `${info.name} was trained for ${pairs.join(", ")}`,
+  });
+}
+
+/** What the search flags mean for a model. */
+export function searchSettings(
+  flags: Values<typeof searchFlags>,
+  info: ModelInfo,
+): Omit<Settings, "source" | "target"> {
+  return {
+    beams: flags.beams,
+    lengthPenalty: flags.lengthPenalty,
+    maxTokens: Math.min(flags.maxTokens, info.limits.maxTargetTokens),
+    alternatives: 0,
+  };
+}
+
+/** Translations in order, and the tokens that they took. */
+export interface Translated {
+  texts: string[];
+  targetTokens: number;
+}
+
+/** Translates texts in order. Blank ones stay as they are; a batch that the queue has no room for is halved. */
+export async function translateTexts(
+  engine: Engine,
+  settings: Settings,
+  texts: readonly string[],
+  signal: AbortSignal,
+): Promise<Translated> {
+  const full = texts.flatMap((text, i) => text.trim() === "" ? [] : [i]);
+  const results = [...texts];
+  if (full.length === 0) return { texts: results, targetTokens: 0 };
+  let targetTokens = 0;
+  try {
+    const found = await engine.translate(
+      { ...settings, texts: full.map((i) => texts[i]!) },
+      { signal },
+    );
+    for (const [n, i] of full.entries()) {
+      results[i] = found[n]!.text;
+      targetTokens += found[n]!.targetTokens;
+    }
+    return { texts: results, targetTokens };
+  } catch (thrown) {
+    if (errorCode(thrown) !== "overloaded" || texts.length === 1) throw thrown;
+    const half = texts.length >> 1;
+    const first = await translateTexts(engine, settings, texts.slice(0, half), signal);
+    const second = await translateTexts(engine, settings, texts.slice(half), signal);
+    return {
+      texts: [...first.texts, ...second.texts],
+      targetTokens: first.targetTokens + second.targetTokens,
+    };
+  }
+}
