@@ -1,5 +1,4 @@
 // Steps over packed codes that the products of all widths share.
-import { LEVEL_BITS, LEVEL_BYTES } from "./constants";
 import { halvesToFloats, madd } from "./simd";
 
 /** acc + x * the masked codes, which stay where they lie: x was prescaled for that (stage.ts). */
@@ -13,14 +12,6 @@ import { halvesToFloats, madd } from "./simd";
 @inline export function macByte(codes: v128, mask: v128, middle: v128, x: v128, acc: v128): v128 {
   const signed = i32x4.sub(v128.and(codes, mask), middle);
   return madd(f32x4.convert_i32x4_s(signed), x, acc);
-}
-
-/** levels[code] of the lowest code of each lane; the table's four floats lie in one vector. */
-// @ts-ignore: decorator
-@inline export function lookUp(table: v128, codes: v128): v128 {
-  const byte = i32x4.shl(v128.and(codes, v128.load(LEVEL_BITS)), 2);
-  const spread = v128.shuffle<i8>(byte, byte, 0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
-  return i8x16.swizzle(table, v128.or(spread, v128.load(LEVEL_BYTES)));
 }
 
 /** Scales of four rows as floats; a row past the last one repeats it. */

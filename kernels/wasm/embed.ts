@@ -6,15 +6,27 @@ import { halves } from "./simd";
   return f32x4.extract_lane(halves(i32x4.splat(<i32>load<i16>(at))), 0);
 }
 
+// @ts-ignore: decorator
+@inline function codeAt(row: usize, c: i32, bits: i32): u32 {
+  const perUnit = 128 / bits;
+  const i = c % perUnit;
+  const word = load<u32>(row + (<usize>(c / perUnit * 4 + (i & 3)) << 2));
+  return (word >> (bits * (i >> 2))) & ((1 << bits) - 1);
+}
+
+// @ts-ignore: decorator
+@inline function codeOfThree(row: usize, c: i32): u32 {
+  const from = row + <usize>(c >> 7) * 48;
+  const high = load<u32>(from + 32 + (<usize>(c & 3) << 2)) >> (((c & 63) >> 2 << 1) + (c >> 6 & 1));
+  return codeAt(from, c & 127, 2) | (high & 1) << 2;
+}
+
 /** Weight `c` of a row of codes of `bits` bits, before scale: code - zero, or levels[code] where levels is not 0. */
 // @ts-ignore: decorator
 @inline function unscaled(row: usize, c: i32, bits: i32, zero: f32, levels: usize): f32 {
   if (bits == 32) return load<f32>(row + (<usize>c << 2));
   if (bits == 16) return half(row + (<usize>c << 1));
-  const perUnit = 128 / bits;
-  const i = c % perUnit;
-  const word = load<u32>(row + (<usize>(c / perUnit * 4 + (i & 3)) << 2));
-  const code = (word >> (bits * (i >> 2))) & ((1 << bits) - 1);
+  const code = bits == 3 ? codeOfThree(row, c) : codeAt(row, c, bits);
   return levels != 0 ? load<f32>(levels + (<usize>code << 2)) : <f32>code - zero;
 }
 

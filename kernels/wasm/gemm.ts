@@ -3,10 +3,10 @@
 // out[rows[m], n] = act(sum over k of x[m, k] w[n, k] + bias[n]) + residual[rows[m], n].
 // Each output is computed by the operations of gemv*.ts in the same order, so its bits do not depend on how many
 // rows are in the call. Four decoded rows, a quad, are f32 [columns / 4][4 rows][4 columns] and still unscaled.
-import { lookUp, scalesOfFour } from "./codes";
-import { MASKS_2, MASKS_4, MASKS_8, MIDDLES_8 } from "./constants";
+import { scalesOfFour } from "./codes";
+import { decode, TWO } from "./decode";
 import { finish } from "./finish";
-import { halves, madd, sums4 } from "./simd";
+import { madd, sums4 } from "./simd";
 
 /**
  * Weight rows and columns decoded at a time: 16 KiB, which stays in the first cache while two rows of activations
@@ -15,108 +15,6 @@ import { halves, madd, sums4 } from "./simd";
 const WIDTH = 16;
 const CHUNK = 256;
 const QUAD_BYTES: usize = CHUNK * 16;
-
-export const F32: i32 = 0;
-export const F16: i32 = 1;
-export const TWO: i32 = 2;
-export const LEVELS: i32 = 3;
-export const FOUR: i32 = 4;
-export const EIGHT: i32 = 8;
-
-/** One weight row's columns c .. c + columns - 1 into every fourth vector of the tile. */
-function decode(kind: i32, row: usize, c: i32, columns: i32, levels: usize, to: usize): void {
-  if (kind == F32) return decodeFloats(row + (<usize>c << 2), columns, to);
-  if (kind == F16) return decodeHalves(row + (<usize>c << 1), columns, to);
-  if (kind == TWO) return decodeTwo(row + (<usize>c >> 2), columns, to);
-  if (kind == LEVELS) return decodeLevels(row + (<usize>c >> 2), columns, levels, to);
-  if (kind == FOUR) return decodeFour(row + (<usize>c >> 1), columns, to);
-  decodeEight(row + <usize>c, columns, to);
-}
-
-function decodeFloats(from: usize, columns: i32, to: usize): void {
-  for (let c = 0; c < columns; c += 4) {
-    v128.store(to, v128.load(from));
-    from += 16;
-    to += 64;
-  }
-}
-
-function decodeHalves(from: usize, columns: i32, to: usize): void {
-  for (let c = 0; c < columns; c += 4) {
-    v128.store(to, halves(v128.load16x4_s(from)));
-    from += 8;
-    to += 64;
-  }
-}
-
-// @ts-ignore: decorator
-@inline function code(unit: v128, mask: v128): v128 {
-  return f32x4.convert_i32x4_s(v128.and(unit, mask));
-}
-
-function decodeTwo(from: usize, columns: i32, to: usize): void {
-  for (let c = 0; c < columns; c += 64) {
-    let unit = v128.load(from);
-    from += 16;
-    for (let half = 0; half < 2; half++) {
-      v128.store(to, code(unit, v128.load(MASKS_2)));
-      v128.store(to, code(unit, v128.load(MASKS_2, 16)), 64);
-      v128.store(to, code(unit, v128.load(MASKS_2, 32)), 128);
-      v128.store(to, code(unit, v128.load(MASKS_2, 48)), 192);
-      v128.store(to, code(unit, v128.load(MASKS_2, 64)), 256);
-      v128.store(to, code(unit, v128.load(MASKS_2, 80)), 320);
-      v128.store(to, code(unit, v128.load(MASKS_2, 96)), 384);
-      v128.store(to, code(unit, v128.load(MASKS_2, 112)), 448);
-      unit = i32x4.shr_u(unit, 16);
-      to += 512;
-    }
-  }
-}
-
-function decodeLevels(from: usize, columns: i32, levels: usize, to: usize): void {
-  const table = v128.load(levels);
-  for (let c = 0; c < columns; c += 64) {
-    let unit = v128.load(from);
-    from += 16;
-    for (let s = 0; s < 16; s++) {
-      v128.store(to, lookUp(table, unit));
-      unit = i32x4.shr_u(unit, 2);
-      to += 64;
-    }
-  }
-}
-
-function decodeFour(from: usize, columns: i32, to: usize): void {
-  for (let c = 0; c < columns; c += 32) {
-    let unit = v128.load(from);
-    from += 16;
-    for (let half = 0; half < 2; half++) {
-      v128.store(to, code(unit, v128.load(MASKS_4)));
-      v128.store(to, code(unit, v128.load(MASKS_4, 16)), 64);
-      v128.store(to, code(unit, v128.load(MASKS_4, 32)), 128);
-      v128.store(to, code(unit, v128.load(MASKS_4, 48)), 192);
-      unit = i32x4.shr_u(unit, 16);
-      to += 256;
-    }
-  }
-}
-
-// @ts-ignore: decorator
-@inline function signedByte(unit: v128, mask: v128, middle: v128): v128 {
-  return f32x4.convert_i32x4_s(i32x4.sub(v128.and(unit, mask), middle));
-}
-
-function decodeEight(from: usize, columns: i32, to: usize): void {
-  for (let c = 0; c < columns; c += 16) {
-    const unit = v128.load(from);
-    from += 16;
-    v128.store(to, signedByte(unit, v128.load(MASKS_8), v128.load(MIDDLES_8)));
-    v128.store(to, signedByte(unit, v128.load(MASKS_8, 16), v128.load(MIDDLES_8, 16)), 64);
-    v128.store(to, signedByte(unit, v128.load(MASKS_8, 32), v128.load(MIDDLES_8, 32)), 128);
-    v128.store(to, signedByte(unit, v128.load(MASKS_8, 48), v128.load(MIDDLES_8, 48)), 192);
-    to += 256;
-  }
-}
 
 /**
  * A quad times every row: accumulators of two rows by four outputs stay in registers for one group.

@@ -7,10 +7,10 @@
 // w: codes [n, rowBytes]; scales f16 [n, groups]; xs f32 [kPadded] staged; sums v128 [kPadded / group];
 // scratch: f32 [4, groups rounded up to 4]; out f32 [n]; bias f32 [n] and residual f32 [n], 0 where absent.
 // A block is 32 weights and a group groupMask + 1 blocks; scaleStep is 4, or 0 where one scale serves the row.
-import { lookUp, mac, scaled, scalesOfFour } from "./codes";
+import { mac, scaled, scalesOfFour } from "./codes";
 import { MASKS_2 } from "./constants";
 import { finish } from "./finish";
-import { madd, sums4 } from "./simd";
+import { sums4 } from "./simd";
 
 export function gemv2(
   w: usize, rowBytes: i32, n: i32, blocks: i32, groupMask: i32, scales: usize, groups: i32,
@@ -77,60 +77,6 @@ export function gemv2(
       a0 = mac(u0, m, x, a0), a1 = mac(u1, m, x, a1);
       a2 = mac(u2, m, x, a2), a3 = mac(u3, m, x, a3);
       xp += 128;
-      if ((b & groupMask) == groupMask) {
-        t0 = scaled(sc, a0, t0);
-        t1 = scaled(sc + stride, a1, t1);
-        t2 = scaled(sc + stride * 2, a2, t2);
-        t3 = scaled(sc + stride * 3, a3, t3);
-        sc += scaleStep;
-      }
-    }
-    finish(sums4(t0, t1, t2, t3), r, n - r, bias, relu, residual, out);
-  }
-}
-
-/** As gemv2 with a codebook: weight = scale * levels[code]; xs is not prescaled and zero is 0. */
-export function gemv2Levels(
-  w: usize, rowBytes: i32, n: i32, blocks: i32, groupMask: i32, scales: usize, groups: i32,
-  scaleStep: i32, zero: f32, levels: usize, xs: usize, sums: usize, scratch: usize, bias: usize,
-  relu: i32, residual: usize, out: usize,
-): void {
-  const stride = <usize>((groups + 3) & ~3) << 2;
-  const minusZero = f32x4.splat(-zero);
-  const table = v128.load(levels);
-  for (let r = 0; r < n; r += 4) {
-    const p0 = w + <usize>r * rowBytes;
-    const p1 = w + <usize>min(r + 1, n - 1) * rowBytes;
-    const p2 = w + <usize>min(r + 2, n - 1) * rowBytes;
-    const p3 = w + <usize>min(r + 3, n - 1) * rowBytes;
-    scalesOfFour(scales, groups, r, n - 1, scratch);
-    let sc = scratch, xp = xs, sp = sums;
-    let t0 = f32x4.splat(0), t1 = t0, t2 = t0, t3 = t0;
-    let a0 = t0, a1 = t0, a2 = t0, a3 = t0;
-    for (let b = 0; b < blocks; b++) {
-      if ((b & groupMask) == 0) {
-        a0 = f32x4.mul(v128.load(sp), minusZero);
-        a1 = a0;
-        a2 = a0;
-        a3 = a0;
-        sp += 16;
-      }
-      const unit = <usize>(b >> 1) << 4;
-      const half = (b & 1) << 4;
-      let u0 = i32x4.shr_u(v128.load(p0 + unit), half), u1 = i32x4.shr_u(v128.load(p1 + unit), half);
-      let u2 = i32x4.shr_u(v128.load(p2 + unit), half), u3 = i32x4.shr_u(v128.load(p3 + unit), half);
-      for (let s = 0; s < 8; s++) {
-        const x = v128.load(xp);
-        xp += 16;
-        a0 = madd(lookUp(table, u0), x, a0);
-        a1 = madd(lookUp(table, u1), x, a1);
-        a2 = madd(lookUp(table, u2), x, a2);
-        a3 = madd(lookUp(table, u3), x, a3);
-        u0 = i32x4.shr_u(u0, 2);
-        u1 = i32x4.shr_u(u1, 2);
-        u2 = i32x4.shr_u(u2, 2);
-        u3 = i32x4.shr_u(u3, 2);
-      }
       if ((b & groupMask) == groupMask) {
         t0 = scaled(sc, a0, t0);
         t1 = scaled(sc + stride, a1, t1);

@@ -5,11 +5,16 @@
  * four u32 words. A unit of 2-bit codes holds 64 weights: weight i of a unit is in word i % 4 at bit
  * bits * floor(i / 4). So `(unit >> bits * s) & mask` yields the four consecutive weights 4s..4s+3, one a
  * lane, on WASM (v128) and in WGSL (vec4<u32>) alike.
+ *
+ * 3-bit codes take three units for 128 weights: two units of their low two bits, laid as 2-bit codes, then one of
+ * their high bits, where step s of the first half is at bit 2s and of the second at bit 2s + 1.
  */
 import { alignUp } from "./units.ts";
 
-/** 2-, 3- (reserved), 4-, 8-bit codes; 16 is IEEE half; 32 is f32. */
-export type Bits = 2 | 4 | 8 | 16 | 32;
+/** 2-, 3-, 4-, 8-bit codes; 16 is IEEE half; 32 is f32. */
+export type Bits = CodeBits | 16 | 32;
+/** Widths that are codes with scales. */
+export type CodeBits = 2 | 3 | 4 | 8;
 
 /**
  * How the weights of a matrix are written.
@@ -19,10 +24,15 @@ export interface MatrixFormat {
   readonly bits: Bits;
   /** Weights that share a scale, along a row; 0 means the whole row (one scale a channel). Unused from 16 bits. */
   readonly group: 0 | 32 | 64 | 128;
-  /** The code that stands for zero: 1.5 for symmetric 2-bit, 1 for truncated 2-bit, 8 and 128 for 4 and 8 bits. */
+  /** The code that stands for zero: 1.5 and 3.5 for symmetric 2 and 3 bits, 8 and 128 for 4 and 8 bits. */
   readonly zero: number;
-  /** A codebook of 2^bits ascending levels (2-bit only) in place of evenly spaced ones. */
+  /**
+   * A codebook in place of evenly spaced levels, at 2 to 4 bits: 2^bits ascending whole numbers from -127 to 127, so
+   * that one byte shuffle looks up 16 weights. `zero` is then 0.
+   */
   readonly levels?: readonly number[] | undefined;
+  /** The columns are in the basis of base/rotation.ts: whoever multiplies rotates its input first. */
+  readonly rotated?: true | undefined;
 }
 
 export const F16: MatrixFormat = { bits: 16, group: 0, zero: 0 };
@@ -51,7 +61,7 @@ export const BLOCK_ALIGN = 256;
 /** The layout of a matrix [rows, cols] in a format. */
 export function matrixLayout(rows: number, cols: number, format: MatrixFormat): MatrixLayout {
   const quantized = format.bits < 16;
-  const unit = quantized ? Math.max(64, format.group) : 128 / format.bits;
+  const unit = quantized ? Math.max(format.bits === 3 ? 128 : 64, format.group) : 128 / format.bits;
   const colsPadded = alignUp(cols, unit);
   const groups = !quantized ? 0 : format.group === 0 ? 1 : colsPadded / format.group;
   const rowBytes = colsPadded * format.bits / 8;
@@ -121,9 +131,19 @@ export function expertLayout(
   };
 }
 
-/** Where weight `col` of a row lies among the row's u32 words. */
-export function codePosition(col: number, bits: 2 | 4 | 8): { word: number; shift: number } {
+/** Where the code of weight `col` (of 3 bits: its low two) lies among its row's u32 words. */
+export function codePosition(col: number, bits: CodeBits): { word: number; shift: number } {
+  if (bits === 3) {
+    const { word, shift } = codePosition(col % 128, 2);
+    return { word: Math.floor(col / 128) * 12 + word, shift };
+  }
   const perUnit = 128 / bits;
   const unit = Math.floor(col / perUnit), i = col % perUnit;
   return { word: unit * 4 + (i & 3), shift: bits * (i >> 2) };
+}
+
+/** Where the high bit of a 3-bit code lies. */
+export function highBitPosition(col: number): { word: number; shift: number } {
+  const i = col % 64, half = Math.floor(col / 64) & 1;
+  return { word: Math.floor(col / 128) * 12 + 8 + (i & 3), shift: 2 * (i >> 2) + half };
 }

@@ -1,6 +1,7 @@
 /** manifest.json: its schema, and the checks that no schema can say. A manifest is validated whole, every fault at once. */
 import { z } from "zod";
 import { MoqeError } from "../base/errors.ts";
+import type { Bits } from "../base/layout.ts";
 
 export const MANIFEST_NAME = "manifest.json";
 export const FORMAT_VERSION = 1;
@@ -10,10 +11,17 @@ const whole = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 const positive = whole.positive();
 
 const matrixFormat = z.strictObject({
-  bits: z.union([z.literal(2), z.literal(4), z.literal(8), z.literal(16), z.literal(32)]),
+  bits: z.union([2, 3, 4, 8, 16, 32].map((b) => z.literal(b as Bits))),
   group: z.union([z.literal(0), z.literal(32), z.literal(64), z.literal(128)]),
   zero: z.number().min(0).max(255),
-  levels: z.array(z.number()).length(4).optional(),
+  levels: z.array(z.number().int().min(-127).max(127)).optional(),
+  rotated: z.literal(true).optional(),
+}).superRefine((f, context) => {
+  const wrong = f.levels !== undefined &&
+    (f.bits > 4 || f.levels.length !== 2 ** f.bits || f.zero !== 0 ||
+      f.levels.some((l, i) => i > 0 && l <= f.levels![i - 1]!));
+  if (wrong) context.addIssue("has levels that are not 2^bits ascending ones with a zero of 0");
+  if (f.rotated && f.bits >= 16) context.addIssue("is rotated without codes");
 });
 
 /** A run of bytes of one object with their hash: the unit of reading and verifying. */

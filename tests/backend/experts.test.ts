@@ -68,7 +68,16 @@ function expertTwin(made: Layer, expert: number, x: Float32Array, d: number, ff:
   return linearTwin({ x: h, w: fc2.dense, rows: 1, n: d, k: ff, bias: b2 });
 }
 
-const FORMATS = ["2-bit group 64", "2-bit levels", "4-bit group 32", "8-bit per channel", "f16"];
+const FORMATS = [
+  "2-bit group 64",
+  "2-bit levels",
+  "2-bit rotated",
+  "3-bit group 64",
+  "3-bit levels rotated",
+  "4-bit group 32",
+  "8-bit per channel",
+  "f16",
+];
 
 Deno.test("experts: waves over several arenas against float64, whatever the split", async () => {
   const random = seeded(61), count = 6, d = 40, ff = 72, rows = 130;

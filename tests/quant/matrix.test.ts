@@ -1,7 +1,7 @@
 /** Codes, padding, refusals: quantizers held against plain float64 definitions. */
 import { assert, assertEquals, assertLessOrEqual, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
-import { codePosition } from "../../src/base/layout.ts";
+import { type CodeBits, codePosition, highBitPosition } from "../../src/base/layout.ts";
 import { packRow, unpackRow } from "../../src/quant/codes.ts";
 import { fromHalfBits, halfTable, roundToHalf, toHalfBits } from "../../src/quant/half.ts";
 import { dequantize, type EncodedMatrix, quantizeMatrix } from "../../src/quant/matrix.ts";
@@ -26,21 +26,25 @@ const COLUMNS = [1, 31, 63, 64, 65, 100, 130, 256];
 
 /** Code of one weight, found by the layout's own definition. */
 function codeAt(m: EncodedMatrix, row: number, col: number): number {
-  const bits = m.format.bits as 2 | 4 | 8;
-  const { word, shift } = codePosition(col, bits);
   const words = new Uint32Array(m.codes.buffer, row * m.layout.rowBytes, m.layout.rowBytes / 4);
-  return words[word]! >>> shift & (2 ** bits - 1);
+  return codeIn(words, col, m.format.bits as CodeBits);
+}
+
+function codeIn(words: Uint32Array, col: number, bits: CodeBits): number {
+  const { word, shift } = codePosition(col, bits);
+  if (bits !== 3) return words[word]! >>> shift & (2 ** bits - 1);
+  const high = highBitPosition(col);
+  return words[word]! >>> shift & 3 | (words[high.word]! >>> high.shift & 1) << 2;
 }
 
 Deno.test("codes lie where codePosition says, and come back", () => {
   const next = uniform(1);
-  for (const bits of [2, 4, 8] as const) {
+  for (const bits of [2, 3, 4, 8] as const) {
     const codes = Uint8Array.from({ length: 256 }, () => Math.floor(next() * 2 ** bits));
     const words = new Uint32Array(256 * bits / 32);
     packRow(new Uint32Array(codes.buffer), words, bits);
     for (let i = 0; i < codes.length; i++) {
-      const { word, shift } = codePosition(i, bits);
-      assertEquals(words[word]! >>> shift & (2 ** bits - 1), codes[i]);
+      assertEquals(codeIn(words, i, bits), codes[i]);
     }
     const back = new Uint8Array(256);
     unpackRow(words, back, bits);

@@ -18,6 +18,7 @@ export interface KernelFigure {
   ratioToF16?: number;
 }
 
+const SIXTEEN = [-127, -97, -75, -58, -44, -31, -18, -6, 6, 18, 31, 44, 58, 75, 97, 127];
 const FORMATS: readonly [string, MatrixFormat][] = [
   ["f16", F16],
   ["f32", F32],
@@ -25,7 +26,11 @@ const FORMATS: readonly [string, MatrixFormat][] = [
   ["4-bit group 64", { bits: 4, group: 64, zero: 8 }],
   ["2-bit group 64", { bits: 2, group: 64, zero: 1.5 }],
   ["2-bit channel", { bits: 2, group: 0, zero: 1.5 }],
-  ["2-bit levels", { bits: 2, group: 64, zero: 0, levels: [-1.51, -0.45, 0.45, 1.51] }],
+  ["2-bit rotated", { bits: 2, group: 64, zero: 1.5, rotated: true }],
+  ["2-bit levels", { bits: 2, group: 64, zero: 0, levels: [-127, -38, 38, 127] }],
+  ["3-bit group 64", { bits: 3, group: 64, zero: 3.5 }],
+  ["3-bit levels", { bits: 3, group: 64, zero: 0, levels: [-127, -79, -44, -14, 14, 44, 79, 127] }],
+  ["4-bit levels", { bits: 4, group: 64, zero: 0, levels: SIXTEEN }],
 ];
 const SIZES: readonly [number, number][] = [[1024, 4096], [2048, 2048]];
 const ROWS = [1, 16, 64];

@@ -2,8 +2,18 @@
 import bytes from "../../../kernels/cpu.wasm" with { type: "bytes" };
 import { MoqeError } from "../../base/errors.ts";
 
-/** Kinds of weights, as kernels/wasm/gemm.ts names them. */
-export const Kind = { f32: 0, f16: 1, two: 2, levels: 3, four: 4, eight: 8 } as const;
+/** Kinds of weights, as kernels/wasm/decode.ts names them. */
+export const Kind = {
+  f32: 0,
+  f16: 1,
+  two: 2,
+  levels2: 3,
+  four: 4,
+  eight: 5,
+  three: 6,
+  levels3: 7,
+  levels4: 8,
+} as const;
 export type Kind = typeof Kind[keyof typeof Kind];
 
 /** A kernel: pointers, sizes and scalars in; nothing out. */
@@ -12,12 +22,13 @@ export type Call = (...args: number[]) => void;
 /** Parameters, in order, are in the kernels' sources. */
 export interface Kernels {
   stage: Call;
+  rotate: Call;
   gemv2: Call;
-  gemv2Levels: Call;
   gemv4: Call;
   gemv8: Call;
   gemv16: Call;
   gemv32: Call;
+  gemvTile: Call;
   gemm: Call;
   layerNorm: Call;
   embed: Call;

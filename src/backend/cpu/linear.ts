@@ -2,7 +2,7 @@
 import type { EmbedOp, LayerNormOp, LinearOp, Matrix } from "../contract.ts";
 import { type Device, deviceIndices, liveRows } from "./device.ts";
 import { matrixAt, refuse, tensorAt, vectorAt } from "./guards.ts";
-import { product, type Weights, weightsOf } from "./product.ts";
+import { LEVELS_F32, product, type Weights, weightsOf } from "./product.ts";
 
 /** A checked trunk matrix of `cols` columns as kernels take it. */
 export function matrixWeights(
@@ -59,7 +59,8 @@ export function embed(d: Device, op: EmbedOp): void {
   const ids = deviceIndices(d, op.ids, rows, idBounds, at.indexA, action);
   const positionBounds = { count: total, low: 0, high: table.rows - 1, name: "positions" };
   const positions = deviceIndices(d, op.positions, rows, positionBounds, at.indexB, action);
-  const { bits, zero, group, levels } = op.table.format;
+  const { bits, zero, group, levels, rotated } = op.table.format;
+  if (rotated) refuse(action, "a table's rows are not rotated", "a rotated format");
   d.kernels.embed(
     ids,
     positions,
@@ -69,7 +70,7 @@ export function embed(d: Device, op: EmbedOp): void {
     w.rowBytes,
     bits,
     zero,
-    levels === undefined ? 0 : at.levels,
+    levels === undefined ? 0 : at.levels + LEVELS_F32,
     w.scales,
     w.groups,
     group === 0 ? w.kPadded : group,

@@ -8,11 +8,11 @@ export const KERNEL_WORKER_NAME = "moqe-kernels";
 export const KERNEL_NAMES: readonly (keyof Kernels)[] = [
   "gemm",
   "gemv2",
-  "gemv2Levels",
   "gemv4",
   "gemv8",
   "gemv16",
   "gemv32",
+  "gemvTile",
 ];
 
 /** More than any kernel has. */

@@ -1,5 +1,6 @@
 /** Rows times a packed matrix: which kernel, with which parameters. Shared by linear, router, experts, vocabulary. */
 import type { MatrixFormat, MatrixLayout } from "../../base/layout.ts";
+import { rotationBlock } from "../../base/rotation.ts";
 import type { Device, Rows } from "./device.ts";
 import { refuse } from "./guards.ts";
 import { Kind } from "./kernels.ts";
@@ -15,6 +16,8 @@ export interface Weights {
   n: number;
   k: number;
   kPadded: number;
+  /** Columns of a block of the rotation that the input takes first; 0 for none. */
+  rotation: number;
   /** Scales a row; columns that share an accumulator; 4 to step through the scales, 0 where there is one. */
   groups: number;
   group: number;
@@ -46,6 +49,7 @@ export function weightsOf(
     n: layout.rows,
     k: layout.cols,
     kPadded: layout.colsPadded,
+    rotation: format.rotated ? rotationBlock(layout.cols) : 0,
   };
   if (format.bits === 32) return { kind: Kind.f32, ...shape, ...DENSE };
   if (format.bits === 16) return { kind: Kind.f16, ...shape, ...DENSE };
@@ -54,6 +58,9 @@ export function weightsOf(
     group: format.group === 0 ? CHANNEL_GROUP : format.group,
     scaleStep: format.group === 0 ? 0 : 4,
   };
+  if (format.levels !== undefined) {
+    return { kind: placeLevels(d, format), ...shape, ...scaled, zero: 0, ratio: 1, period: 1 };
+  }
   if (format.bits === 8) {
     return {
       kind: Kind.eight,
@@ -67,14 +74,24 @@ export function weightsOf(
   if (format.bits === 4) {
     return { kind: Kind.four, ...shape, ...scaled, zero: format.zero, ratio: 1 / 16, period: 4 };
   }
-  if (format.levels === undefined) {
-    return { kind: Kind.two, ...shape, ...scaled, zero: format.zero, ratio: 1 / 4, period: 8 };
+  const kind = format.bits === 3 ? Kind.three : Kind.two;
+  return { kind, ...shape, ...scaled, zero: format.zero, ratio: 1 / 4, period: 8 };
+}
+
+/** Floats of a codebook lie this far behind its bytes. */
+export const LEVELS_F32 = 16;
+
+/** Puts a codebook where kernels read it, for the products that follow. */
+function placeLevels(d: Device, { bits, levels }: MatrixFormat): Kind {
+  const fits = levels!.length === 2 ** bits && bits <= 4 &&
+    levels!.every((l) => Number.isInteger(l) && Math.abs(l) <= 127);
+  if (!fits) {
+    refuse("read a codebook", "it has 2^bits whole levels from -127 to 127", String(levels));
   }
-  if (format.levels.length !== 4) {
-    refuse("read a 2-bit matrix", "a codebook has 4 levels", String(format.levels.length));
-  }
-  d.heap.f32.set(format.levels, d.scratch.at.levels / 4);
-  return { kind: Kind.levels, ...shape, ...scaled, zero: 0, ratio: 1, period: 1 };
+  const at = d.scratch.at.levels;
+  new Int8Array(d.heap.u8.buffer, at, 16).set(levels!);
+  d.heap.f32.set(levels!, (at + LEVELS_F32) / 4);
+  return bits === 2 ? Kind.levels2 : bits === 3 ? Kind.levels3 : Kind.levels4;
 }
 
 /** Inputs ready for a product: f32 [count, kPadded]. */
@@ -97,11 +114,17 @@ export function stageRows(
   if (w.kPadded > cols) {
     refuse("stage activations", `inputs are at most the ${cols} wide prepared for`, `${w.k}`);
   }
+  let source = x, indices = rows.pointer + from * 4, width = w.k;
+  if (w.rotation !== 0) {
+    // Gathered and rotated where they will lie, then staged in place.
+    d.kernels.rotate(x, indices, count, w.k, w.kPadded, w.rotation, at.xs);
+    source = at.xs, indices = at.identity, width = w.kPadded;
+  }
   d.kernels.stage(
-    x,
-    rows.pointer + from * 4,
+    source,
+    indices,
     count,
-    w.k,
+    width,
     w.kPadded,
     w.ratio,
     w.period,
@@ -253,6 +276,10 @@ function rowCall(
     const kernel = w.kind === Kind.f32 ? "gemv32" : "gemv16";
     return { kernel, args: [w.codes, w.rowBytes, w.n, xs, bias, relu, residual, out] };
   }
+  const plain = w.kind === Kind.two || w.kind === Kind.four || w.kind === Kind.eight;
+  if (!plain) {
+    return { kernel: "gemvTile", args: tileRowArgs(d, w, xs, own, [bias, relu, residual, out]) };
+  }
   const args = [
     w.codes,
     w.rowBytes,
@@ -275,10 +302,31 @@ function rowCall(
   return { kernel: packedGemv(w.kind), args };
 }
 
-function packedGemv(kind: Kind): "gemv2" | "gemv2Levels" | "gemv4" | "gemv8" {
-  if (kind === Kind.two) return "gemv2";
-  if (kind === Kind.four) return "gemv4";
-  return kind === Kind.eight ? "gemv8" : "gemv2Levels";
+function packedGemv(kind: Kind): "gemv2" | "gemv4" | "gemv8" {
+  return kind === Kind.two ? "gemv2" : kind === Kind.four ? "gemv4" : "gemv8";
+}
+
+/** Arguments of gemvTile; `end` is bias, relu, residual, out. */
+function tileRowArgs(d: Device, w: Weights, xs: number, own: number, end: number[]): number[] {
+  const { at } = d.scratch;
+  return [
+    w.kind,
+    w.codes,
+    w.rowBytes,
+    w.n,
+    w.kPadded,
+    w.scales,
+    w.groups,
+    w.group,
+    w.scaleStep,
+    w.zero,
+    at.levels,
+    xs,
+    at.sums,
+    at.tile + own,
+    at.expanded + own,
+    ...end,
+  ];
 }
 
 /** All rows of a product, ROW_CHUNK at a time; row rows[m] of x gives row outRows[m] of the target. */

@@ -33,6 +33,7 @@ export interface ScratchParts {
   state: number;
   values: number;
   candidateIds: number;
+  /** A codebook: 16 signed bytes, then its levels as f32 [16]. */
   levels: number;
   /** i32 0, 1, 2, ... [maxRows]; rows that a mask leaves [maxRows]; rows of experts, twice [maxRows * topK]. */
   identity: number;
@@ -81,7 +82,7 @@ export function scratchPlan(shape: ScratchShape, threads: number): ScratchPlan {
     state: take(ROW_CHUNK * 16),
     values: take(ROW_CHUNK * shape.maxCandidates * 4),
     candidateIds: take(ROW_CHUNK * shape.maxCandidates * 4),
-    levels: take(16),
+    levels: take(80),
     identity: take(shape.maxRows * 4),
     live: take(shape.maxRows * 4),
     expertIn: take(pairs * 4),

@@ -1,5 +1,12 @@
 /** Random matrices in every packed form beside what they mean in float64: the naive encoder of tests and benchmarks. */
-import { codePosition, type MatrixFormat, matrixLayout } from "../../../base/layout.ts";
+import {
+  type CodeBits,
+  codePosition,
+  highBitPosition,
+  type MatrixFormat,
+  matrixLayout,
+} from "../../../base/layout.ts";
+import { rotationMatrix } from "./rotation.ts";
 import type { MatrixLayout } from "../../../base/layout.ts";
 
 export interface PackedTwin {
@@ -65,7 +72,7 @@ function fillFloats(twin: PackedTwin, random: Random, trained: boolean): void {
   }
 }
 
-function fillCodes(twin: PackedTwin, bits: 2 | 4 | 8, random: Random): void {
+function fillCodes(twin: PackedTwin, bits: CodeBits, random: Random): void {
   const { format, layout, bytes, dense } = twin;
   const { rows, cols, colsPadded, groups, rowBytes, codesBytes } = layout;
   const words = new Uint32Array(bytes.buffer, 0, codesBytes / 4);
@@ -76,9 +83,26 @@ function fillCodes(twin: PackedTwin, bits: 2 | 4 | 8, random: Random): void {
     for (let k = 0; k < cols; k++) {
       const code = Math.floor(random() * 2 ** bits);
       const { word, shift } = codePosition(k, bits);
-      words[n * rowBytes / 4 + word]! |= code << shift;
+      words[n * rowBytes / 4 + word]! |= (bits === 3 ? code & 3 : code) << shift;
+      if (bits === 3) {
+        const high = highBitPosition(k);
+        words[n * rowBytes / 4 + high.word]! |= (code >> 2) << high.shift;
+      }
       const scale = scales[n * groups + Math.floor(k / group)]!;
       dense[n * cols + k] = scale * (format.levels?.[code] ?? code - format.zero);
     }
   }
+  if (format.rotated) dense.set(unrotated(dense, rows, cols));
+}
+
+/** What rotated rows mean for an input that is not: W R. */
+function unrotated(dense: Float64Array, rows: number, cols: number): Float64Array {
+  const r = rotationMatrix(cols), out = new Float64Array(rows * cols);
+  for (let n = 0; n < rows; n++) {
+    for (let i = 0; i < cols; i++) {
+      const w = dense[n * cols + i]!;
+      for (let k = 0; k < cols; k++) out[n * cols + k]! += w * r[i * cols + k]!;
+    }
+  }
+  return out;
 }
