@@ -3,8 +3,9 @@ import type { ProjectionOffsets } from "../../base/layout.ts";
 import type { ExpertsOp, ResidentExpert } from "../contract.ts";
 import { type Device, liveRows, type Rows } from "./device.ts";
 import { rangeAt, refuse, tensorAt } from "./guards.ts";
-import { multiply, stageRows, type Weights, weightsOf } from "./product.ts";
+import { multiply, stageRows } from "./product.ts";
 import { ROW_CHUNK } from "./scratch.ts";
+import { type Weights, weightsOf } from "./weights.ts";
 
 const ACTION = "run experts";
 

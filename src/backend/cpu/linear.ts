@@ -2,7 +2,8 @@
 import type { EmbedOp, LayerNormOp, LinearOp, Matrix } from "../contract.ts";
 import { type Device, deviceIndices, liveRows } from "./device.ts";
 import { matrixAt, refuse, tensorAt, vectorAt } from "./guards.ts";
-import { LEVELS_F32, product, type Weights, weightsOf } from "./product.ts";
+import { product } from "./product.ts";
+import { LEVELS_F32, type Weights, weightsOf } from "./weights.ts";
 
 /** A checked trunk matrix of `cols` columns as kernels take it. */
 export function matrixWeights(

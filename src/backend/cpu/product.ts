@@ -1,98 +1,10 @@
 /** Rows times a packed matrix: which kernel, with which parameters. Shared by linear, router, experts, vocabulary. */
-import type { MatrixFormat, MatrixLayout } from "../../base/layout.ts";
-import { rotationBlock } from "../../base/rotation.ts";
 import type { Device, Rows } from "./device.ts";
 import { refuse } from "./guards.ts";
 import { Kind } from "./kernels.ts";
 import type { KernelCall } from "./pool.ts";
 import { ROW_CHUNK } from "./scratch.ts";
-
-/** A packed matrix as kernels take it. */
-export interface Weights {
-  kind: Kind;
-  codes: number;
-  scales: number;
-  rowBytes: number;
-  n: number;
-  k: number;
-  kPadded: number;
-  /** Columns of a block of the rotation that the input takes first; 0 for none. */
-  rotation: number;
-  /** Scales a row; columns that share an accumulator; 4 to step through the scales, 0 where there is one. */
-  groups: number;
-  group: number;
-  scaleStep: number;
-  /** The zero that is left after what the kernel takes off early. */
-  zero: number;
-  /** Staging: each step's activations are multiplied by a further `ratio`, from 1 again after `period` steps. */
-  ratio: number;
-  period: number;
-}
-
-/** A row with one scale still adds up in groups of this many columns. */
-const CHANNEL_GROUP = 64;
-
-const DENSE = { groups: 0, group: 0, scaleStep: 0, zero: 0, ratio: 1, period: 1 };
-
-/** Reads format and layout; `codes` and `scales` are addresses. Levels go to scratch. */
-export function weightsOf(
-  d: Device,
-  format: MatrixFormat,
-  layout: MatrixLayout,
-  codes: number,
-  scales: number,
-): Weights {
-  const shape = {
-    codes,
-    scales,
-    rowBytes: layout.rowBytes,
-    n: layout.rows,
-    k: layout.cols,
-    kPadded: layout.colsPadded,
-    rotation: format.rotated ? rotationBlock(layout.cols) : 0,
-  };
-  if (format.bits === 32) return { kind: Kind.f32, ...shape, ...DENSE };
-  if (format.bits === 16) return { kind: Kind.f16, ...shape, ...DENSE };
-  const scaled = {
-    groups: layout.groups,
-    group: format.group === 0 ? CHANNEL_GROUP : format.group,
-    scaleStep: format.group === 0 ? 0 : 4,
-  };
-  if (format.levels !== undefined) {
-    return { kind: placeLevels(d, format), ...shape, ...scaled, zero: 0, ratio: 1, period: 1 };
-  }
-  if (format.bits === 8) {
-    return {
-      kind: Kind.eight,
-      ...shape,
-      ...scaled,
-      zero: format.zero - 128,
-      ratio: 1 / 256,
-      period: 4,
-    };
-  }
-  if (format.bits === 4) {
-    return { kind: Kind.four, ...shape, ...scaled, zero: format.zero, ratio: 1 / 16, period: 4 };
-  }
-  const kind = format.bits === 3 ? Kind.three : Kind.two;
-  return { kind, ...shape, ...scaled, zero: format.zero, ratio: 1 / 4, period: 8 };
-}
-
-/** Floats of a codebook lie this far behind its bytes. */
-export const LEVELS_F32 = 16;
-
-/** Puts a codebook where kernels read it, for the products that follow. */
-function placeLevels(d: Device, { bits, levels }: MatrixFormat): Kind {
-  const fits = levels!.length === 2 ** bits && bits <= 4 &&
-    levels!.every((l) => Number.isInteger(l) && Math.abs(l) <= 127);
-  if (!fits) {
-    refuse("read a codebook", "it has 2^bits whole levels from -127 to 127", String(levels));
-  }
-  const at = d.scratch.at.levels;
-  new Int8Array(d.heap.u8.buffer, at, 16).set(levels!);
-  d.heap.f32.set(levels!, (at + LEVELS_F32) / 4);
-  return bits === 2 ? Kind.levels2 : bits === 3 ? Kind.levels3 : Kind.levels4;
-}
+import type { Weights } from "./weights.ts";
 
 /** Inputs ready for a product: f32 [count, kPadded]. */
 export interface Staged {
