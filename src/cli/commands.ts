@@ -3,6 +3,7 @@ import { type Command, defineCommand } from "./command.ts";
 import {
   benchFlags,
   evalFlags,
+  keyFlags,
   packFlags,
   planFlags,
   serveFlags,
@@ -22,6 +23,16 @@ export const COMMANDS: readonly Command[] = [
     positionals: [],
     flags: serveFlags,
     load: async () => (await import("./serve.ts")).serve,
+  }),
+  defineCommand({
+    name: "key",
+    summary: "make an API key and the line that a key file has for it",
+    details: [
+      "The key is shown once, on stderr; the line, which has only its hash, goes to standard output.",
+    ],
+    positionals: [{ name: "NAME", help: "what logs and usage call the key's owner" }],
+    flags: keyFlags,
+    load: async () => (await import("./key.ts")).key,
   }),
   defineCommand({
     name: "translate",

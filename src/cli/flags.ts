@@ -57,8 +57,23 @@ export const serveFlags = {
   maxTexts: int(128, { min: 1, max: 100_000 }, "texts of one request"),
   maxChars: int(20_000, { min: 1, max: 10_000_000 }, "characters of one text"),
   maxRequests: int(32, { min: 1, max: 10_000 }, "requests in flight; more get 503"),
+  keys: optionalText("FILE", "API keys (see moqe key); without any, everybody may do everything"),
+  keysJson: optionalText("JSON", "the same as text, for the environment: MOQE_KEYS_JSON"),
+  rate: int(0, { min: 0, max: 1_000_000 }, "requests a minute of an address without a key; 0: all"),
+  cors: list("ORIGINS", "origins whose pages may call, as https://a.example; * is every one"),
+  trustedProxies: list("NETWORKS", "proxies whose X-Forwarded-For is believed: 10.0.0.0/8,::1"),
+  adminPort: int(0, { min: 0, max: 65535 }, "port of its own for /metrics and /cache; 0: none"),
+  adminHost: text("HOST", "127.0.0.1", "address of that port"),
+  state: optionalText("FOLDER", "where glossaries and the usage of keys outlive a restart"),
   drainTimeout: duration("30s", "time for accepted requests after SIGTERM or SIGINT"),
   logLevel: choice(LOG_LEVELS, "info", "least level of the JSON-line log on stderr"),
+};
+
+/** A new API key. */
+export const keyFlags = {
+  scopes: list("SCOPES", "what it is for: translate,documents,glossaries,admin; the first three"),
+  perMinute: int(0, { min: 0, max: 1_000_000 }, "requests a minute; 0: all"),
+  perMonth: int(0, { min: 0, max: 1e12 }, "characters a calendar month; 0: all"),
 };
 
 /** Translation of standard input. */

@@ -5,14 +5,16 @@ import { createLogger, type Logger, redact } from "../base/log.ts";
 import { formatBytes, formatSeconds } from "../base/units.ts";
 import { startEngine } from "../engine/client.ts";
 import type { Engine, EngineOptions, ModelInfo } from "../engine/protocol.ts";
-import { createApp } from "../http/app.ts";
-import { Gate } from "../http/gate.ts";
+import { createAdminApp, createApp } from "../http/app.ts";
 import { describeLanguage } from "../http/languages.ts";
+import { HttpMetrics } from "../http/metrics.ts";
+import type { HttpOptions } from "../http/options.ts";
 import { listen, type Listening } from "../http/server.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { serveFlags } from "./flags.ts";
 import { listenForInterrupt, orAborted } from "./interrupt.ts";
 import { engineOptions } from "./model.ts";
+import { openService } from "./service.ts";
 
 /** How often the engine's state is looked at after start. */
 const WATCH_MS = 1000;
@@ -21,11 +23,21 @@ const PAIRS_SHOWN = 8;
 
 /** Runs the command until a signal ends it or the engine fails. */
 export async function serve({ flags }: Invocation<typeof serveFlags>): Promise<number> {
-  using interrupt = listenForInterrupt();
   const log = createLogger(flags.logLevel);
+  const service = await openService(flags, log);
+  try {
+    return await run(flags, service.options);
+  } finally {
+    await service.close();
+  }
+}
+
+async function run(flags: Values<typeof serveFlags>, service: HttpOptions): Promise<number> {
+  using interrupt = listenForInterrupt();
   const options = engineOptions(flags);
   const engine = startEngine(options);
-  const listening = await open(engine, flags, log);
+  const doors = await open(engine, flags, service);
+  const { listening } = doors;
   console.log(`moqe: listening on ${listening.url}, loading ${redact(options.model)}`);
   try {
     const info = await orAborted(engine.ready, interrupt.signal);
@@ -34,32 +46,33 @@ export async function serve({ flags }: Invocation<typeof serveFlags>): Promise<n
   } catch (thrown) {
     if (!interrupt.signal.aborted) throw thrown;
   }
-  return await drain(engine, listening, flags.drainTimeout, log);
+  return await drain(engine, doors, flags.drainTimeout, service.log);
 }
 
-/** Takes the port before the model is read: a busy one is told at once. */
+/** The service on its ports. */
+interface Doors {
+  readonly listening: Listening;
+  /** What listens for whoever runs the service, where that has a port of its own. */
+  readonly admin: Listening | undefined;
+}
+
+/** Takes the ports before the model is read: a busy one is told at once. */
 async function open(
   engine: Engine,
   flags: Values<typeof serveFlags>,
-  log: Logger,
-): Promise<Listening> {
-  const gate = new Gate(flags.maxRequests);
-  const app = createApp(engine, {
-    limits: {
-      maxBodyBytes: flags.maxBody,
-      maxTexts: flags.maxTexts,
-      maxChars: flags.maxChars,
-    },
-    defaults: {
-      beams: flags.beams,
-      lengthPenalty: flags.lengthPenalty,
-      maxTokens: flags.maxTokens,
-    },
-    gate,
-    log,
-  });
+  options: HttpOptions,
+): Promise<Doors> {
+  const metrics = new HttpMetrics();
+  const app = createApp(engine, options, metrics);
   try {
-    return await listen((request) => app.fetch(request), flags, gate);
+    const listening = await listen((r, env) => app.fetch(r, env), flags, options.gate);
+    if (options.admin !== "apart") return { listening, admin: undefined };
+    const admin = createAdminApp(engine, options, metrics);
+    const address = { host: flags.adminHost, port: flags.adminPort };
+    return {
+      listening,
+      admin: await listen((r, env) => admin.fetch(r, env), address, options.gate),
+    };
   } catch (thrown) {
     await engine.close();
     throw thrown;
@@ -87,7 +100,7 @@ function failureOf(engine: Engine, signal: AbortSignal): Promise<never> {
 /** Finishes what was accepted, within the time given. */
 async function drain(
   engine: Engine,
-  listening: Listening,
+  { listening, admin }: Doors,
   timeoutMs: number,
   log: Logger,
 ): Promise<number> {
@@ -97,6 +110,7 @@ async function drain(
   const start = performance.now();
   const finished = await listening.drain(timeoutMs);
   const seconds = formatSeconds((performance.now() - start) / 1000);
+  await admin?.drain(0);
   if (!finished) {
     log.warn("drain timed out; requests were cut off", { after: seconds });
     return EXIT.failure;

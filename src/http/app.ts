@@ -1,28 +1,50 @@
 /** The HTTP application: composition only. */
 import { Hono } from "hono";
 import { requestId } from "hono/request-id";
-import { secureHeaders } from "hono/secure-headers";
 import type { Engine } from "../engine/protocol.ts";
+import { adminRoutes } from "./admin.ts";
+import { deeplRoutes } from "./deepl/routes.ts";
 import { handleError, notFound } from "./errors.ts";
-import { languageRoutes } from "./languages.ts";
-import { HttpMetrics, metricRoutes } from "./metrics.ts";
+import { crossOrigin, secure, traceId } from "./headers.ts";
+import { libreRoutes } from "./libre/routes.ts";
+import { HttpMetrics } from "./metrics.ts";
 import { observe } from "./observe.ts";
 import type { HttpEnv, HttpOptions } from "./options.ts";
 import { probeRoutes } from "./ready.ts";
-import { translateRoutes } from "./translate.ts";
 
 /**
  * An application that answers for an engine. It owns neither the engine nor a socket: tests call
- * `app.request()`, `serve` gives `app.fetch` to Deno. CORS stays off: no route sends its headers.
+ * `app.request()`, `serve` gives `app.fetch` to a server.
  */
-export function createApp(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
-  const metrics = new HttpMetrics();
-  return new Hono<HttpEnv>()
-    .use(requestId(), observe(options.log, metrics), secureHeaders())
-    .route("/", translateRoutes(engine, options))
-    .route("/", languageRoutes(engine))
+export function createApp(
+  engine: Engine,
+  options: HttpOptions,
+  metrics: HttpMetrics = new HttpMetrics(),
+): Hono<HttpEnv> {
+  const app = surroundings(options, metrics)
+    .use(crossOrigin(options.corsOrigins))
+    .route("/", libreRoutes(engine, options))
+    .route("/", deeplRoutes(engine, options))
+    .route("/", probeRoutes(engine, options));
+  if (options.admin !== "apart") app.route("/", adminRoutes(engine, options, metrics));
+  return app;
+}
+
+/** What listens on the port of its own for whoever runs the service. */
+export function createAdminApp(
+  engine: Engine,
+  options: HttpOptions,
+  metrics: HttpMetrics,
+): Hono<HttpEnv> {
+  return surroundings(options, metrics)
     .route("/", probeRoutes(engine, options))
-    .route("/", metricRoutes(engine, options, metrics))
+    .route("/", adminRoutes(engine, options, metrics));
+}
+
+/** What is around every request of either. */
+function surroundings(options: HttpOptions, metrics: HttpMetrics): Hono<HttpEnv> {
+  return new Hono<HttpEnv>()
+    .use(requestId(), observe(options.log, metrics), traceId, secure)
     .notFound(notFound)
     .onError(handleError(options.log));
 }

@@ -1,4 +1,7 @@
-/** Every failure as a response of one shape: {"error": "..."} with the right status, and no stack trace. */
+/**
+ * Every failure as a response with the right status and no stack trace: {"error": "..."} as LibreTranslate has it,
+ * {"message": "..."} under /v2 and /v3 as DeepL has it.
+ */
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -24,36 +27,73 @@ const STATUS: Record<ErrorCode, number> = {
 /** Seconds after which a refused client may try again, where the error itself does not say. */
 const DEFAULT_RETRY_SECONDS = 2;
 
-/** A request that breaks a rule of the wire format. Its message is sent as it is, in LibreTranslate's words. */
+/** What a RequestError may say besides its message. */
+export interface RefusalExtras {
+  /** Seconds after which a retry makes sense. */
+  retryAfterSeconds?: number;
+  /** Further fields of the body: what would have been right. */
+  fields?: Record<string, unknown>;
+}
+
+/** A request that breaks a rule of the service. Its message is sent as it is, in the words of the API it is of. */
 export class RequestError extends Error {
-  constructor(readonly status: 400 | 413 | 415, message: string) {
+  constructor(
+    readonly status: 400 | 403 | 404 | 409 | 413 | 415 | 429 | 456 | 503,
+    message: string,
+    readonly extras: RefusalExtras = {},
+  ) {
     super(message);
     this.name = "RequestError";
   }
 }
 
-/** Answers with an error in the shape that all routes share. */
-export function errorResponse(c: Context<HttpEnv>, status: number, message: string): Response {
-  return c.json({ error: message }, status as ContentfulStatusCode);
+/** True for DeepL's routes, whose errors have another shape. */
+function isDeepl(c: Context<HttpEnv>): boolean {
+  return /^\/v[23]\//.test(c.req.path);
+}
+
+/** Answers with an error in the shape that the route's clients read. */
+export function errorResponse(
+  c: Context<HttpEnv>,
+  status: number,
+  message: string,
+  fields: Record<string, unknown> = {},
+): Response {
+  const body = isDeepl(c) ? { message, ...fields } : { error: message, ...fields };
+  return c.json(body, status as ContentfulStatusCode);
 }
 
 /** Hono's error handler: maps what was thrown, logs what is ours to repair. */
 export function handleError(log: Logger): (thrown: Error, c: Context<HttpEnv>) => Response {
   return (thrown, c) => {
-    if (thrown instanceof RequestError) return errorResponse(c, thrown.status, thrown.message);
+    if (thrown instanceof RequestError) return refusal(thrown, c);
     if (thrown instanceof HTTPException) return errorResponse(c, thrown.status, thrown.message);
     // A client that goes away while its body is being read fails that read with an error of any kind.
     if (c.req.raw.signal.aborted) return new Response(null, { status: CLIENT_CLOSED });
     if (!(thrown instanceof MoqeError)) return internal(log, thrown, c);
-    const status = STATUS[thrown.code];
+    const status = statusOf(thrown);
     if (status === CLIENT_CLOSED) return new Response(null, { status });
     if (status === 500) return internal(log, thrown, c);
-    if (status === 503) {
-      const seconds = thrown.retryAfterSeconds ?? DEFAULT_RETRY_SECONDS;
-      c.header("Retry-After", String(Math.max(1, Math.ceil(seconds))));
-    }
+    if (status === 503) retryAfter(c, thrown.retryAfterSeconds ?? DEFAULT_RETRY_SECONDS);
     return errorResponse(c, status, thrown.message);
   };
+}
+
+/** The status of an engine's or a text's failure. */
+export function statusOf(error: MoqeError): number {
+  return STATUS[error.code];
+}
+
+function refusal(thrown: RequestError, c: Context<HttpEnv>): Response {
+  const { retryAfterSeconds, fields } = thrown.extras;
+  if (retryAfterSeconds !== undefined) retryAfter(c, retryAfterSeconds);
+  // 456 is DeepL's own; elsewhere a used-up quota is "too many requests", with the time until it is new.
+  const status = thrown.status === 456 && !isDeepl(c) ? 429 : thrown.status;
+  return errorResponse(c, status, thrown.message, fields);
+}
+
+function retryAfter(c: Context<HttpEnv>, seconds: number): void {
+  c.header("Retry-After", String(Math.max(1, Math.ceil(seconds))));
 }
 
 /** 500 with the id under which the log has the reason; the reason itself stays here. */
@@ -69,7 +109,7 @@ export function notFound(c: Context<HttpEnv>): Response {
   return errorResponse(
     c,
     404,
-    "not found: see POST /translate, GET /languages, /health, /ready, /metrics",
+    "not found: GET /openapi.json lists every route",
   );
 }
 

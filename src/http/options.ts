@@ -1,5 +1,8 @@
 /** What the HTTP application is given besides the engine. */
 import type { Logger } from "../base/log.ts";
+import type { Access, Client } from "./access/access.ts";
+import type { TrustedProxies } from "./access/address.ts";
+import type { Fields } from "./fields.ts";
 import type { Gate } from "./gate.ts";
 
 /** Limits of one request and of all that are in flight. */
@@ -19,19 +22,39 @@ export interface SearchDefaults {
   readonly maxTokens: number;
 }
 
+/** Where /metrics and its neighbours are: for everybody, for keys of scope admin, or on a port of their own. */
+export type AdminDoor = "open" | "key" | "apart";
+
 /** Settings of `createApp`. */
 export interface HttpOptions {
   readonly limits: HttpLimits;
   readonly defaults: SearchDefaults;
   readonly gate: Gate;
   readonly log: Logger;
+  readonly access: Access;
+  readonly proxies: TrustedProxies;
+  /** Origins whose pages may call the service from a browser; "*" is every one. */
+  readonly corsOrigins: readonly string[];
+  readonly admin: AdminDoor;
 }
 
 /** Variables that middleware leaves for handlers and for the access log. */
 export interface HttpEnv {
+  Bindings: {
+    /** Address of whoever holds the other end of the connection. */
+    peer?: string;
+  };
   Variables: {
     requestId: string;
     /** Numbers about the request for its log line; never its text. */
     facts: Record<string, number | string>;
+    /** What the request holds, on routes that read it. */
+    fields: Fields;
+    /** Who asks, on routes that need to know. */
+    client: Client;
+    /** Gives the request's place in the gate back. */
+    leave: () => void;
+    /** True where the answer is a stream that calls `leave` itself. */
+    streams: boolean;
   };
 }

@@ -11,9 +11,12 @@ import type {
   TranslateParams,
   Translation,
 } from "../../src/engine/protocol.ts";
+import { Access } from "../../src/http/access/access.ts";
+import { TrustedProxies } from "../../src/http/access/address.ts";
+import { UsageMeter } from "../../src/http/access/meter.ts";
 import { createApp } from "../../src/http/app.ts";
 import { Gate } from "../../src/http/gate.ts";
-import type { HttpLimits } from "../../src/http/options.ts";
+import type { HttpLimits, HttpOptions } from "../../src/http/options.ts";
 
 const INFO: ModelInfo = {
   name: "double",
@@ -107,20 +110,27 @@ export class EngineDouble implements Engine {
 
 /** An application on a double, with its log lines. */
 export function testApp(
-  options: { limits?: Partial<HttpLimits>; maxRequests?: number } = {},
+  options:
+    & { limits?: Partial<HttpLimits>; maxRequests?: number }
+    & Partial<Omit<HttpOptions, "limits">> = {},
   prepare: (engine: EngineDouble) => void = () => {},
 ) {
   const engine = new EngineDouble();
   prepare(engine);
   const lines: string[] = [];
   const gate = new Gate(options.maxRequests ?? 8);
-  const app = createApp(engine, {
-    limits: { maxBodyBytes: 4096, maxTexts: 4, maxChars: 100, ...options.limits },
+  const all: HttpOptions = {
     defaults: { beams: 4, lengthPenalty: 1, maxTokens: 256 },
     gate,
     log: createLogger("debug", (line) => lines.push(line)),
-  });
-  return { app, engine, gate, lines };
+    access: new Access({ keys: [], anonymousPerMinute: 0, meter: new UsageMeter() }),
+    proxies: new TrustedProxies([]),
+    corsOrigins: [],
+    admin: "open",
+    ...options,
+    limits: { maxBodyBytes: 4096, maxTexts: 4, maxChars: 100, ...options.limits },
+  };
+  return { app: createApp(engine, all), engine, gate, lines, options: all };
 }
 
 /** A POST of JSON to /translate. */

@@ -11,7 +11,11 @@ async function onSocket(
   const { app, engine, gate, lines } = testApp({
     limits: { maxBodyBytes: 100_000, maxChars: 100_000 },
   });
-  const listening = await listen((r) => app.fetch(r), { host: "127.0.0.1", port: 0 }, gate);
+  const listening = await listen(
+    (r, env) => app.fetch(r, env),
+    { host: "127.0.0.1", port: 0 },
+    gate,
+  );
   try {
     await test(listening, engine, lines);
   } finally {
@@ -95,7 +99,11 @@ Deno.test("HEAD has no body; TRACE and garbage are 400 and the service goes on",
 
 Deno.test("drain ends with idle kept-alive connections, and cuts off what takes too long", async () => {
   const { app, engine, gate } = testApp();
-  const listening = await listen((r) => app.fetch(r), { host: "127.0.0.1", port: 0 }, gate);
+  const listening = await listen(
+    (r, env) => app.fetch(r, env),
+    { host: "127.0.0.1", port: 0 },
+    gate,
+  );
   await (await fetch(`${listening.url}/health`)).text();
   engine.held = true;
   const init = { method: "POST", headers: { "Content-Type": "application/json" }, body: body(5) };
@@ -110,7 +118,7 @@ Deno.test("a port that is taken and an address that is not ours are told with a 
   await onSocket(async ({ url }) => {
     const { app, gate } = testApp();
     const at = (host: string, port: number) => () =>
-      listen((r) => app.fetch(r), { host, port }, gate);
+      listen((r, env) => app.fetch(r, env), { host, port }, gate);
     const port = Number(new URL(url).port);
     await assertRejects(at("127.0.0.1", port), MoqeError, `--port ${port + 1}`);
     await assertRejects(at("192.0.2.1", 0), MoqeError, "no address of this machine");

@@ -83,16 +83,7 @@ const refused: [string, unknown, string][] = [
     { ...ok, q: ["a", "b", "c", "d", "e"] },
     "Invalid request: request (5) exceeds text limit (4)",
   ],
-  [
-    "detection",
-    { ...ok, source: "auto" },
-    "auto is not supported: this version does not detect languages; name the source language",
-  ],
-  [
-    "HTML",
-    { ...ok, format: "html" },
-    "html format is not supported: this version translates text only",
-  ],
+  ["another format", { ...ok, format: "pdf" }, "pdf format is not supported"],
   ["broken JSON", "{", "Invalid JSON format"],
   ["JSON that is no object", "[1]", "Invalid JSON format"],
 ];
@@ -100,10 +91,18 @@ for (const [what, body, message] of refused) {
   Deno.test(`POST /translate refuses ${what} with 400 and says why`, async () => {
     const { app, engine } = testApp();
     const response = await app.request(post(body));
-    assertEquals(await response.json(), { error: message });
+    assertEquals((await response.json()).error, message);
     assertEquals([response.status, engine.calls.length], [400, 0]);
   });
 }
+
+Deno.test("what is not supported is refused with the list of what is", async () => {
+  const { app } = testApp();
+  const unknown = await (await app.request(post({ ...ok, target: "ja" }))).json();
+  assertEquals(unknown.supported, ["de", "en", "fr"]);
+  const untrained = await (await app.request(post({ ...ok, source: "de", target: "fr" }))).json();
+  assertEquals(untrained.supported, [{ code: "en", name: "English", targets: ["de", "fr"] }]);
+});
 
 Deno.test("POST /translate names every option that is out of range", async () => {
   const { app } = testApp();

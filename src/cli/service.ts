@@ -1,0 +1,72 @@
+/** What `serve` gives the HTTP application, made from its flags. */
+import type { Values } from "../base/config.ts";
+import { errorText } from "../base/errors.ts";
+import type { Logger } from "../base/log.ts";
+import { Access } from "../http/access/access.ts";
+import { TrustedProxies } from "../http/access/address.ts";
+import { parseKeys, readKeyFile } from "../http/access/keys.ts";
+import { UsageMeter, type UsageSnapshot } from "../http/access/meter.ts";
+import { Gate } from "../http/gate.ts";
+import type { HttpOptions } from "../http/options.ts";
+import { StateFolder } from "../http/state.ts";
+import type { serveFlags } from "./flags.ts";
+
+/** How often the usage of keys is written. */
+const SAVE_MS = 10_000;
+const USAGE = "usage";
+
+/** The application's options, and what must be written when the service ends. */
+export interface Service {
+  readonly options: HttpOptions;
+  /** Writes what is not written yet, and writes no more. Never throws. */
+  close(): Promise<void>;
+}
+
+/** Reads keys and kept state. Throws MoqeError `bad_input`. */
+export async function openService(flags: Values<typeof serveFlags>, log: Logger): Promise<Service> {
+  const folder = new StateFolder(flags.state);
+  const kept = await folder.readAll();
+  const keys = [
+    ...flags.keys === undefined ? [] : await readKeyFile(flags.keys),
+    ...flags.keysJson === undefined ? [] : parseKeys(flags.keysJson, "MOQE_KEYS_JSON"),
+  ];
+  const meter = new UsageMeter(undefined, kept.get(USAGE) as UsageSnapshot | undefined);
+  const save = saver(folder, meter, log);
+  const timer = setInterval(save, SAVE_MS);
+  return {
+    options: {
+      limits: { maxBodyBytes: flags.maxBody, maxTexts: flags.maxTexts, maxChars: flags.maxChars },
+      defaults: {
+        beams: flags.beams,
+        lengthPenalty: flags.lengthPenalty,
+        maxTokens: flags.maxTokens,
+      },
+      gate: new Gate(flags.maxRequests),
+      log,
+      access: new Access({ keys, anonymousPerMinute: flags.rate, meter }),
+      proxies: new TrustedProxies(flags.trustedProxies),
+      corsOrigins: flags.cors,
+      admin: flags.adminPort > 0 ? "apart" : keys.length > 0 ? "key" : "open",
+    },
+    async close() {
+      clearInterval(timer);
+      await save();
+    },
+  };
+}
+
+/** Writes the counts where they have changed since the last time. */
+function saver(folder: StateFolder, meter: UsageMeter, log: Logger): () => Promise<void> {
+  let written = JSON.stringify(meter.snapshot());
+  return async () => {
+    const snapshot = meter.snapshot();
+    const text = JSON.stringify(snapshot);
+    if (text === written) return;
+    try {
+      await folder.write(USAGE, snapshot);
+      written = text;
+    } catch (thrown) {
+      log.warn("the usage of keys could not be written", { error: errorText(thrown) });
+    }
+  };
+}

@@ -1,0 +1,52 @@
+/** Whose address a request has: the peer's, or what a trusted proxy says in X-Forwarded-For. */
+import { BlockList, isIP } from "node:net";
+import { MoqeError } from "../../base/errors.ts";
+
+/** Addresses of proxies that are believed. */
+export class TrustedProxies {
+  readonly #list = new BlockList();
+  readonly #any: boolean;
+
+  /** Takes addresses and networks: 10.0.0.0/8, ::1. Throws MoqeError `bad_input`. */
+  constructor(networks: readonly string[]) {
+    this.#any = networks.length > 0;
+    for (const network of networks) this.#add(network);
+  }
+
+  #add(network: string): void {
+    const [address, bits, more] = network.split("/");
+    const family = isIP(address!);
+    const most = family === 4 ? 32 : 128;
+    const prefix = bits === undefined ? most : Number(bits);
+    const whole = Number.isInteger(prefix) && prefix >= 0 && prefix <= most && bits !== "";
+    if (family === 0 || more !== undefined || !whole) {
+      throw new MoqeError("bad_input", {
+        action: "read --trusted-proxies",
+        rule: "each must be an address or a network, as in 10.0.0.0/8 or ::1",
+        observed: JSON.stringify(network.slice(0, 60)),
+      });
+    }
+    this.#list.addSubnet(address!, prefix, family === 4 ? "ipv4" : "ipv6");
+  }
+
+  /**
+   * The client's address. X-Forwarded-For is read from its end, where the nearest proxy wrote, for as long as the
+   * writer is trusted; what a client wrote itself is never believed.
+   */
+  clientOf(peer: string, forwardedFor: string | undefined): string {
+    if (!this.#any || forwardedFor === undefined) return peer;
+    let client = peer;
+    const hops = forwardedFor.split(",").map((hop) => hop.trim());
+    while (this.#trusts(client)) {
+      const before = hops.pop();
+      if (before === undefined || isIP(before) === 0) return client;
+      client = before;
+    }
+    return client;
+  }
+
+  #trusts(address: string): boolean {
+    const family = isIP(address);
+    return family !== 0 && this.#list.check(address, family === 4 ? "ipv4" : "ipv6");
+  }
+}

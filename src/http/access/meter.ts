@@ -1,0 +1,55 @@
+/** Characters that each key's owner had translated in the calendar month, UTC. */
+
+/** Counts as they are kept on a disk. */
+export interface UsageSnapshot {
+  /** The month they are of: 2026-11. */
+  month: string;
+  characters: Record<string, number>;
+}
+
+/** Counts of one month; a new month starts at 0. */
+export class UsageMeter {
+  #month: string;
+  readonly #characters = new Map<string, number>();
+
+  constructor(readonly now: () => Date = () => new Date(), kept?: UsageSnapshot) {
+    this.#month = monthOf(now());
+    if (kept?.month !== this.#month) return;
+    for (const [name, count] of Object.entries(kept.characters)) this.#characters.set(name, count);
+  }
+
+  /** Characters of this month. */
+  used(name: string): number {
+    this.#turn();
+    return this.#characters.get(name) ?? 0;
+  }
+
+  /** Counts characters, negative ones for what was not translated after all. */
+  add(name: string, characters: number): void {
+    this.#turn();
+    this.#characters.set(name, Math.max(0, this.used(name) + characters));
+  }
+
+  snapshot(): UsageSnapshot {
+    this.#turn();
+    return { month: this.#month, characters: Object.fromEntries(this.#characters) };
+  }
+
+  /** Seconds until the counts start anew. */
+  secondsLeft(): number {
+    const now = this.now();
+    const next = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1);
+    return Math.ceil((next - now.getTime()) / 1000);
+  }
+
+  #turn(): void {
+    const month = monthOf(this.now());
+    if (month === this.#month) return;
+    this.#month = month;
+    this.#characters.clear();
+  }
+}
+
+function monthOf(date: Date): string {
+  return date.toISOString().slice(0, 7);
+}

@@ -1,0 +1,41 @@
+/** GET /v2/languages and /v2/usage. */
+import { type Context, Hono } from "hono";
+import type { Engine } from "../../engine/protocol.ts";
+import { admit } from "../access/admit.ts";
+import { methodNotAllowed, RequestError } from "../errors.ts";
+import { readFields, textField } from "../fields.ts";
+import { describeLanguage, sideOf } from "../languages.ts";
+import type { HttpEnv, HttpOptions } from "../options.ts";
+import { loadedModel } from "../ready.ts";
+import { deeplCode } from "./codes.ts";
+
+/** Shown where a key has no quota: DeepL's clients want a number, and this is the one that DeepL itself shows. */
+const NO_LIMIT = 1_000_000_000_000;
+
+/** The routes. Older clients POST to them. */
+export function accountRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
+  const key = admit(options, "translate");
+  return new Hono<HttpEnv>()
+    .on(["GET", "POST"], "/v2/languages", readFields, key, (c) => languages(c, engine))
+    .all("/v2/languages", methodNotAllowed("GET, POST"))
+    .on(["GET", "POST"], "/v2/usage", readFields, key, (c) => {
+      const { count, limit = NO_LIMIT } = options.access.usage(c.get("client"));
+      return c.json({ character_count: count, character_limit: limit });
+    })
+    .all("/v2/usage", methodNotAllowed("GET, POST"));
+}
+
+function languages(c: Context<HttpEnv>, engine: Engine): Response {
+  const type = textField(c.get("fields"), "type") ?? "source";
+  if (type !== "source" && type !== "target") {
+    throw new RequestError(400, "Value for 'type' not supported: it must be source or target.");
+  }
+  const codes = sideOf(loadedModel(engine), type);
+  const entries = codes.map((flores) => ({
+    language: deeplCode(flores),
+    name: describeLanguage(flores).name,
+    // Only targets have it; no model here knows formal from informal.
+    ...(type === "target" ? { supports_formality: false } : {}),
+  }));
+  return c.json(entries.sort((a, b) => a.language < b.language ? -1 : 1));
+}

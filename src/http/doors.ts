@@ -1,0 +1,47 @@
+/** What stands before every route that does work: a place in the house, a limit of the body, the fields, the key. */
+import type { Context, MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { admit } from "./access/admit.ts";
+import type { Scope } from "./access/keys.ts";
+import { errorResponse } from "./errors.ts";
+import { readFields } from "./fields.ts";
+import type { Gate } from "./gate.ts";
+import type { HttpEnv, HttpOptions } from "./options.ts";
+
+/** The gate comes first, so that bodies in memory are bounded too; the key last, since it may be in the body. */
+export function doors(
+  options: HttpOptions,
+  scope: Scope,
+  maxBodyBytes = options.limits.maxBodyBytes,
+): [MiddlewareHandler<HttpEnv>, ...MiddlewareHandler<HttpEnv>[]] {
+  return [through(options.gate), limited(maxBodyBytes), readFields, admit(options, scope)];
+}
+
+/**
+ * Holds a place of the gate while the request runs. A handler that answers with a stream takes the place with it:
+ * it sets `leave` and calls it when the stream has ended.
+ */
+export function through(gate: Gate): MiddlewareHandler<HttpEnv> {
+  return async (c, next) => {
+    const leave = gate.enter();
+    c.set("leave", leave);
+    c.set("streams", false);
+    try {
+      await next();
+    } finally {
+      if (!c.get("streams")) leave();
+    }
+  };
+}
+
+function limited(maxSize: number): MiddlewareHandler<HttpEnv> {
+  return bodyLimit({
+    maxSize,
+    onError: (c) =>
+      errorResponse(
+        c as Context<HttpEnv>,
+        413,
+        `Invalid request: the body exceeds ${maxSize} bytes`,
+      ),
+  });
+}
