@@ -11,6 +11,8 @@ export interface Flag<T> {
   readonly fallback: T;
   /** The fallback as help shows it; "" where there is none. */
   readonly shown: string;
+  /** Given several times, its values are joined by commas. */
+  readonly repeats?: boolean;
   /** Reads a value. Throws RangeError that says what is accepted. */
   parse(text: string): T;
 }
@@ -121,6 +123,7 @@ export function list(placeholder: string, help: string): Flag<string[]> {
     help,
     fallback: [],
     shown: "",
+    repeats: true,
     parse: (value) => nonEmpty(value).split(",").map((word) => nonEmpty(word.trim())),
   };
 }

@@ -15,7 +15,11 @@ import { LOG_LEVELS } from "../base/log.ts";
 
 /** Where the model is. */
 export const modelFlags = {
-  model: optionalText("ADDRESS", "the packed model: a folder, file:, http: or https: address"),
+  model: optionalText("ADDRESS", "the packed model: a folder, file:, http:, https: or s3: address"),
+  mirror: list(
+    "ADDRESS",
+    "where else its blocks are, for those that come wrong or not at all; repeats",
+  ),
   manifestSha256: optionalText("HEX", "refuse a manifest with another hash"),
 };
 
@@ -135,6 +139,7 @@ export const verifyFlags = {
 /** Planning. */
 export const planFlags = {
   config: optionalText("FILE", "a checkpoint's config.json: sizes of its packed model alone"),
+  mirror: modelFlags.mirror,
   manifestSha256: modelFlags.manifestSha256,
   ...budgetFlags,
   threads: engineFlags.threads,

@@ -45,6 +45,7 @@ function shippedModels(): string[] {
 export function engineOptions(flags: Values<typeof engineFlags>): EngineOptions {
   return {
     model: modelAddress(flags.model),
+    mirrors: flags.mirror,
     manifestSha256: flags.manifestSha256,
     device: flags.device,
     gpuMemory: flags.gpuMemory,

@@ -24,7 +24,8 @@ export function parseCommand(
     const key = keys.get(token.name);
     if (key === undefined) throw unknownFlag(command, token.rawName, [...keys.keys()]);
     const raw = readValue(command, key, token.value);
-    given[key] = raw;
+    const before = command.flags[key]!.repeats ? given[key] : undefined;
+    given[key] = before === undefined ? raw : `${before},${raw}`;
   }
   checkPositionals(command, positionals);
   const flags = resolveFlags(command.flags, given, environment);

@@ -31,6 +31,7 @@ async function planModel(
   flags: Values<typeof planFlags>,
 ): Promise<number> {
   const { manifest, store, manifestBytes } = await openModel(modelAddress(address), {
+    mirrors: flags.mirror,
     manifestSha256: flags.manifestSha256,
   });
   const { plan, spec } = architectureOf(manifest.config).read(manifest.config);

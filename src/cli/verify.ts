@@ -17,6 +17,7 @@ export async function verify(
   const { manifestSha256: pinned } = flags;
   const progress = new Progress({ force: flags.progress });
   const opened = await openModel(modelAddress(positionals[0] ?? flags.model), {
+    mirrors: flags.mirror,
     manifestSha256: pinned,
     signal,
   });

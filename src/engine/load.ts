@@ -3,9 +3,8 @@ import { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import { createCpuBackend } from "../backend/cpu/backend.ts";
 import type { Backend } from "../backend/contract.ts";
-import type { ObjectStore } from "../store/contract.ts";
 import { StoreFetcher } from "../store/fetcher.ts";
-import { openModel } from "../store/open.ts";
+import { type OpenedModel, openModel } from "../store/open.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { loadTokenizer, type TextTokenizer } from "../text/tokenizer.ts";
 import { assemble, type Assembly } from "./assemble.ts";
@@ -42,9 +41,12 @@ export async function loadEngine(
 ): Promise<LoadedEngine> {
   const ledger = new Ledger({ gpuBytes: options.gpuMemory, hostBytes: options.hostMemory });
   const rssBytes = Deno.memoryUsage().rss;
-  const opened = await openModel(options.model, { manifestSha256: options.manifestSha256 });
+  const opened = await openModel(options.model, {
+    mirrors: options.mirrors,
+    manifestSha256: options.manifestSha256,
+  });
   const { manifest } = opened;
-  const tokenizer = await openTokenizer(manifest, opened.store);
+  const tokenizer = await openTokenizer(opened);
   const { manifestBytes } = opened;
   const need = hostNeed(manifest, {
     rssBytes,
@@ -53,7 +55,7 @@ export async function loadEngine(
     threads: options.threads,
   });
   reserveHost(ledger, need, manifest.name);
-  const fetcher = new StoreFetcher(opened.store, manifest, ledger);
+  const fetcher = new StoreFetcher(opened.store, manifest, ledger, { mirrors: opened.mirrors });
   const backend = await createBackend(options, ledger);
   const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
     maxBatchTokens: options.maxBatchTokens,
@@ -114,10 +116,12 @@ async function createBackend(options: EngineOptions, ledger: Ledger): Promise<Ba
  * Reads tokenizer.json through a verifying fetcher of its own: how much the tokenizer holds is known only once
  * it is there, and the least host budget must name it.
  */
-async function openTokenizer(manifest: Manifest, store: ObjectStore): Promise<TextTokenizer> {
+async function openTokenizer({ manifest, store, mirrors }: OpenedModel): Promise<TextTokenizer> {
   const { block, config } = manifest.tokenizer;
   const room = new Ledger({ gpuBytes: 0, hostBytes: block.length });
-  const { bytes, release } = await new StoreFetcher(store, manifest, room).fetch(block);
+  const { bytes, release } = await new StoreFetcher(store, manifest, room, { mirrors }).fetch(
+    block,
+  );
   try {
     return loadTokenizer(JSON.parse(new TextDecoder().decode(bytes)), config);
   } finally {

@@ -13,8 +13,10 @@ export const ENGINE_WORKER_NAME = "moqe-engine";
 
 /** Everything the engine needs to start. Sizes in bytes. */
 export interface EngineOptions {
-  /** Address of the packed model: a folder, file:, http: or https: URL. */
+  /** Address of the packed model: a folder, file:, http:, https: or s3: URL. */
   model: string;
+  /** Addresses of the same model, for blocks that come wrong or not at all. */
+  mirrors?: readonly string[] | undefined;
   manifestSha256?: string | undefined;
   device: "auto" | "cpu" | "webgpu";
   gpuMemory: number;

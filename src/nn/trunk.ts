@@ -5,10 +5,17 @@ import type { ModelPlan } from "../base/plan.ts";
 import { alignUp } from "../base/units.ts";
 import type { Backend, DeviceBuffer, Matrix, Vector } from "../backend/contract.ts";
 import type { BlockFetcher } from "../store/contract.ts";
-import type { BlockRef, Manifest, TrunkTensor } from "../store/manifest.ts";
+import {
+  type BlockRef,
+  type Manifest,
+  TRUNK_BLOCK_BYTES,
+  type TrunkTensor,
+} from "../store/manifest.ts";
 
-/** Blocks being fetched at once while the trunk loads: enough to hide a round trip, few enough to stay small. */
+/** Runs of blocks being fetched at once while the trunk loads: enough to hide a round trip, few enough to stay small. */
 const IN_FLIGHT = 4;
+/** A run is blocks asked for together, which the fetcher reads with one request where they are neighbours. */
+const RUN_BYTES = TRUNK_BLOCK_BYTES;
 const VECTOR_ALIGN = 256;
 
 /** How the trunk is loaded. */
@@ -63,23 +70,25 @@ export class Trunk {
   async load(manifest: Manifest, fetcher: BlockFetcher, options: LoadOptions = {}): Promise<void> {
     const jobs = manifest.trunk.flatMap((t) => this.#placements(t));
     const total = jobs.reduce((sum, j) => sum + j.ref.length, 0);
+    const runs = cutRuns(jobs);
     const stop = new AbortController();
     const signal = options.signal === undefined
       ? stop.signal
       : AbortSignal.any([stop.signal, options.signal]);
     let next = 0, done = 0;
-    const lane = async () => {
-      while (next < jobs.length) {
-        const job = jobs[next++]!;
-        const block = await fetcher.fetch(job.ref, { signal });
-        try {
-          this.backend.write(job.buffer, job.offset, block.bytes);
-          this.backend.submit();
-        } finally {
-          block.release();
-        }
-        options.onProgress?.(done += job.ref.length, total);
+    // Each is placed as it comes: a block that waited for its neighbours could keep the room that they need.
+    const place = async (job: Placement) => {
+      const block = await fetcher.fetch(job.ref, { signal });
+      try {
+        this.backend.write(job.buffer, job.offset, block.bytes);
+        this.backend.submit();
+      } finally {
+        block.release();
       }
+      options.onProgress?.(done += job.ref.length, total);
+    };
+    const lane = async () => {
+      while (next < runs.length) await Promise.all(runs[next++]!.map(place));
     };
     try {
       await Promise.all(Array.from({ length: IN_FLIGHT }, lane));
@@ -89,7 +98,7 @@ export class Trunk {
     }
   }
 
-  #placements(t: TrunkTensor): { ref: BlockRef; buffer: DeviceBuffer; offset: number }[] {
+  #placements(t: TrunkTensor): Placement[] {
     const place = t.shape.length === 1 ? this.vector(t.name) : this.matrix(t.name);
     let offset = place.offset;
     return t.blocks.map((ref) => {
@@ -103,6 +112,27 @@ export class Trunk {
   free(): void {
     for (const b of this.#buffers.splice(0)) this.backend.free(b);
   }
+}
+
+/** One block and where it goes on the device. */
+interface Placement {
+  ref: BlockRef;
+  buffer: DeviceBuffer;
+  offset: number;
+}
+
+/** Blocks in order, together up to RUN_BYTES, in one object. */
+function cutRuns(jobs: readonly Placement[]): Placement[][] {
+  const runs: Placement[][] = [];
+  let bytes = 0;
+  for (const job of jobs) {
+    const run = runs.at(-1);
+    const together = run?.[0]?.ref.object === job.ref.object && bytes + job.ref.length <= RUN_BYTES;
+    bytes = together ? bytes + job.ref.length : job.ref.length;
+    if (together) run!.push(job);
+    else runs.push([job]);
+  }
+  return runs;
 }
 
 function found<T>(value: T | undefined, name: string): T {

@@ -1,46 +1,54 @@
 /** Reads and verifies blocks: bounded concurrency, one flight a block however many ask, every byte on the ledger. */
-import { createHash } from "node:crypto";
-import { MoqeError } from "../base/errors.ts";
+import { setImmediate } from "node:timers";
 import type { Ledger, Reservation } from "../base/ledger.ts";
-import { formatBytes } from "../base/units.ts";
-import type { BlockFetcher, FetchStats, ObjectStore, VerifiedBlock } from "./contract.ts";
+import {
+  type BlockFetcher,
+  type BlockTier,
+  type FetchOptions,
+  type FetchStats,
+  noFetches,
+  type ObjectStore,
+  type VerifiedBlock,
+} from "./contract.ts";
+import { allAborted, cancelled, type Flight, newFlight, untilAborted } from "./flight.ts";
 import type { BlockRef, Manifest } from "./manifest.ts";
+import { type Bytes, letGo, Origin } from "./origin.ts";
+import { FetchQueue } from "./queue.ts";
 
 export interface FetcherOptions {
-  /** Reads under way at once. */
+  /** Requests under way at once. */
   readonly concurrency?: number;
   /**
    * How long a fetch waits for room on the ledger while nothing is in flight and only verified blocks that
    * nobody has released stand in its way.
    */
   readonly roomTimeoutMs?: number;
+  /** Asked for what the origin has wrong, or where it does not answer; in this order. */
+  readonly mirrors?: readonly ObjectStore[];
+  /** Caches between this and the origin, nearest first. */
+  readonly tiers?: readonly BlockTier[];
+  /** No request is hedged before this. */
+  readonly hedgeLeastMs?: number;
 }
 
-/** What a store counts of its own retries; stores that do not retry have none. */
-interface CountsRetries {
-  readonly retries?: number;
-}
+/** Reads from tiers under way at once. */
+const TIER_READS = 4;
 
-/** One block on its way or verified and held: shared by all who asked. */
-interface Flight {
-  readonly ref: BlockRef;
-  readonly abort: AbortController;
-  readonly result: Promise<Uint8Array<ArrayBuffer>>;
-  /** Callers that wait or hold the block; at 0 the flight ends. */
-  holders: number;
-  /** Set once verified, until the last holder lets go. */
-  held: { readonly reservation: Reservation; readonly bytes: Uint8Array<ArrayBuffer> } | undefined;
-}
-
-/** A fetcher of one model's blocks. `store` is the model's, or a chain of tiers in front of it. */
+/** A fetcher of one model's blocks. */
 export class StoreFetcher implements BlockFetcher {
   readonly #flights = new Map<string, Flight>();
-  readonly #counts = { requests: 0, bytes: 0, blocks: 0, refused: 0 };
+  readonly #counts = noFetches();
+  readonly #origin: Origin;
+  readonly #tiers: readonly BlockTier[];
   readonly #concurrency: number;
   readonly #roomTimeoutMs: number;
-  #active = 0;
-  /** Called whenever a read ends or bytes are given back; each looks again whether it may go. */
-  readonly #waiting: (() => void)[] = [];
+  /** Flights that wait for a tier that may have them, and for the origin. */
+  readonly #near = new FetchQueue<Flight>();
+  readonly #far = new FetchQueue<Flight>();
+  #activeNear = 0;
+  #activeFar = 0;
+  #pumping = false;
+  #stuck: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     readonly store: ObjectStore,
@@ -50,17 +58,17 @@ export class StoreFetcher implements BlockFetcher {
   ) {
     this.#concurrency = options.concurrency ?? 6;
     this.#roomTimeoutMs = options.roomTimeoutMs ?? 10_000;
+    this.#tiers = options.tiers ?? [];
+    for (const { name } of this.#tiers) this.#counts.fromTiers[name] = 0;
+    this.#origin = new Origin(store, options.mirrors ?? [], ledger, this.#counts, {
+      leastMs: options.hedgeLeastMs,
+    });
   }
 
-  async fetch(ref: BlockRef, options: { signal?: AbortSignal } = {}): Promise<VerifiedBlock> {
+  async fetch(ref: BlockRef, options: FetchOptions = {}): Promise<VerifiedBlock> {
     if (options.signal?.aborted) throw cancelled(ref);
-    const flight = this.#join(ref);
-    let held = true;
-    const release = () => {
-      if (!held) return;
-      held = false;
-      this.#leave(flight);
-    };
+    const flight = this.#join(ref, options.ahead ?? false);
+    const release = this.#share(flight);
     try {
       return { bytes: await untilAborted(flight, options.signal), release };
     } catch (error) {
@@ -70,157 +78,220 @@ export class StoreFetcher implements BlockFetcher {
   }
 
   stats(): FetchStats {
-    return { ...this.#counts, retries: (this.store as CountsRetries).retries ?? 0 };
+    const retriesBy = this.#origin.retries();
+    const retries = Object.values(retriesBy).reduce((sum, n) => sum + n, 0);
+    return { ...this.#counts, fromTiers: { ...this.#counts.fromTiers }, retries, retriesBy };
   }
 
   /** The block's flight, begun if there is none. Equal blocks are one, wherever they lie. */
-  #join(ref: BlockRef): Flight {
-    let flight = this.#flights.get(ref.sha256);
-    if (flight === undefined) {
-      const abort = new AbortController();
-      const begun: Flight = {
-        ref,
-        abort,
-        holders: 0,
-        held: undefined,
-        // In a later turn, so that the flight exists when its read begins.
-        result: Promise.resolve().then(() => this.#run(begun)),
-      };
-      begun.result.catch(() =>
-        this.#flights.get(ref.sha256) === begun && this.#flights.delete(ref.sha256)
-      );
-      this.#flights.set(ref.sha256, begun);
-      flight = begun;
+  #join(ref: BlockRef, ahead: boolean): Flight {
+    const known = this.#flights.get(ref.sha256);
+    if (known !== undefined) {
+      this.#counts.joined++;
+      known.ahead &&= ahead;
+      return known;
     }
-    flight.holders++;
+    const flight = newFlight(ref, ahead);
+    flight.result.promise.catch(() => {
+      if (this.#flights.get(ref.sha256) === flight) this.#flights.delete(ref.sha256);
+    });
+    this.#flights.set(ref.sha256, flight);
+    this.#enqueue(flight);
     return flight;
+  }
+
+  /** One more holder; the function that is answered ends that, once. */
+  #share(flight: Flight): () => void {
+    flight.holders++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#leave(flight);
+    };
   }
 
   #leave(flight: Flight): void {
     if (--flight.holders > 0) return;
     if (this.#flights.get(flight.ref.sha256) === flight) this.#flights.delete(flight.ref.sha256);
-    // Still running: #run sees the abort and gives its bytes back itself.
-    flight.abort.abort();
-    if (flight.held === undefined) return;
+    if (flight.held === undefined) return this.#abandon(flight);
     letGo(flight.held.bytes);
     flight.held.reservation.release();
     flight.held = undefined;
-    this.#wake();
+    this.#pump();
   }
 
-  async #run(flight: Flight): Promise<Uint8Array<ArrayBuffer>> {
-    const { ref, abort: { signal } } = flight;
-    const fetching = await this.#admit(ref, signal);
-    try {
-      const bytes = await this.#readVerified(ref, signal);
-      if (signal.aborted) {
-        letGo(bytes);
-        throw cancelled(ref);
-      }
-      // No turn passes between the two, so nobody can take the room.
-      fetching.release();
-      const reservation = this.ledger.host("verified", ref.length, "a verified block");
-      flight.held = { reservation, bytes };
-      this.#counts.blocks++;
-      return bytes;
-    } finally {
-      fetching.release();
-      this.#active--;
-      this.#wake();
+  /** Nobody waits any more: what is queued is taken off, what is read is aborted by its reader. */
+  #abandon(flight: Flight): void {
+    if (flight.ended) return;
+    flight.ended = true;
+    this.#counts.cancelled++;
+    this.#near.remove(flight);
+    this.#far.remove(flight);
+    flight.abort.abort();
+    flight.result.reject(cancelled(flight.ref));
+  }
+
+  #enqueue(flight: Flight): void {
+    while (flight.tier < this.#tiers.length && !this.#tiers[flight.tier]!.has(flight.ref)) {
+      flight.tier++;
     }
+    (flight.tier < this.#tiers.length ? this.#near : this.#far).add(flight);
+    this.#pump();
   }
 
-  /** Waits for a free place and for room on the ledger, then takes both. */
-  async #admit(ref: BlockRef, signal: AbortSignal): Promise<Reservation> {
-    let stuckSince: number | undefined;
-    for (;;) {
-      if (signal.aborted) throw cancelled(ref);
-      if (this.#active < this.#concurrency) {
-        if (this.ledger.left("host") >= ref.length) {
-          const reservation = this.ledger.host("fetching", ref.length, "a block being fetched");
-          this.#active++;
-          return reservation;
-        }
-        if (this.#active > 0) stuckSince = undefined;
-        else {
-          stuckSince ??= performance.now();
-          const anyHeld = [...this.#flights.values()].some((f) => f.held !== undefined);
-          const waited = performance.now() - stuckSince;
-          // Throws over_budget with the budget that would do.
-          if (!anyHeld || waited >= this.#roomTimeoutMs) {
-            this.ledger.host("fetching", ref.length, "a block being fetched").release();
-          }
-        }
-      }
-      await this.#turn(signal, stuckSince === undefined ? undefined : this.#roomTimeoutMs);
-    }
-  }
-
-  /** Until something ends, or the signal, or the time. */
-  #turn(signal: AbortSignal, timeoutMs: number | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = timeoutMs === undefined ? undefined : setTimeout(done, timeoutMs);
-      signal.addEventListener("abort", done);
-      this.#waiting.push(done);
+  /** Starts what may start, in a later turn: what is asked for in one turn is seen together. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    setImmediate(() => {
+      this.#pumping = false;
+      while (this.#startNear() || this.#startFar());
+      this.#watchRoom();
     });
   }
 
-  #wake(): void {
-    for (const go of this.#waiting.splice(0)) go();
+  #startNear(): boolean {
+    const flight = this.#near.first();
+    if (flight === undefined || this.#activeNear >= TIER_READS) return false;
+    if (!this.#fits(flight.ref.length)) return false;
+    this.#near.remove(flight);
+    this.#activeNear++;
+    this.#fromTier(flight, this.#reserve(flight)).finally(() => {
+      this.#activeNear--;
+      this.#pump();
+    });
+    return true;
   }
 
-  async #readVerified(ref: BlockRef, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    const { name } = this.manifest.objects[ref.object]!;
-    for (const noCache of [false, true]) {
-      this.#counts.requests++;
-      const bytes = await this.store.readRange(name, ref, { signal, noCache });
-      this.#counts.bytes += bytes.length;
-      // node's hash reads the bytes where they lie; crypto.subtle would copy them past the ledger.
-      if (createHash("sha256").update(bytes).digest("hex") === ref.sha256) return bytes;
-      this.#counts.refused++;
+  #startFar(): boolean {
+    const first = this.#far.first();
+    const free = this.#concurrency - this.#activeFar;
+    if (first === undefined || free <= 0 || !this.#fits(first.ref.length)) return false;
+    const run = this.#far.takeRun(free, this.ledger.left("host"));
+    this.#counts.coalesced += run.length - 1;
+    this.#activeFar++;
+    const rooms = run.map((flight) => this.#reserve(flight));
+    this.#fromOrigin(run, rooms).finally(() => {
+      for (const room of rooms) room.release();
+      this.#activeFar--;
+      this.#pump();
+    });
+    return true;
+  }
+
+  /** Whether there is room on the ledger, also by what tiers give back. */
+  #fits(bytes: number): boolean {
+    for (const tier of this.#tiers) {
+      const lacking = bytes - this.ledger.left("host");
+      if (lacking <= 0) return true;
+      tier.shrink?.(lacking);
+    }
+    return this.ledger.left("host") >= bytes;
+  }
+
+  #reserve(flight: Flight): Reservation {
+    return this.ledger.host("fetching", flight.ref.length, "a block being fetched");
+  }
+
+  /** Ends the wait of a flight that nothing makes room for: at once, or after a while behind held blocks. */
+  #watchRoom(): void {
+    const first = this.#near.first() ?? this.#far.first();
+    const busy = this.#activeNear + this.#activeFar > 0;
+    if (first === undefined || busy || this.#fits(first.ref.length)) {
+      clearTimeout(this.#stuck);
+      this.#stuck = undefined;
+      return;
+    }
+    const refuse = () => {
+      this.#stuck = undefined;
+      const next = this.#near.first() ?? this.#far.first();
+      if (next === undefined) return;
+      try {
+        // Throws over_budget with the budget that would do.
+        this.#reserve(next).release();
+      } catch (error) {
+        this.#near.remove(next);
+        this.#far.remove(next);
+        this.#fail(next, error);
+      }
+      this.#pump();
+    };
+    const anyHeld = [...this.#flights.values()].some((f) => f.held !== undefined);
+    if (!anyHeld) refuse();
+    else this.#stuck ??= setTimeout(refuse, this.#roomTimeoutMs);
+  }
+
+  async #fromTier(flight: Flight, room: Reservation): Promise<void> {
+    const tier = this.#tiers[flight.tier]!;
+    const { signal } = flight.abort;
+    const bytes = await tier.get(flight.ref, signal).catch(() => undefined);
+    const right = bytes !== undefined && !signal.aborted &&
+      (tier.trusted || this.#origin.check(flight.ref, bytes));
+    if (right) {
+      this.#counts.fromTiers[tier.name]!++;
+      return this.#deliver(flight, bytes, room);
+    }
+    if (bytes !== undefined) {
       letGo(bytes);
+      if (!signal.aborted) tier.drop(flight.ref);
     }
-    throw new MoqeError("corrupt", {
-      action: `use ${formatBytes(ref.length)} at ${ref.offset} of ${this.store.origin}/${name}`,
-      rule: "they do not have the sha256 that the manifest says, also when read again past caches",
-      remedy: "upload this object again, or pack the checkpoint again",
-    });
+    room.release();
+    if (signal.aborted) return;
+    flight.tier++;
+    this.#enqueue(flight);
   }
-}
 
-/**
- * Frees bytes now instead of at some later collection: blocks are much larger than the objects that hold them, so
- * garbage collection lets them pile up far beyond what the ledger says.
- */
-function letGo(bytes: Uint8Array<ArrayBuffer>): void {
-  // A store that answers with a part of something keeps what it has.
-  if (bytes.length === bytes.buffer.byteLength) bytes.buffer.transfer(0);
-}
-
-/** The flight's bytes, or MoqeError `cancelled` as soon as this caller's own signal says so. */
-async function untilAborted(
-  flight: Flight,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array<ArrayBuffer>> {
-  if (signal === undefined) return await flight.result;
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(cancelled(flight.ref));
-  signal.addEventListener("abort", onAbort);
-  try {
-    return await Promise.race([flight.result, promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
+  /** One request for neighbours; each is delivered or fails alone. */
+  async #fromOrigin(run: readonly Flight[], rooms: readonly Reservation[]): Promise<void> {
+    const { name } = this.manifest.objects[run[0]!.ref.object]!;
+    using ended = allAborted(run.map((f) => f.abort.signal));
+    const blocks = run.map(({ ref }) => ({ ref, into: new Uint8Array(ref.length) }));
+    let filled: Bytes[] | undefined, failure: unknown;
+    try {
+      filled = await this.#origin.read({ name, blocks }, ended.signal);
+    } catch (error) {
+      failure = error;
+      for (const { into } of blocks) letGo(into);
+    }
+    for (const [i, flight] of run.entries()) {
+      const { ref, abort: { signal } } = flight;
+      let bytes = filled?.[i];
+      try {
+        if (bytes === undefined || signal.aborted || !this.#origin.check(ref, bytes)) {
+          if (bytes !== undefined) letGo(bytes);
+          if (signal.aborted) continue;
+          bytes = await this.#origin.readAgain(name, ref, failure, signal);
+        }
+        this.#deliver(flight, bytes, rooms[i]!);
+      } catch (error) {
+        if (!signal.aborted) this.#fail(flight, error);
+      }
+    }
   }
-}
 
-function cancelled(ref: BlockRef): MoqeError {
-  return new MoqeError("cancelled", {
-    action: `fetch block ${ref.sha256.slice(0, 12)}`,
-    rule: "nobody waits for it any more",
-  });
+  /** Hands verified bytes to all who wait, and to the tiers that had them not. */
+  #deliver(flight: Flight, bytes: Bytes, room: Reservation): void {
+    if (flight.abort.signal.aborted) {
+      letGo(bytes);
+      room.release();
+      return;
+    }
+    // No turn passes between the two, so nobody can take the room.
+    room.release();
+    const reservation = this.ledger.host("verified", flight.ref.length, "a verified block");
+    flight.held = { reservation, bytes };
+    flight.ended = true;
+    this.#counts.blocks++;
+    for (const tier of this.#tiers.slice(0, flight.tier)) {
+      tier.put(flight.ref, { bytes, release: this.#share(flight) });
+    }
+    flight.result.resolve(bytes);
+  }
+
+  #fail(flight: Flight, error: unknown): void {
+    flight.ended = true;
+    this.#counts.failed++;
+    flight.result.reject(error);
+  }
 }

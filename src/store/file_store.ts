@@ -1,7 +1,7 @@
 /** A folder of objects on a local disk, for reading and for packing into. */
 import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
-import type { ByteRange, ReadOptions, WritableStore } from "./contract.ts";
+import type { ByteRange, RangePart, ReadOptions, WritableStore } from "./contract.ts";
 import { checkObjectName, checkRange } from "./names.ts";
 
 /** Objects are written under this prefix and renamed when whole; what a killed run left is overwritten by the next. */
@@ -25,6 +25,20 @@ export class FileStore implements WritableStore {
     options.signal?.throwIfAborted();
     using file = await this.#open(name);
     return await readExactly(file, range.offset, range.length, `${this.folder}/${name}`);
+  }
+
+  async readParts(
+    name: string,
+    parts: readonly RangePart[],
+    options: ReadOptions = {},
+  ): Promise<void> {
+    checkObjectName(name);
+    for (const { offset, into } of parts) checkRange(name, offset, into.length);
+    using file = await this.#open(name);
+    for (const { offset, into } of parts) {
+      options.signal?.throwIfAborted();
+      await fill(file, offset, into, `${this.folder}/${name}`);
+    }
   }
 
   async readAll(
@@ -57,7 +71,7 @@ export class FileStore implements WritableStore {
   }
 
   /** Writes to a temporary name, syncs, renames: an object is there whole or not at all, also after kill -9. */
-  async write(name: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  async write(name: string, bytes: AsyncIterable<Uint8Array>): Promise<string> {
     checkObjectName(name);
     await Deno.mkdir(this.folder, { recursive: true });
     const temporary = `${this.folder}/${TEMPORARY}${name}`;
@@ -73,6 +87,7 @@ export class FileStore implements WritableStore {
       throw error;
     }
     await Deno.rename(temporary, `${this.folder}/${name}`);
+    return "";
   }
 
   async #open(name: string): Promise<Deno.FsFile> {
@@ -98,16 +113,29 @@ async function readExactly(
 ): Promise<Uint8Array<ArrayBuffer>> {
   // The size is asked first: a manifest that lies about it must not make us allocate what it says.
   const { size } = await file.stat();
-  const bytes = new Uint8Array(offset + length <= size ? length : 0);
+  if (offset + length > size) throw tooShort(offset, length, where, size);
+  const bytes = new Uint8Array(length);
+  await fill(file, offset, bytes, where);
+  return bytes;
+}
+
+/** Fills `into` from a file's `offset` on. */
+async function fill(
+  file: Deno.FsFile,
+  offset: number,
+  into: Uint8Array<ArrayBuffer>,
+  where: string,
+): Promise<void> {
   await file.seek(offset, Deno.SeekMode.Start);
-  let at = 0;
-  while (at < bytes.length) {
-    const n = await file.read(bytes.subarray(at));
-    if (n === null) break;
+  for (let at = 0; at < into.length;) {
+    const n = await file.read(into.subarray(at));
+    if (n === null) throw tooShort(offset, into.length, where, (await file.stat()).size);
     at += n;
   }
-  if (at === length) return bytes;
-  throw new MoqeError("corrupt", {
+}
+
+function tooShort(offset: number, length: number, where: string, size: number): MoqeError {
+  return new MoqeError("corrupt", {
     action: `read ${length} bytes at ${offset} of ${where}`,
     rule: `the file has only ${size} bytes`,
     remedy: "pack or download the model again",

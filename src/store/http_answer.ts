@@ -1,14 +1,16 @@
 /** One HTTP answer, held against what was asked for. */
 import type { ErrorCode } from "../base/errors.ts";
+import type { RangePart, RetryReason } from "./contract.ts";
 
 /** Why an attempt failed, and whether another may succeed. */
 export class HttpFailure extends Error {
   /** The server answered that there is no such object. */
   missing = false;
 
+  /** @param retry why another attempt may succeed; undefined where none will */
   constructor(
     message: string,
-    readonly retry: boolean,
+    readonly retry: RetryReason | undefined,
     readonly code: ErrorCode = "unavailable",
     readonly retryAfterMs?: number,
   ) {
@@ -24,11 +26,12 @@ export interface HttpAnswer {
   readonly version: string;
 }
 
-/** What was asked for: a range, or a whole of at most maxBytes; `into` is of the range's length. */
+/** What was asked for: a range, or a whole of at most maxBytes; `into` takes the range's bytes. */
 export interface Wanted {
   readonly range?: { readonly offset: number; readonly length: number } | undefined;
   readonly maxBytes?: number | undefined;
-  readonly into?: Uint8Array<ArrayBuffer> | undefined;
+  /** One buffer of the range's length, or places within the object. */
+  readonly into?: Uint8Array<ArrayBuffer> | readonly RangePart[] | undefined;
 }
 
 /** Statuses after which another try is worth it. */
@@ -43,10 +46,10 @@ export async function readBody(
   wanted: Wanted,
   onBytes: () => void,
 ): Promise<HttpAnswer> {
-  refuseStatus(response);
+  await refuseStatus(response);
   const encoding = response.headers.get("content-encoding");
   if (encoding !== null && encoding !== "identity") {
-    throw new HttpFailure(`the answer is compressed (${encoding})`, false, "corrupt");
+    throw new HttpFailure(`the answer is compressed (${encoding})`, undefined, "corrupt");
   }
   const { total, length } = wanted.range === undefined
     ? wholeSize(response, wanted.maxBytes ?? 0)
@@ -54,7 +57,7 @@ export async function readBody(
   const version = response.headers.get("etag") ?? response.headers.get("last-modified") ?? "";
   const bytes = length === undefined
     ? await readUpTo(response, wanted.maxBytes ?? 0, onBytes)
-    : await readExactly(response, wanted.into ?? new Uint8Array(length), onBytes);
+    : await readExactly(response, new Sink(wanted, length), onBytes);
   return {
     bytes,
     total: total ?? (wanted.range === undefined ? bytes.length : undefined),
@@ -62,34 +65,58 @@ export async function readBody(
   };
 }
 
-function refuseStatus({ status, headers }: Response): void {
-  if (status === 200 || status === 206) return;
+/** Throws HttpFailure for every status but success, with the code that S3 servers put into the body. */
+export async function refuseStatus(response: Response): Promise<void> {
+  const { status, headers } = response;
+  if (status >= 200 && status < 300) return;
   const seconds = Number(headers.get("retry-after") ?? NaN);
   const after = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
   if (PASSING.has(status)) {
-    throw new HttpFailure(`the server says ${status}`, true, "unavailable", after);
+    const reason = status === 429 || status === 503 ? "throttled" : "server";
+    throw new HttpFailure(`the server says ${status}`, reason, "unavailable", after);
   }
   if (status === 404 || status === 410) {
-    throw Object.assign(new HttpFailure("there is no such object", false), { missing: true });
+    throw Object.assign(new HttpFailure("there is no such object", undefined), { missing: true });
   }
+  const said = await errorCodeOf(response);
   if (status === 401 || status === 403) {
-    throw new HttpFailure(`the server refuses access (${status})`, false);
+    throw new HttpFailure(`the server refuses access (${status}${said})`, undefined);
   }
   if (status === 416) {
-    throw new HttpFailure("the range lies beyond the object's end (416)", false, "corrupt");
+    throw new HttpFailure("the range lies beyond the object's end (416)", undefined, "corrupt");
   }
-  throw new HttpFailure(`the server says ${status}`, false);
+  throw new HttpFailure(`the server says ${status}${said}`, undefined);
+}
+
+/** What an error's body may hold before we stop reading. */
+const MAX_ERROR_BYTES = 8192;
+
+/** ": SignatureDoesNotMatch" from an S3 error's XML; only its code, since messages may repeat what was sent. */
+async function errorCodeOf(response: Response): Promise<string> {
+  if (!/xml/.test(response.headers.get("content-type") ?? "")) return "";
+  let text = "";
+  try {
+    const decoder = new TextDecoder();
+    for await (const chunk of response.body ?? []) {
+      text += decoder.decode(chunk, { stream: true });
+      if (text.length > MAX_ERROR_BYTES) break;
+    }
+  } catch {
+    return "";
+  }
+  const code = /<Code>([A-Za-z]{1,60})<\/Code>/.exec(text)?.[1];
+  return code === undefined ? "" : `: ${code}`;
 }
 
 /** A whole object: its size if told, refused over maxBytes before anything is read. */
 function wholeSize(response: Response, maxBytes: number): { total?: number; length?: number } {
   if (response.status !== 200) {
-    throw new HttpFailure("a part (206) came where the whole was asked for", false, "corrupt");
+    throw new HttpFailure("a part (206) came where the whole was asked for", undefined, "corrupt");
   }
   const length = contentLength(response);
   if (length === undefined) return {};
   if (length > maxBytes) {
-    throw new HttpFailure(`${length} bytes, where ${maxBytes} are allowed`, false, "corrupt");
+    throw new HttpFailure(`${length} bytes, where ${maxBytes} are allowed`, undefined, "corrupt");
   }
   return { total: length, length };
 }
@@ -105,7 +132,7 @@ function rangeSize(
     if (range.offset === 0 && length === range.length) return { total: length, length };
     throw new HttpFailure(
       "the server ignores ranges: it sent the whole object (200)",
-      false,
+      undefined,
       "corrupt",
     );
   }
@@ -115,14 +142,14 @@ function rangeSize(
   if (match === null || Number(match[1]) !== range.offset || Number(match[2]) !== last) {
     throw new HttpFailure(
       `asked for bytes ${range.offset}-${last}, the server sent "${header.slice(0, 80)}"`,
-      false,
+      undefined,
       "corrupt",
     );
   }
   if (length !== undefined && length !== range.length) {
     throw new HttpFailure(
       `the body has ${length} bytes instead of ${range.length}`,
-      true,
+      "truncated",
       "corrupt",
     );
   }
@@ -134,22 +161,63 @@ function contentLength(response: Response): number | undefined {
   return header !== null && /^\d{1,15}$/.test(header) ? Number(header) : undefined;
 }
 
+/** Where a body's bytes go as they come: into one array, or to the places that were named. */
+class Sink {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #parts: readonly RangePart[];
+  readonly #base: number;
+  #next = 0;
+
+  constructor(wanted: Wanted, readonly length: number) {
+    const { into } = wanted;
+    this.#base = wanted.range?.offset ?? 0;
+    if (into instanceof Uint8Array || into === undefined) {
+      this.bytes = into ?? new Uint8Array(length);
+      this.#parts = [{ offset: this.#base, into: this.bytes }];
+    } else {
+      this.bytes = new Uint8Array(0);
+      this.#parts = into;
+    }
+  }
+
+  /** Takes bytes that lie at `at` of the range; they come in order. */
+  put(at: number, chunk: Uint8Array): void {
+    const start = this.#base + at, end = start + chunk.length;
+    while (this.#next < this.#parts.length) {
+      const { offset, into } = this.#parts[this.#next]!;
+      const from = Math.max(start, offset), to = Math.min(end, offset + into.length);
+      if (to > from) into.set(chunk.subarray(from - start, to - start), from - offset);
+      if (offset + into.length > end) return;
+      this.#next++;
+    }
+  }
+}
+
 async function readExactly(
   response: Response,
-  into: Uint8Array<ArrayBuffer>,
+  sink: Sink,
   onBytes: () => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   let at = 0;
-  for await (const chunk of response.body ?? []) {
-    onBytes();
-    if (at + chunk.length > into.length) {
-      throw new HttpFailure(`more than the ${into.length} bytes asked for came`, false, "corrupt");
+  const { length } = sink;
+  try {
+    for await (const chunk of response.body ?? []) {
+      onBytes();
+      if (at + chunk.length > length) {
+        throw new HttpFailure(`more than the ${length} bytes asked for came`, undefined, "corrupt");
+      }
+      sink.put(at, chunk);
+      at += chunk.length;
     }
-    into.set(chunk, at);
-    at += chunk.length;
+  } catch (error) {
+    if (error instanceof HttpFailure) throw error;
+    throw new HttpFailure(
+      `the connection ended after ${at} of ${length} bytes: ${(error as Error).message}`,
+      "truncated",
+    );
   }
-  if (at === into.length) return into;
-  throw new HttpFailure(`the body ended after ${at} of ${into.length} bytes`, true, "corrupt");
+  if (at === length) return sink.bytes;
+  throw new HttpFailure(`the body ended after ${at} of ${length} bytes`, "truncated", "corrupt");
 }
 
 /** A body of unknown length, up to maxBytes. */
@@ -164,7 +232,7 @@ async function readUpTo(
     onBytes();
     size += chunk.length;
     if (size > maxBytes) {
-      throw new HttpFailure(`more than ${maxBytes} bytes came`, false, "corrupt");
+      throw new HttpFailure(`more than ${maxBytes} bytes came`, undefined, "corrupt");
     }
     chunks.push(chunk);
   }

@@ -1,8 +1,9 @@
 /** Objects behind an http(s) base URL, read by ranges. */
-import type { ByteRange, ObjectStore, ReadOptions } from "./contract.ts";
+import type { ByteRange, ObjectStore, RangePart, ReadOptions, RetryCounts } from "./contract.ts";
 import { HttpClient, type HttpOptions } from "./http_client.ts";
 import { joinUrl, shownUrl } from "./http_url.ts";
 import { checkObjectName, checkRange } from "./names.ts";
+import { spanOf } from "./read_parts.ts";
 
 export class HttpStore implements ObjectStore {
   readonly origin: string;
@@ -13,8 +14,7 @@ export class HttpStore implements ObjectStore {
     this.#client = new HttpClient(options);
   }
 
-  /** Attempts beyond the first, over all reads. */
-  get retries(): number {
+  retries(): RetryCounts {
     return this.#client.retries;
   }
 
@@ -29,6 +29,17 @@ export class HttpStore implements ObjectStore {
     const url = joinUrl(this.base, name);
     const { bytes } = await this.#client.read(url, { range: { offset, length }, ...options });
     return bytes;
+  }
+
+  async readParts(
+    name: string,
+    parts: readonly RangePart[],
+    options: ReadOptions = {},
+  ): Promise<void> {
+    checkObjectName(name);
+    const range = spanOf(parts);
+    checkRange(name, range.offset, range.length);
+    await this.#client.read(joinUrl(this.base, name), { range, into: parts, ...options });
   }
 
   async readAll(

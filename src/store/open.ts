@@ -26,24 +26,30 @@ export function openStore(address: string, http: HttpOptions = {}): ObjectStore 
 export interface OpenedModel {
   readonly manifest: Manifest;
   readonly store: ObjectStore;
+  readonly mirrors: readonly ObjectStore[];
   /** Of manifest.json as read. */
   readonly manifestSha256: string;
   /** Bytes of manifest.json's text, for the ledger. */
   readonly manifestBytes: number;
 }
 
+export interface OpenOptions {
+  /** Addresses of the same model. */
+  readonly mirrors?: readonly string[] | undefined;
+  /** The only manifest to accept; block hashes are only as good as the manifest. */
+  readonly manifestSha256?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
- * Reads and checks a model's manifest.
+ * Reads and checks a model's manifest: from the first address that answers.
  *
- * @param options.manifestSha256 the only manifest to accept; block hashes are only as good as the manifest
  * @throws MoqeError `corrupt` with every fault, or for another hash; `unavailable` where there is no manifest
  */
-export async function openModel(
-  address: string,
-  options: { manifestSha256?: string | undefined; signal?: AbortSignal | undefined } = {},
-): Promise<OpenedModel> {
+export async function openModel(address: string, options: OpenOptions = {}): Promise<OpenedModel> {
   const store = openStore(address);
-  const bytes = await store.readAll(MANIFEST_NAME, MAX_MANIFEST_BYTES, { signal: options.signal });
+  const mirrors = (options.mirrors ?? []).map((m) => openStore(m));
+  const bytes = await readManifest([store, ...mirrors], options.signal);
   const manifestSha256 = createHash("sha256").update(bytes).digest("hex");
   const wanted = options.manifestSha256;
   // An empty pin is a pin that nothing meets, not a missing one.
@@ -56,7 +62,24 @@ export async function openModel(
     });
   }
   const manifest = parseManifest(new TextDecoder().decode(bytes), store.origin);
-  return { manifest, store, manifestSha256, manifestBytes: bytes.length };
+  return { manifest, store, mirrors, manifestSha256, manifestBytes: bytes.length };
+}
+
+/** The first store that has it; what the first one said where none has. */
+async function readManifest(
+  stores: readonly ObjectStore[],
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array<ArrayBuffer>> {
+  let first: unknown;
+  for (const store of stores) {
+    try {
+      return await store.readAll(MANIFEST_NAME, MAX_MANIFEST_BYTES, { signal });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      first ??= error;
+    }
+  }
+  throw first;
 }
 
 /** The path of a file: URL on this machine. */

@@ -1,4 +1,5 @@
 /** An engine without a model, for limits, errors, cancellation and the shapes of answers. It translates nothing. */
+import { noFetches, noRetries } from "../../src/store/contract.ts";
 import { GPU_LINES, HOST_LINES } from "../../src/base/ledger.ts";
 import { createLogger } from "../../src/base/log.ts";
 import { MoqeError } from "../../src/base/errors.ts";
@@ -85,7 +86,15 @@ export class EngineDouble implements Engine {
         loadedBytes: 7680,
         waves: 12,
       },
-      fetch: { requests: 31, bytes: 8000, blocks: 30, refused: 1, retries: 2 },
+      fetch: {
+        ...noFetches(),
+        requests: 31,
+        bytes: 8000,
+        blocks: 30,
+        refused: 1,
+        retries: 2,
+        retriesBy: { ...noRetries(), reset: 2 },
+      },
       queue: { waiting: 1, running: 2 },
       tokens: { source: 300, target: 500 },
       steps: { encode: 4, decode: 40 },

@@ -158,7 +158,7 @@ Deno.test("GET /metrics has every family, and labels from closed sets only", asy
       "moqe_expert_loaded_bytes_total 7680",
       "moqe_fetch_requests_total 31",
       "moqe_fetch_refused_total 1",
-      "moqe_fetch_retries_total 2",
+      `moqe_fetch_retries_total{reason="reset"} 2`,
       'moqe_ledger_bytes{budget="gpu",line="arena"} 10',
       'moqe_ledger_bytes{budget="host",line="requests"} 80',
       'moqe_ledger_budget_bytes{budget="gpu"} 1000',

@@ -11,7 +11,7 @@ class FailingStore extends FileStore {
     super(folder);
   }
 
-  override write(name: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  override write(name: string, bytes: AsyncIterable<Uint8Array>): Promise<string> {
     if (this.left-- === 0) return Promise.reject(new Error("pulled the plug"));
     return super.write(name, bytes);
   }
