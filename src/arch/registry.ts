@@ -1,9 +1,10 @@
 /** Which architectures there are, by model_type. To add one: write its file, add its line. */
 import { MoqeError } from "../base/errors.ts";
 import type { Architecture } from "./contract.ts";
+import { m2m100 } from "./m2m_100.ts";
 import { nllbMoe } from "./nllb_moe.ts";
 
-const ARCHITECTURES: readonly Architecture[] = [nllbMoe];
+const ARCHITECTURES: readonly Architecture[] = [nllbMoe, m2m100];
 
 /** The architecture of a config.json. Throws MoqeError `unsupported` with what there is. */
 export function architectureOf(config: unknown): Architecture {

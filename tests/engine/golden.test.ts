@@ -1,4 +1,4 @@
-/** NLLB-MoE, exactly: encoder output, logits and tokens of ten tiny checkpoints against transformers. */
+/** Exactly the models: encoder output, logits and tokens of tiny checkpoints of every architecture against transformers. */
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { encodeRows } from "../../src/engine/batch.ts";
 import { decodeRows } from "../../src/engine/batch.ts";
@@ -6,6 +6,7 @@ import { PagePool } from "../../src/engine/pages.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import { Sequence } from "../../src/engine/sequence.ts";
 import {
+  ARCHITECTURES,
   difference,
   goldenFolder,
   goldenNames,
@@ -18,10 +19,17 @@ import { type TestModel, withModel } from "../support/model.ts";
 /** Everything unquantized: what is left is the arithmetic. */
 const LOSSLESS = { experts: { bits: 16 }, trunk: { bits: 16 }, embedding: { bits: 16 } } as const;
 
-for (const name of goldenNames()) {
+const CHECKPOINTS = ARCHITECTURES.flatMap((a) =>
+  goldenNames(a).map((n) => ({
+    name: `${a} ${n}`,
+    folder: goldenFolder(n, a),
+    golden: readGolden(n, a),
+  }))
+);
+
+for (const { name, folder, golden } of CHECKPOINTS) {
   Deno.test(`${name}: encoder output and teacher-forced logits are within tolerance of transformers`, async () => {
-    const golden = readGolden(name);
-    await withModel(goldenFolder(name), LOSSLESS, async (m) => {
+    await withModel(folder, LOSSLESS, async (m) => {
       for (const [i, sentence] of golden.sentences.entries()) {
         const { encoded, logits } = await teacherForced(m, sentence);
         if (sentence.encoded !== undefined) {
@@ -41,8 +49,7 @@ for (const name of goldenNames()) {
   });
 
   Deno.test(`${name}: greedy and beam search give transformers' tokens and scores`, async () => {
-    const golden = readGolden(name);
-    await withModel(goldenFolder(name), LOSSLESS, async (m) => {
+    await withModel(folder, LOSSLESS, async (m) => {
       const scheduler = new Scheduler(m.model, m.spec, { maxRows: m.maxRows, maxQueue: 1000 });
       const job = (
         s: GoldenSentence,

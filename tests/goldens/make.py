@@ -1,4 +1,4 @@
-"""Makes the goldens: `python make.py nllb_moe [NAME...]`, `shipped CHECKPOINT CORPUS`, `tokenizer CHECKPOINT CORPUS`.
+"""Makes the goldens: `python make.py ARCHITECTURE [NAME...]`, `shipped CHECKPOINT CORPUS`, `tokenizer CHECKPOINT CORPUS`.
 
 Run it in this folder with the packages of requirements.txt. README.md says what every file holds.
 """
@@ -12,15 +12,15 @@ import transformers
 HERE = pathlib.Path(__file__).parent
 
 
-def nllb_moe(names: list[str]) -> None:
+def checkpoints(architecture: str, names: list[str]) -> None:
     """Remakes the tiny checkpoints: the first weight seed under which five sentences are clear of the tolerance."""
     import record
     import specs
     import tiny
 
-    for name in names or specs.SPECS:
-        options = specs.spec(name)
-        folder = HERE / "nllb_moe" / name
+    for name in names or specs.SPECS[architecture]:
+        options = specs.spec(architecture, name)
+        folder = HERE / architecture / name
         for seed in range(1, 100):
             # Saved and read back first: what is searched is what transformers makes of the file.
             made = tiny.random_model(options, seed)
@@ -48,14 +48,17 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("nllb_moe").add_argument("names", nargs="*")
+    import specs
+
+    for architecture in specs.SPECS:
+        commands.add_parser(architecture).add_argument("names", nargs="*")
     for name in ["shipped", "tokenizer"]:
         command = commands.add_parser(name)
         command.add_argument("checkpoint", type=pathlib.Path)
         command.add_argument("corpus", type=pathlib.Path)
     arguments = parser.parse_args()
-    if arguments.command == "nllb_moe":
-        nllb_moe(arguments.names)
+    if arguments.command in specs.SPECS:
+        checkpoints(arguments.command, arguments.names)
     elif arguments.command == "shipped":
         import shipped
 

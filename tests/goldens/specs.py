@@ -1,7 +1,7 @@
-"""The tiny NLLB-MoE checkpoints: what each one is there to show.
+"""The tiny checkpoints by architecture: what each one is there to show.
 
-Every entry overrides `BASE`. Together they cover each option of the reference semantics at least twice, both ways,
-and each way of storing weights once. `store` says how the folder is written (see tiny.py).
+Every entry overrides `BASE`. Those of nllb_moe cover each option of the reference semantics at least twice, both
+ways, and each way of storing weights once. `store` says how the folder is written (see tiny.py).
 """
 
 BASE = dict(
@@ -26,7 +26,7 @@ BASE = dict(
 
 ALTERNATIVE = dict(length_penalty=0.6, early_stopping=True)
 
-SPECS = {
+NLLB_MOE = {
     # The shape of the 54B model in small: 1 - 0.2 on every expert, no router bias, scaled embeddings.
     "baseline": dict(alternative_beam=ALTERNATIVE),
     # Nothing is scaled after the experts, the router has a bias, probabilities are normalized first.
@@ -64,6 +64,16 @@ SPECS = {
 }
 
 
-def spec(name: str) -> dict:
+M2M_100 = {
+    # The dense relative of the shape that nllb_moe's baseline has.
+    "baseline": dict(alternative_beam=ALTERNATIVE),
+    # Names as on the Hub, encoder and decoder of unlike depth, width and heads; embeddings are not scaled.
+    "hub_names": dict(d_model=48, heads=3, ffn=96, decoder_layers=1, vocab=101, scale_embedding=False, store="hub"),
+}
+
+SPECS = {"nllb_moe": NLLB_MOE, "m2m_100": M2M_100}
+
+
+def spec(architecture: str, name: str) -> dict:
     """The full options of one checkpoint."""
-    return {**BASE, **SPECS[name]}
+    return {**BASE, "architecture": architecture, **SPECS[architecture][name]}

@@ -1,11 +1,18 @@
-"""Random NLLB-MoE models small enough to commit, and their folders in Hugging Face layout."""
+"""Random models small enough to commit, and their folders in Hugging Face layout."""
 
 import json
 import pathlib
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GenerationConfig, NllbMoeConfig, NllbMoeForConditionalGeneration
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    GenerationConfig,
+    M2M100Config,
+    NllbMoeConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 
 LANGUAGES = ["eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn", "zho_Hans"]
 PIECES = "▁etaoinshrdlucmfwypvbgkqjxzETAOINSHRDLUCMFWYPVBGKQJXZ0123456789.,;:!?'\"()-/&%+=*#@<>[]_$~^{}|\\äöüßéèàçñ¿¡êîôû"
@@ -17,9 +24,9 @@ def language_ids(vocab: int) -> list[int]:
     return list(range(vocab - 1 - len(LANGUAGES), vocab - 1))
 
 
-def config_of(options: dict) -> NllbMoeConfig:
-    """The transformers configuration of a spec (specs.py)."""
-    return NllbMoeConfig(
+def fairseq_options(options: dict) -> dict:
+    """What NLLB-MoE and M2M100 configure alike."""
+    return dict(
         vocab_size=options["vocab"],
         max_position_embeddings=64,
         d_model=options["d_model"],
@@ -29,23 +36,41 @@ def config_of(options: dict) -> NllbMoeConfig:
         decoder_ffn_dim=options["ffn"],
         encoder_attention_heads=options["heads"],
         decoder_attention_heads=options["heads"],
+        scale_embedding=options["scale_embedding"],
+        init_std=options["std"],
+        activation_function="relu",
+        dropout=0.0,
+        attention_dropout=0.0,
+        encoder_layerdrop=0.0,
+        decoder_layerdrop=0.0,
+    )
+
+
+def nllb_moe(options: dict) -> NllbMoeConfig:
+    return NllbMoeConfig(
+        **fairseq_options(options),
         num_experts=options["experts"],
         encoder_sparse_step=options["encoder_step"],
         decoder_sparse_step=options["decoder_step"],
         moe_token_dropout=options["moe_token_dropout"],
         router_bias=options["router_bias"],
         normalize_router_prob_before_dropping=options["normalize_before"],
-        scale_embedding=options["scale_embedding"],
-        init_std=options["std"],
-        activation_function="relu",
         second_expert_policy="all",
         batch_prioritized_routing=False,
         moe_eval_capacity_token_fraction=1.0,
-        dropout=0.0,
-        attention_dropout=0.0,
-        encoder_layerdrop=0.0,
-        decoder_layerdrop=0.0,
     )
+
+
+def m2m_100(options: dict) -> M2M100Config:
+    return M2M100Config(**fairseq_options(options))
+
+
+CONFIGS = {"nllb_moe": nllb_moe, "m2m_100": m2m_100}
+
+
+def config_of(options: dict) -> PretrainedConfig:
+    """The transformers configuration of a spec (specs.py)."""
+    return CONFIGS[options["architecture"]](options)
 
 
 def exact(weight: torch.Tensor, store: str) -> torch.Tensor:
@@ -58,14 +83,14 @@ def exact(weight: torch.Tensor, store: str) -> torch.Tensor:
 
 
 @torch.no_grad()
-def random_model(options: dict, seed: int) -> NllbMoeForConditionalGeneration:
+def random_model(options: dict, seed: int) -> PreTrainedModel:
     """A model of random weights, evaluation mode, f32, where no bias and no norm is trivial.
 
     transformers starts biases at 0 and norms at 1; a reader that forgot them would pass, so they are drawn too.
     The final norm leans a little towards the end token's row: sentences then end, now and then.
     """
     torch.manual_seed(seed)
-    model = NllbMoeForConditionalGeneration(config_of(options)).eval()
+    model = AutoModelForSeq2SeqLM.from_config(config_of(options)).eval()
     for name, weight in model.named_parameters():
         if "layer_norm" in name:
             noise = torch.randn_like(weight) * 0.2
@@ -83,7 +108,7 @@ def random_model(options: dict, seed: int) -> NllbMoeForConditionalGeneration:
     return model
 
 
-def save(model: NllbMoeForConditionalGeneration, folder: pathlib.Path, store: str) -> None:
+def save(model: PreTrainedModel, folder: pathlib.Path, store: str) -> None:
     """Writes config.json, generation_config.json, the weights as `store` says, and a one-character tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
@@ -129,9 +154,9 @@ def save_tokenizer(folder: pathlib.Path, vocab: int) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
 
 
-def load(folder: pathlib.Path) -> NllbMoeForConditionalGeneration:
+def load(folder: pathlib.Path) -> PreTrainedModel:
     """The folder read back by transformers, evaluation mode, computed in f32."""
-    return NllbMoeForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    return AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
 def assert_same(made: torch.nn.Module, loaded: torch.nn.Module) -> None:

@@ -31,17 +31,21 @@ export interface Golden {
 
 export const GOLDENS = new URL("../goldens/", import.meta.url);
 
-/** Names of the tiny checkpoints. */
-export function goldenNames(): string[] {
-  return Array.from(Deno.readDirSync(new URL("nllb_moe/", GOLDENS)), (e) => e.name).sort();
+/** Architectures that have tiny checkpoints: folders of tests/goldens, as the files of src/arch are named. */
+export const ARCHITECTURES = ["nllb_moe", "m2m_100"] as const;
+export type GoldenArchitecture = typeof ARCHITECTURES[number];
+
+/** Names of an architecture's tiny checkpoints. */
+export function goldenNames(architecture: GoldenArchitecture = "nllb_moe"): string[] {
+  return Array.from(Deno.readDirSync(new URL(`${architecture}/`, GOLDENS)), (e) => e.name).sort();
 }
 
-export function goldenFolder(name: string): string {
-  return new URL(`nllb_moe/${name}`, GOLDENS).pathname;
+export function goldenFolder(name: string, architecture: GoldenArchitecture = "nllb_moe"): string {
+  return new URL(`${architecture}/${name}`, GOLDENS).pathname;
 }
 
-export function readGolden(name: string): Golden {
-  return JSON.parse(Deno.readTextFileSync(`${goldenFolder(name)}/golden.json`));
+export function readGolden(name: string, architecture: GoldenArchitecture = "nllb_moe"): Golden {
+  return JSON.parse(Deno.readTextFileSync(`${goldenFolder(name, architecture)}/golden.json`));
 }
 
 export function goldenValues(tensor: GoldenTensor): Float32Array {

@@ -1,0 +1,22 @@
+/** Short ways to say what a plan's tensors are. */
+import type { TensorRole, TensorSpec } from "../base/plan.ts";
+
+/** A norm's weight, a bias: f32 [length]. */
+export function vector(name: string, length: number): TensorSpec {
+  return { name, role: "vector", shape: [length] };
+}
+
+/** A matrix [rows, cols]. */
+export function matrix(
+  name: string,
+  rows: number,
+  cols: number,
+  role: TensorRole = "matrix",
+): TensorSpec {
+  return { name, role, shape: [rows, cols] };
+}
+
+/** A projection [rows, cols] with its bias. */
+export function affineTensors(base: string, rows: number, cols: number): TensorSpec[] {
+  return [matrix(`${base}.weight`, rows, cols), vector(`${base}.bias`, rows)];
+}
