@@ -9,6 +9,7 @@
  * own length alone, and expert outputs are combined in rank order.
  */
 import type { ExpertLayout, MatrixFormat, MatrixLayout } from "../base/layout.ts";
+import type { MoqeError } from "../base/errors.ts";
 import type { GpuLine } from "../base/ledger.ts";
 
 /** Bytes on the device. Made by `alloc`, owned by whoever asked, given back by `free`. */
@@ -42,8 +43,14 @@ export interface Vector {
   readonly length: number;
 }
 
+/** Bytes inside a buffer from `offset` (a multiple as in Tensor) on. A view: owns nothing. */
+export interface DeviceRange {
+  readonly buffer: DeviceBuffer;
+  readonly offset: number;
+}
+
 /** i32 indices: known to the host, or left on the device by an earlier operation. */
-export type IndexArray = Int32Array | { readonly buffer: DeviceBuffer; readonly offset: number };
+export type IndexArray = Int32Array | DeviceRange;
 
 /**
  * Which rows of a call are live: u32 [T] on the device, 0 = skip. A skipped row's outputs are not written
@@ -169,15 +176,66 @@ export interface RouterOp {
   topK: 1 | 2;
   /** "share": chosen probabilities divided by their sum (NLLB); "probability": as they are (Switch). */
   weighting: "share" | "probability";
-  experts: DeviceBuffer; // i32 [T, topK], rank order
+  experts: DeviceRange; // i32 [T, topK], rank order
   weights: Tensor; // [T, topK]
+  mask?: RowMask;
+  /** Set where routing does not wait for the host. */
+  lookup?: SlotLookup | undefined;
+}
+
+/**
+ * Optimistic routing: what the router found is looked up in a table of what is resident, and rows that miss an
+ * expert are out of the step from here on. Rows of one sentence stand and fall together: all of a group are live
+ * when the operation begins, or none is; where one misses, every row of its group stops at this layer.
+ */
+export interface SlotLookup {
+  /** i32 [experts of this layer]: the expert's place (see `placeOf`), or -1. */
+  table: DeviceRange;
+  /** i32 [T, topK]: the place of each choice, or -1. Written for rows that were live. */
+  places: DeviceRange;
+  /** u32 [T], and the mask of this operation: cleared for the rows of a group that misses an expert. */
+  live: DeviceRange;
+  /** i32 [T]: `layer` is written for the rows whose `live` is cleared here, nothing for the others. */
+  faults: DeviceRange;
+  /** Ordinal of the sparse layer among all of the model's. */
+  layer: number;
+  /** Row t is in the group of rows groupStarts[t] .. groupStarts[t] + groupLengths[t] - 1. */
+  groupStarts: IndexArray; // [T]
+  groupLengths: IndexArray; // [T]
+}
+
+/** Slots below this number; above it lies which of its layer's layouts an expert has. */
+export const PLACE_SLOTS = 1 << 24;
+
+/**
+ * Where an expert lies, as one i32: slot over all arenas (slot s is slot s % n of arena floor(s / n), n the slots
+ * of the first arena), and its layout's index among the distinct layouts of its layer.
+ */
+export function placeOf(slot: number, layoutIndex: number): number {
+  return layoutIndex * PLACE_SLOTS + slot;
+}
+
+/**
+ * Runs every (row, rank) that has a place of this layout, wherever it lies: what `experts` does, without the host
+ * knowing which. Called once a distinct layout of the layer.
+ */
+export interface PlacedExpertsOp {
+  x: Tensor; // [T, d_model]
+  places: DeviceRange; // i32 [T, topK], from the router's lookup
+  topK: 1 | 2;
+  arenas: readonly Arena[];
+  layout: ExpertLayout;
+  layoutIndex: number;
+  activation: Activation;
+  /** [T * topK, d_model]: row t * topK + rank. Rows of other layouts are left alone. */
+  out: Tensor;
   mask?: RowMask;
 }
 
 /** Runs every (row, rank) whose expert is in the wave: hidden = act(x fc1' + b1), expertOut = hidden fc2' + b2. */
 export interface ExpertsOp {
   x: Tensor; // [T, d_model]
-  experts: DeviceBuffer; // i32 [T, topK], from the router
+  experts: DeviceRange; // i32 [T, topK], from the router
   topK: 1 | 2;
   arenas: readonly Arena[];
   wave: readonly ResidentExpert[];
@@ -205,7 +263,7 @@ export interface VocabTopKOp {
   w: Matrix; // lm_head [vocab, d_model]
   candidates: number;
   /** i32 [T, candidates], best first; equal values in order of id. */
-  ids: DeviceBuffer;
+  ids: DeviceRange;
   logProbs: Tensor; // [T, candidates]
   mask?: RowMask;
 }
@@ -214,6 +272,12 @@ export interface Backend {
   readonly name: "cpu" | "webgpu";
   /** One line for logs and metrics: adapter, SIMD, version. */
   readonly description: string;
+  /**
+   * Resolves with why once the device is gone for good (lost, or out of memory while it worked): a MoqeError
+   * `unavailable`, which every later operation and readback throws too. Pending while it works; buffers made
+   * before are gone with it, `close` still gives their reservations back.
+   */
+  readonly lost: Promise<MoqeError>;
   readonly limits: BackendLimits;
 
   /** Zeroed bytes, asked of the ledger first. Throws MoqeError `over_budget`. */
@@ -246,6 +310,7 @@ export interface Backend {
   storeKv(op: StoreKvOp): void;
   router(op: RouterOp): void;
   experts(op: ExpertsOp): void;
+  placedExperts(op: PlacedExpertsOp): void;
   combine(op: CombineOp): void;
   vocabTopK(op: VocabTopKOp): void;
 

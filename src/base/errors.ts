@@ -9,6 +9,7 @@ export type ErrorCode =
   | "corrupt" // bytes that do not match their hash or their own header
   | "unavailable" // a store or device that does not answer
   | "overloaded" // the queue is full: 503 with Retry-After
+  | "expired" // the request's deadline passed: 504
   | "cancelled"
   | "internal";
 

@@ -26,6 +26,20 @@ export interface Limits {
 export interface RunOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((doneSentences: number, totalSentences: number) => void) | undefined;
+  /**
+   * What is certain of a sentence's translation, as it becomes so: under greedy search after each token, under
+   * beam search when the sentence has ended. Called between steps: it must be quick and must not throw.
+   */
+  onTokens?: ((partial: PartialTokens) => void) | undefined;
+}
+
+/** The tokens of one sentence that will not change any more. */
+export interface PartialTokens {
+  /** Index among the request's sentences. */
+  readonly sentence: number;
+  /** All of them so far, language token first; without the end token while `done` is false. */
+  readonly tokens: readonly number[];
+  readonly done: boolean;
 }
 
 /** Sentences that came together and are answered together. */
@@ -37,7 +51,8 @@ export interface Request {
   done: number;
   /** Set once answered; what still runs for it is dropped. */
   closed: boolean;
-  onProgress: ((done: number, total: number) => void) | undefined;
+  onProgress: RunOptions["onProgress"];
+  onTokens?: RunOptions["onTokens"];
   resolve(results: Finished[][]): void;
   reject(error: unknown): void;
 }

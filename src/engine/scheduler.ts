@@ -66,6 +66,7 @@ export class Scheduler {
         done: 0,
         closed: false,
         onProgress: options.onProgress,
+        onTokens: options.onTokens,
         resolve,
         reject,
       };
@@ -194,6 +195,7 @@ export class Scheduler {
         this.#tokens.target += wanted.length;
         sequence.advance(wanted);
       }
+      for (const a of live) tellTokens(a);
     } catch (error) {
       this.#fail(live, error);
     }
@@ -235,6 +237,13 @@ export class Scheduler {
     this.#waiting.remove(request);
     request.reject(error);
   }
+}
+
+/** Tells who listens what became certain of a sentence in this step. */
+function tellTokens({ request, index, sequence: { search } }: Active): void {
+  if (request.onTokens === undefined || request.closed) return;
+  const { done } = search, tokens = done ? search.finished[0]?.tokens : search.certain;
+  if (tokens !== undefined) request.onTokens({ sentence: index, tokens, done });
 }
 
 function cancelled(): MoqeError {

@@ -58,6 +58,11 @@ export class Search {
     return this.#running;
   }
 
+  /** Tokens that every outcome will begin with, where that is known: under greedy search. */
+  get certain(): readonly number[] | undefined {
+    return this.options.beams === 1 ? this.#running[0]?.tokens : undefined;
+  }
+
   get done(): boolean {
     return this.#done;
   }

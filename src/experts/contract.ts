@@ -29,6 +29,9 @@ export interface Wave {
   done(): void;
 }
 
+/** The distinct experts that a pass routed its rows to in a layer (ordinal in ModelPlan.expertLayers). */
+export type RoutingObserver = (layer: number, experts: readonly number[]) => void;
+
 /** Counts since start; hits and misses are of distinct experts a layer and pass. */
 export interface ResidencyStats {
   slots: number;
@@ -50,5 +53,12 @@ export interface ResidencyStats {
 export interface Residency {
   readonly arenas: readonly Arena[];
   waves(layer: number, experts: readonly number[], signal?: AbortSignal): AsyncIterable<Wave>;
+  /**
+   * Brings experts in before they are asked for, while slots that nobody has pinned allow. Resolves with how many
+   * came; a failed fetch or `signal` ends it quietly: whoever needs the expert asks again and is told.
+   */
+  prefetch(layer: number, experts: readonly number[], signal?: AbortSignal): Promise<number>;
+  /** Told of every routing, encoder and decoder, as it is known: for prefetchers and profiles. Must be quick. */
+  onRouting: RoutingObserver | undefined;
   stats(): ResidencyStats;
 }

@@ -5,7 +5,14 @@ import type { ExpertKey, ExpertLayerSpec, ModelPlan, Stack } from "../base/plan.
 import type { Arena, Backend, ResidentExpert } from "../backend/contract.ts";
 import type { BlockFetcher, VerifiedBlock } from "../store/contract.ts";
 import type { Manifest } from "../store/manifest.ts";
-import type { Policy, Residency, ResidencyStats, Wave, WavePart } from "./contract.ts";
+import type {
+  Policy,
+  Residency,
+  ResidencyStats,
+  RoutingObserver,
+  Wave,
+  WavePart,
+} from "./contract.ts";
 import { SlotTable } from "./slots.ts";
 
 /** Blocks asked for ahead of the one being placed: hides round trips, bounds host memory. */
@@ -35,6 +42,7 @@ interface Arrived {
 /** Residency over one backend's arenas. Owns the arenas. */
 export class ExpertResidency implements Residency {
   readonly arenas: readonly Arena[];
+  onRouting: RoutingObserver | undefined;
   readonly #slots: SlotTable;
   readonly #firstKey: readonly number[];
   readonly #layouts: ExpertLayout[][];
@@ -71,6 +79,7 @@ export class ExpertResidency implements Residency {
     const missing = experts.filter((e) => this.#slots.slotOf(this.#key(layer, e)) === undefined);
     this.#counts.hits += resident.length;
     this.#counts.misses += missing.length;
+    this.onRouting?.(layer, experts);
     for (const e of resident) this.#slots.hit(this.#key(layer, e));
     const stop = new AbortController();
     const arrivals = this.#fetchAll(layer, missing, anySignal(stop.signal, signal));
@@ -92,27 +101,56 @@ export class ExpertResidency implements Residency {
     }
   }
 
-  /** Places arrived blocks while there are slots that are not of this very wave. Takes them off `waiting`. */
-  #placeAll(layer: number, waiting: Arrived[]): number[] {
-    const placed: number[] = [];
-    const { stack } = this.plan.expertLayers[layer]!;
-    while (waiting.length > 0) {
-      const { expert, block } = waiting[0]!;
-      const key = this.#key(layer, expert);
-      const place = this.#slots.place(key, stack);
-      if (place === undefined) break;
-      waiting.shift();
-      if (place.evicted !== undefined) this.#counts.evictions++;
-      const { arena, slot } = this.#locate(place.slot);
-      const { length } = block.bytes;
+  async prefetch(
+    layer: number,
+    experts: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<number> {
+    const refs = this.manifest.expertLayers[layer]!.experts;
+    const missing = experts.filter((e) => !this.isResident(layer, e));
+    const came = await Promise.all(missing.map(async (expert) => {
+      const options = signal === undefined ? {} : { signal };
+      const block = await this.fetcher.fetch(refs[expert]!.block, options).catch(() => undefined);
+      if (block === undefined) return false;
       try {
-        this.backend.write(this.arenas[arena]!.buffer, slot * this.#slotBytes, block.bytes);
+        // Whoever needed it meanwhile has placed it.
+        return !this.isResident(layer, expert) && this.#put(layer, expert, block.bytes);
       } finally {
         block.release();
       }
-      this.#slots.pin(key);
-      this.#counts.loads++;
-      this.#counts.loadedBytes += length;
+    }));
+    return came.filter((c) => c).length;
+  }
+
+  isResident(layer: number, expert: number): boolean {
+    return this.#slots.slotOf(this.#key(layer, expert)) !== undefined;
+  }
+
+  /** Writes an expert's block to a slot of its own; false where every slot is pinned. */
+  #put(layer: number, expert: number, bytes: Uint8Array): boolean {
+    const place = this.#slots.place(
+      this.#key(layer, expert),
+      this.plan.expertLayers[layer]!.stack,
+    );
+    if (place === undefined) return false;
+    if (place.evicted !== undefined) this.#counts.evictions++;
+    const { arena, slot } = this.#locate(place.slot);
+    this.#counts.loads++;
+    this.#counts.loadedBytes += bytes.length;
+    this.backend.write(this.arenas[arena]!.buffer, slot * this.#slotBytes, bytes);
+    return true;
+  }
+
+  /** Places arrived blocks while there are slots that are not of this very wave. Takes them off `waiting`. */
+  #placeAll(layer: number, waiting: Arrived[]): number[] {
+    const placed: number[] = [];
+    while (waiting.length > 0) {
+      const { expert, block } = waiting[0]!;
+      // Somebody else may have brought it in while this one was on its way.
+      if (!this.isResident(layer, expert) && !this.#put(layer, expert, block.bytes)) break;
+      waiting.shift();
+      block.release();
+      this.#slots.pin(this.#key(layer, expert));
       placed.push(expert);
     }
     for (const e of placed) this.#slots.unpin(this.#key(layer, e));

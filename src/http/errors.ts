@@ -19,6 +19,7 @@ const STATUS: Record<ErrorCode, number> = {
   overloaded: 503,
   unavailable: 503,
   over_budget: 503,
+  expired: 504,
   cancelled: CLIENT_CLOSED,
   corrupt: 500,
   internal: 500,

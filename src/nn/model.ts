@@ -159,7 +159,7 @@ export class TranslationModel {
       logProbs,
       mask: rows.wanted,
     });
-    const ids = await backend.readback(workspace.candidateIds, 0, n * 4);
+    const ids = await backend.readback(workspace.candidateIds.buffer, 0, n * 4);
     const values = await backend.readback(logProbs.buffer, logProbs.offset, n * 4);
     return {
       count,

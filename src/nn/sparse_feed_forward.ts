@@ -54,7 +54,7 @@ export async function sparseFeedForward(
     experts,
     weights,
   });
-  const chosen = await backend.readback(experts, 0, x.rows * w.topK * 4);
+  const chosen = await backend.readback(experts.buffer, experts.offset, x.rows * w.topK * 4);
   const wanted = [...new Set(new Int32Array(chosen.buffer, chosen.byteOffset, x.rows * w.topK))];
   for await (const wave of residency.waves(w.expertLayer, wanted, signal)) {
     try {

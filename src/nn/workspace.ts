@@ -1,5 +1,5 @@
 /** The activations of one forward pass: taken once at the largest size, seen through views of fewer rows. */
-import type { Backend, DeviceBuffer, Tensor } from "../backend/contract.ts";
+import type { Backend, DeviceRange, Tensor } from "../backend/contract.ts";
 import type { ModelSpec } from "./spec.ts";
 
 export interface WorkspaceShape {
@@ -15,8 +15,8 @@ export class Workspace {
   readonly maxRows: number;
   readonly maxCandidates: number;
   /** i32 [rows * topK] chosen experts; i32 [rows * candidates] vocabulary ids. */
-  readonly expertIds: DeviceBuffer;
-  readonly candidateIds: DeviceBuffer;
+  readonly expertIds: DeviceRange;
+  readonly candidateIds: DeviceRange;
   readonly #tensors: Record<TensorName, Tensor>;
 
   constructor(backend: Backend, spec: ModelSpec, shape: WorkspaceShape) {
@@ -31,7 +31,10 @@ export class Workspace {
       TensorName,
       Tensor
     >;
-    const ids = (label: string, n: number) => backend.alloc(label, n * 4, "activations");
+    const ids = (label: string, n: number): DeviceRange => ({
+      buffer: backend.alloc(label, n * 4, "activations"),
+      offset: 0,
+    });
     this.expertIds = ids("expert ids", shape.maxRows * shape.topK);
     this.candidateIds = ids("candidate ids", shape.maxRows * shape.maxCandidates);
   }
@@ -51,8 +54,8 @@ export class Workspace {
   /** Gives everything back. */
   free(backend: Backend): void {
     for (const t of Object.values(this.#tensors)) backend.free(t.buffer);
-    backend.free(this.expertIds);
-    backend.free(this.candidateIds);
+    backend.free(this.expertIds.buffer);
+    backend.free(this.candidateIds.buffer);
   }
 }
 

@@ -30,7 +30,7 @@ async function everyOperation(backend: Backend, random: Random): Promise<number[
   const ids = on.indices(backend, new Int32Array(rows * 2)), weights = on.tensor(backend, rows, 2);
   const classifier = matrix(experts, d, "f32");
   const route = { topK: 2, weighting: "share" } as const;
-  backend.router({ x: out, classifier, ...route, experts: ids.buffer, weights });
+  backend.router({ x: out, classifier, ...route, experts: ids, weights });
   const shapes = [
     { name: "fc1", rows: ff, cols: d, bias: false },
     { name: "fc2", rows: d, cols: ff, bias: false },
@@ -40,12 +40,12 @@ async function everyOperation(backend: Backend, random: Random): Promise<number[
   const wave = [...Array(experts).keys()].map((slot) => ({ expert: slot, arena: 0, slot }));
   for (const { slot } of wave) backend.write(arenas[0]!.buffer, slot * layout.bytes, noise);
   const expertOut = on.tensor(backend, rows * 2, d);
-  const run = { x: out, experts: ids.buffer, topK: 2, arenas, wave, layout } as const;
+  const run = { x: out, experts: ids, topK: 2, arenas, wave, layout } as const;
   backend.experts({ ...run, activation: "relu", out: expertOut });
   backend.combine({ expertOut, weights, topK: 2, scale: 0.8, residual: h, out: h });
   const candidateIds = on.indices(backend, new Int32Array(rows * 4));
   const logProbs = on.tensor(backend, rows, 4);
-  backend.vocabTopK({ x: h, w: table, candidates: 4, ids: candidateIds.buffer, logProbs });
+  backend.vocabTopK({ x: h, w: table, candidates: 4, ids: candidateIds, logProbs });
   const bytes: number[] = [];
   for (const t of [a, out, weights, expertOut, h, logProbs]) {
     const values = await on.read(backend, t);

@@ -1,72 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { expertLayout, type MatrixFormat } from "../../src/base/layout.ts";
-import type { Arena, Backend, ExpertsOp } from "../../src/backend/contract.ts";
-import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
-import {
-  packedRandom,
-  type PackedTwin,
-  type Random,
-  seeded,
-} from "../../src/backend/cpu/twin/packed.ts";
+import type { ExpertsOp } from "../../src/backend/contract.ts";
+import { seeded } from "../../src/backend/cpu/twin/packed.ts";
 import * as on from "./device.ts";
+import { expertTwin, layer, load } from "./expert_blocks.ts";
 import { NMSE } from "./tolerances.ts";
-
-interface Layer {
-  layout: ReturnType<typeof expertLayout>;
-  blocks: Uint8Array<ArrayBuffer>[];
-  twins: { fc1: PackedTwin; fc2: PackedTwin; b1: Float32Array; b2: Float32Array }[];
-}
-
-/** `count` random experts as blocks, and what they mean. */
-function layer(
-  count: number,
-  d: number,
-  ff: number,
-  format: MatrixFormat,
-  random: Random,
-  bias = true,
-): Layer {
-  const shapes = [
-    { name: "fc1", rows: ff, cols: d, bias },
-    { name: "fc2", rows: d, cols: ff, bias },
-  ];
-  const layout = expertLayout(shapes, format);
-  const made: Layer = { layout, blocks: [], twins: [] };
-  for (let e = 0; e < count; e++) {
-    const block = new Uint8Array(layout.bytes);
-    const [fc1, fc2] = shapes.map((s, p) => {
-      const packed = packedRandom(s.rows, s.cols, format, random);
-      const at = layout.projections[p]!, { codesBytes } = packed.layout;
-      block.set(packed.bytes.subarray(0, codesBytes), at.codesOffset);
-      block.set(packed.bytes.subarray(codesBytes), at.scalesOffset);
-      return packed;
-    });
-    const [b1, b2] = [ff, d].map((n) => bias ? on.randoms(n, random) : new Float32Array(n));
-    [b1!, b2!].forEach((b, p) => {
-      if (bias) block.set(on.asBytes(b), layout.projections[p]!.biasOffset);
-    });
-    made.blocks.push(block);
-    made.twins.push({ fc1: fc1!, fc2: fc2!, b1: b1!, b2: b2! });
-  }
-  return made;
-}
-
-/** Expert e into slot slots[e], counted over all arenas. */
-function load(backend: Backend, arenas: readonly Arena[], made: Layer, slots: number[]) {
-  return slots.map((flat, expert) => {
-    let arena = 0, slot = flat;
-    while (slot >= arenas[arena]!.slots) slot -= arenas[arena++]!.slots;
-    const { buffer, slotBytes } = arenas[arena]!;
-    backend.write(buffer, slot * slotBytes, made.blocks[expert]!);
-    return { expert, arena, slot };
-  });
-}
-
-function expertTwin(made: Layer, expert: number, x: Float32Array, d: number, ff: number) {
-  const { fc1, fc2, b1, b2 } = made.twins[expert]!;
-  const h = linearTwin({ x, w: fc1.dense, rows: 1, n: ff, k: d, bias: b1, relu: true });
-  return linearTwin({ x: h, w: fc2.dense, rows: 1, n: d, k: ff, bias: b2 });
-}
 
 const FORMATS = [
   "2-bit group 64",
@@ -100,7 +37,7 @@ Deno.test("experts: waves over several arenas against float64, whatever the spli
       for (const wave of waves) {
         const op: ExpertsOp = {
           x: on.tensor(backend, rows, d, x),
-          experts: ids.buffer,
+          experts: ids,
           topK: 2,
           arenas,
           wave: wave.map((e) => resident[e]!),
@@ -145,7 +82,7 @@ Deno.test("experts: a row's bits do not depend on how many share its expert", as
     const out = on.tensor(backend, rows, d);
     backend.experts({
       x: on.tensor(backend, rows, d, x.slice(first * d, (first + rows) * d)),
-      experts: on.indices(backend, new Int32Array(rows)).buffer,
+      experts: on.indices(backend, new Int32Array(rows)),
       topK: 1,
       arenas,
       wave,
@@ -168,7 +105,7 @@ Deno.test("experts: a slot that does not exist is refused", async () => {
   const backend = await on.cpu(), arenas = backend.createArenas(made.layout.bytes, 1);
   const op: ExpertsOp = {
     x: on.tensor(backend, 1, d),
-    experts: on.indices(backend, new Int32Array(1)).buffer,
+    experts: on.indices(backend, new Int32Array(1)),
     topK: 1,
     arenas,
     wave: [{ expert: 0, arena: 0, slot: 1 }],

@@ -13,10 +13,15 @@ async function route(backend: Backend, op: Omit<RouterOp, "experts" | "weights">
   // The contract has expert ids at the start of a buffer; the trailing sentinel is checked all the same.
   const buffer = backend.alloc("experts", rows * op.topK * 4, "activations");
   backend.write(buffer, 0, new Uint8Array(rows * op.topK * 4).fill(0xff));
-  backend.router({ ...op, experts: buffer, weights });
+  backend.router({ ...op, experts: { buffer, offset: 0 }, weights });
   await on.read(backend, experts);
   const ids = new Int32Array((await backend.readback(buffer, 0, buffer.bytes)).buffer);
-  return { buffer, ids, tensor: weights, weights: await on.read(backend, weights) };
+  return {
+    buffer: { buffer, offset: 0 },
+    ids,
+    tensor: weights,
+    weights: await on.read(backend, weights),
+  };
 }
 
 Deno.test("router: experts and weights against float64", async () => {

@@ -19,7 +19,7 @@ async function choose(
   backend.write(ids, 0, new Uint8Array(rows * candidates * 4).fill(0xff));
   const logProbs = on.tensor(backend, rows, candidates);
   const tx = on.tensor(backend, rows, w.layout.cols, x);
-  backend.vocabTopK({ x: tx, w, candidates, ids, logProbs, mask });
+  backend.vocabTopK({ x: tx, w, candidates, ids: { buffer: ids, offset: 0 }, logProbs, mask });
   const values = await on.read(backend, logProbs);
   const chosen = new Int32Array((await backend.readback(ids, 0, ids.bytes)).buffer);
   for (const buffer of [ids, logProbs.buffer, tx.buffer]) backend.free(buffer);
@@ -89,7 +89,7 @@ Deno.test("vocabTopK: bits do not depend on the call, masked rows are not writte
 
 function assertThrowsCandidates(backend: Backend, w: Matrix, x: Float32Array<ArrayBuffer>) {
   const ids = backend.alloc("ids", 400, "activations");
-  const op = { x: on.tensor(backend, 1, w.layout.cols, x), w, ids };
+  const op = { x: on.tensor(backend, 1, w.layout.cols, x), w, ids: { buffer: ids, offset: 0 } };
   const run = (candidates: number) =>
     backend.vocabTopK({ ...op, candidates, logProbs: on.tensor(backend, 1, candidates) });
   assertThrows(() => run(17), RangeError, "candidates are 1 to 16 (got 17)");

@@ -12,6 +12,7 @@ import type {
   LayerNormOp,
   LinearOp,
   PagedAttentionOp,
+  PlacedExpertsOp,
   RouterOp,
   ScratchShape,
   SegmentAttentionOp,
@@ -20,7 +21,7 @@ import type {
 } from "../contract.ts";
 import * as attention from "./attention.ts";
 import type { Device, Scratch } from "./device.ts";
-import { experts } from "./experts.ts";
+import { experts, placedExperts } from "./experts.ts";
 import { CpuBuffer, rangeAt, refuse } from "./guards.ts";
 import { Heap, HEAP_LIMIT } from "./heap.ts";
 import { type Kernels, loadKernels } from "./kernels.ts";
@@ -50,6 +51,8 @@ class CpuBackend implements Backend {
   readonly name = "cpu";
   readonly description: string;
   readonly limits: BackendLimits;
+  /** A processor does not get lost. */
+  readonly lost = new Promise<never>(() => {});
   readonly #ledger: Ledger;
   readonly #heap: Heap;
   readonly #kernels: Kernels;
@@ -186,6 +189,9 @@ class CpuBackend implements Backend {
   }
   experts(op: ExpertsOp): void {
     experts(this.#run(), op);
+  }
+  placedExperts(op: PlacedExpertsOp): void {
+    placedExperts(this.#run(), op);
   }
   combine(op: CombineOp): void {
     combine(this.#run(), op);

@@ -138,7 +138,7 @@ class Bench {
     const candidates = 8, x = this.#tensor(rows, d), logProbs = this.#tensor(rows, candidates);
     const w = this.#matrix(vocab, d, { bits: 8, group: 0, zero: 128 });
     const ids = this.backend.alloc("bench", rows * candidates * 4, "activations");
-    const op = { x, w, candidates, ids, logProbs };
+    const op = { x, w, candidates, ids: { buffer: ids, offset: 0 }, logProbs };
     const ms = this.#best(() => this.backend.vocabTopK(op));
     for (const buffer of [x.buffer, w.buffer, logProbs.buffer, ids]) this.backend.free(buffer);
     const shape = `${rows} x ${d} -> ${vocab}`;

@@ -43,6 +43,8 @@ export function liveRows(d: Device, total: number, mask: RowMask, action: string
   for (let t = 0; t < total; t++) {
     if (flags[t] !== 0) live[base + count++] = t;
   }
+  // Masks of a step mostly leave every row: those keep the ways that are for all of them.
+  if (count === total) return { pointer: at.identity, count, all: true };
   return { pointer: at.live, count, all: false };
 }
 

@@ -1,6 +1,11 @@
-/** The experts of a wave: each gathers the rows routed to it and runs its two projections from its slot. */
+/** The experts of a call: each gathers the rows routed to it and runs its two projections from its slot. */
 import type { ProjectionOffsets } from "../../base/layout.ts";
-import type { ExpertsOp, ResidentExpert } from "../contract.ts";
+import {
+  type DeviceRange,
+  type ExpertsOp,
+  PLACE_SLOTS,
+  type PlacedExpertsOp,
+} from "../contract.ts";
 import { type Device, liveRows, type Rows } from "./device.ts";
 import { rangeAt, refuse, tensorAt } from "./guards.ts";
 import { multiply, stageRows } from "./product.ts";
@@ -9,8 +14,42 @@ import { type Weights, weightsOf } from "./weights.ts";
 
 const ACTION = "run experts";
 
+/** What `experts` and `placedExperts` have in common. */
+type AnyExpertsOp = Omit<PlacedExpertsOp, "places" | "layoutIndex">;
+
 /** `Backend.experts`: one gather and two products an expert that has rows. */
 export function experts(d: Device, op: ExpertsOp): void {
+  const places = new Map<number, number>();
+  op.wave.forEach((e, i) => places.set(e.expert, i));
+  const blocks = op.wave.map((e) => blockAt(op, e));
+  run(d, op, op.experts, { blocks, of: (expert) => places.get(expert) ?? -1 });
+}
+
+/** `Backend.placedExperts`: the same for the places that rows of this layout have. */
+export function placedExperts(d: Device, op: PlacedExpertsOp): void {
+  const known = new Map<number, number>(), blocks: number[] = [];
+  const perArena = op.arenas[0]?.slots ?? 0, base = op.layoutIndex * PLACE_SLOTS;
+  const of = (place: number): number => {
+    const slot = place - base;
+    if (slot < 0 || slot >= PLACE_SLOTS) return -1;
+    let index = known.get(slot);
+    if (index === undefined) {
+      known.set(slot, index = blocks.length);
+      const at = { arena: Math.floor(slot / perArena), slot: slot % perArena };
+      blocks.push(blockAt(op, at));
+    }
+    return index;
+  };
+  run(d, op, op.places, { blocks, of });
+}
+
+/** Which experts run: the address of each one's block, and which of them a (row, rank) has; -1 for none. */
+interface Choice {
+  readonly blocks: readonly number[];
+  of(chosen: number): number;
+}
+
+function run(d: Device, op: AnyExpertsOp, chosen: DeviceRange, choice: Choice): void {
   const total = op.x.rows, width = op.x.cols;
   const [fc1, fc2] = op.layout.projections;
   if (op.layout.projections.length !== 2 || fc1 === undefined || fc2 === undefined) {
@@ -28,39 +67,45 @@ export function experts(d: Device, op: ExpertsOp): void {
   }
   const x = tensorAt(op.x, total, width, ACTION, "x");
   const out = tensorAt(op.out, total * op.topK, fc2.layout.rows, ACTION, "out");
-  const chosen = rangeAt(op.experts, 0, total * op.topK * 4, ACTION);
+  const table = rangeAt(chosen.buffer, chosen.offset, total * op.topK * 4, ACTION);
   const rows = liveRows(d, total, op.mask, ACTION);
-  const byExpert = sortPairs(d, op, rows, chosen);
-  for (let e = 0; e < op.wave.length; e++) {
+  const byExpert = sortPairs(d, op.topK, rows, table, choice);
+  choice.blocks.forEach((block, e) => {
     const from = byExpert[e]!, count = byExpert[e + 1]! - from;
-    if (count > 0) runExpert(d, op, op.wave[e]!, { x, out, from, count });
-  }
+    if (count > 0) runExpert(d, op, block, { x, out, from, count });
+  });
 }
 
 /**
- * Sorts the (row, rank) pairs of the wave by expert: rows to scratch expertIn, row * topK + rank to expertOut.
- * Wave member e has pairs result[e] .. result[e + 1] - 1.
+ * Sorts the (row, rank) pairs by expert: rows to scratch expertIn, row * topK + rank to expertOut. Expert e of
+ * `choice` has pairs result[e] .. result[e + 1] - 1.
  */
-function sortPairs(d: Device, op: ExpertsOp, rows: Rows, chosen: number): Int32Array {
-  const { at } = d.scratch, i32 = d.heap.i32, { topK, wave } = op;
-  const place = new Map<number, number>();
-  for (let e = 0; e < wave.length; e++) place.set(wave[e]!.expert, e);
-  const starts = new Int32Array(wave.length + 2);
+function sortPairs(
+  d: Device,
+  topK: number,
+  rows: Rows,
+  chosen: number,
+  choice: Choice,
+): number[] {
+  const { at } = d.scratch, i32 = d.heap.i32;
   const first = rows.pointer / 4, table = chosen / 4;
+  const counts: number[] = [];
   for (let m = 0; m < rows.count; m++) {
     const t = i32[first + m]!;
     for (let pair = t * topK; pair < (t + 1) * topK; pair++) {
-      const e = place.get(i32[table + pair]!);
-      if (e !== undefined) starts[e + 2]!++;
+      const e = choice.of(i32[table + pair]!);
+      if (e >= 0) counts[e] = (counts[e] ?? 0) + 1;
     }
   }
-  for (let e = 2; e < starts.length; e++) starts[e]! += starts[e - 1]!;
+  const next: number[] = [0];
+  for (let e = 0; e < choice.blocks.length; e++) next.push(next[e]! + (counts[e] ?? 0));
+  const starts = [...next];
   for (let m = 0; m < rows.count; m++) {
     const t = i32[first + m]!;
     for (let pair = t * topK; pair < (t + 1) * topK; pair++) {
-      const e = place.get(i32[table + pair]!);
-      if (e === undefined) continue;
-      const to = starts[e + 1]!++;
+      const e = choice.of(i32[table + pair]!);
+      if (e < 0) continue;
+      const to = next[e]!++;
       i32[at.expertIn / 4 + to] = t;
       i32[at.expertOut / 4 + to] = pair;
     }
@@ -75,8 +120,8 @@ interface Work {
   count: number;
 }
 
-function runExpert(d: Device, op: ExpertsOp, expert: ResidentExpert, work: Work): void {
-  const { at } = d.scratch, block = blockAt(op, expert);
+function runExpert(d: Device, op: AnyExpertsOp, block: number, work: Work): void {
+  const { at } = d.scratch;
   const fc1 = op.layout.projections[0]!, fc2 = op.layout.projections[1]!;
   const w1 = projection(d, op, fc1, block), w2 = projection(d, op, fc2, block);
   const relu = op.activation === "relu";
@@ -94,7 +139,7 @@ function runExpert(d: Device, op: ExpertsOp, expert: ResidentExpert, work: Work)
   }
 }
 
-function blockAt(op: ExpertsOp, expert: ResidentExpert): number {
+function blockAt(op: AnyExpertsOp, expert: { arena: number; slot: number }): number {
   const arena = op.arenas[expert.arena];
   if (arena === undefined || expert.slot < 0 || expert.slot >= arena.slots) {
     return refuse(ACTION, "an expert lies in a slot of an arena", JSON.stringify(expert));
@@ -102,7 +147,7 @@ function blockAt(op: ExpertsOp, expert: ResidentExpert): number {
   return rangeAt(arena.buffer, expert.slot * arena.slotBytes, op.layout.bytes, ACTION);
 }
 
-function projection(d: Device, op: ExpertsOp, p: ProjectionOffsets, block: number): Weights {
+function projection(d: Device, op: AnyExpertsOp, p: ProjectionOffsets, block: number): Weights {
   return weightsOf(
     d,
     op.layout.format,

@@ -15,7 +15,7 @@ export function vocabTopK(d: Device, op: VocabTopKOp): void {
   if (!(candidates >= 1 && candidates <= most)) {
     refuse(action, `candidates are 1 to ${most}`, String(candidates));
   }
-  const ids = rangeAt(op.ids, 0, total * candidates * 4, action);
+  const ids = rangeAt(op.ids.buffer, op.ids.offset, total * candidates * 4, action);
   const logProbs = tensorAt(op.logProbs, total, candidates, action, "logProbs");
   const rows = liveRows(d, total, op.mask, action), { at } = d.scratch, k = d.kernels;
   const target = { bias: 0, relu: false, residual: 0, out: at.logits, stride: VOCAB_TILE };

@@ -26,6 +26,30 @@ export function routerTwin(
   return { experts, weights: p.map((value) => value / chosen) };
 }
 
+/**
+ * What looking choices up means: places of each live row's experts, and the rows whose group misses one. Rows of a
+ * group are live together.
+ */
+export function lookUpTwin(of: {
+  experts: ArrayLike<number>;
+  topK: number;
+  table: ArrayLike<number>;
+  live: ArrayLike<number>;
+  groupStarts: ArrayLike<number>;
+  groupLengths: ArrayLike<number>;
+}): { places: (number | undefined)[]; stopped: boolean[] } {
+  const { topK } = of, rows = of.live.length;
+  const places = Array.from(
+    { length: rows * topK },
+    (_, p) => of.live[Math.floor(p / topK)] === 0 ? undefined : of.table[of.experts[p]!]!,
+  );
+  const stopped = Array.from({ length: rows }, (_, t) => {
+    const from = of.groupStarts[t]! * topK, to = from + of.groupLengths[t]! * topK;
+    return of.live[t] !== 0 && places.slice(from, to).some((p) => p! < 0);
+  });
+  return { places, stopped };
+}
+
 /** [d] = residual + scale * sum over rank of weights[rank] * outputs[rank] */
 export function combineTwin(
   outputs: readonly ArrayLike<number>[],

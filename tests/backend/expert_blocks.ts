@@ -1,0 +1,64 @@
+/** Random experts as blocks in arenas, and what they mean: for the tests of expert operations. */
+import { expertLayout, type MatrixFormat } from "../../src/base/layout.ts";
+import type { Arena, Backend } from "../../src/backend/contract.ts";
+import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
+import { packedRandom, type PackedTwin, type Random } from "../../src/backend/cpu/twin/packed.ts";
+import * as on from "./device.ts";
+
+export interface Layer {
+  layout: ReturnType<typeof expertLayout>;
+  blocks: Uint8Array<ArrayBuffer>[];
+  twins: { fc1: PackedTwin; fc2: PackedTwin; b1: Float32Array; b2: Float32Array }[];
+}
+
+/** `count` random experts as blocks, and what they mean. */
+export function layer(
+  count: number,
+  d: number,
+  ff: number,
+  format: MatrixFormat,
+  random: Random,
+  bias = true,
+): Layer {
+  const shapes = [
+    { name: "fc1", rows: ff, cols: d, bias },
+    { name: "fc2", rows: d, cols: ff, bias },
+  ];
+  const layout = expertLayout(shapes, format);
+  const made: Layer = { layout, blocks: [], twins: [] };
+  for (let e = 0; e < count; e++) {
+    const block = new Uint8Array(layout.bytes);
+    const [fc1, fc2] = shapes.map((s, p) => {
+      const packed = packedRandom(s.rows, s.cols, format, random);
+      const at = layout.projections[p]!, { codesBytes } = packed.layout;
+      block.set(packed.bytes.subarray(0, codesBytes), at.codesOffset);
+      block.set(packed.bytes.subarray(codesBytes), at.scalesOffset);
+      return packed;
+    });
+    const [b1, b2] = [ff, d].map((n) => bias ? on.randoms(n, random) : new Float32Array(n));
+    [b1!, b2!].forEach((b, p) => {
+      if (bias) block.set(on.asBytes(b), layout.projections[p]!.biasOffset);
+    });
+    made.blocks.push(block);
+    made.twins.push({ fc1: fc1!, fc2: fc2!, b1: b1!, b2: b2! });
+  }
+  return made;
+}
+
+/** Expert e into slot slots[e], counted over all arenas. */
+export function load(backend: Backend, arenas: readonly Arena[], made: Layer, slots: number[]) {
+  return slots.map((flat, expert) => {
+    let arena = 0, slot = flat;
+    while (slot >= arenas[arena]!.slots) slot -= arenas[arena++]!.slots;
+    const { buffer, slotBytes } = arenas[arena]!;
+    backend.write(buffer, slot * slotBytes, made.blocks[expert]!);
+    return { expert, arena, slot };
+  });
+}
+
+/** What an expert gives for one row, in float64. */
+export function expertTwin(made: Layer, expert: number, x: Float32Array, d: number, ff: number) {
+  const { fc1, fc2, b1, b2 } = made.twins[expert]!;
+  const h = linearTwin({ x, w: fc1.dense, rows: 1, n: ff, k: d, bias: b1, relu: true });
+  return linearTwin({ x: h, w: fc2.dense, rows: 1, n: d, k: ff, bias: b2 });
+}
