@@ -3,7 +3,7 @@ import { MoqeError } from "../base/errors.ts";
 import { type ExpertLayout, expertLayout } from "../base/layout.ts";
 import type { ExpertKey, ExpertLayerSpec, ModelPlan, Stack } from "../base/plan.ts";
 import type { Arena, Backend, ResidentExpert } from "../backend/contract.ts";
-import type { BlockFetcher, VerifiedBlock } from "../store/contract.ts";
+import type { BlockFetcher } from "../store/contract.ts";
 import type { Manifest } from "../store/manifest.ts";
 import type {
   Policy,
@@ -13,10 +13,8 @@ import type {
   Wave,
   WavePart,
 } from "./contract.ts";
+import { Arrivals, type Arrived } from "./arrivals.ts";
 import { SlotTable } from "./slots.ts";
-
-/** Blocks asked for ahead of the one being placed: hides round trips, bounds host memory. */
-const FETCH_AHEAD = 8;
 
 export interface ResidencyOptions {
   slots: number;
@@ -32,11 +30,6 @@ export function slotBytes(manifest: Manifest): number {
     for (const e of l.experts) widest = Math.max(widest, e.block.length);
   }
   return widest;
-}
-
-interface Arrived {
-  expert: number;
-  block: VerifiedBlock;
 }
 
 /** Residency over one backend's arenas. Owns the arenas. */
@@ -213,65 +206,6 @@ export class ExpertResidency implements Residency {
 
 function anySignal(a: AbortSignal, b: AbortSignal | undefined): AbortSignal {
   return b === undefined ? a : AbortSignal.any([a, b]);
-}
-
-/** Blocks in the order in which they come; at most FETCH_AHEAD asked for and not yet taken. */
-class Arrivals {
-  readonly #queue: number[];
-  readonly #arrived: Arrived[] = [];
-  #failure: { error: unknown } | undefined;
-  #wake: (() => void) | undefined;
-  #open = true;
-  #out = 0;
-
-  constructor(
-    experts: readonly number[],
-    private readonly fetch: (expert: number) => Promise<VerifiedBlock>,
-  ) {
-    this.#queue = [...experts];
-    this.#fill();
-  }
-
-  #fill(): void {
-    while (this.#open && this.#queue.length > 0 && this.#out + this.#arrived.length < FETCH_AHEAD) {
-      const expert = this.#queue.shift()!;
-      this.#out++;
-      this.fetch(expert).then((block) => {
-        this.#out--;
-        if (this.#open) this.#arrived.push({ expert, block });
-        else block.release();
-        this.#wake?.();
-      }, (error) => {
-        this.#out--;
-        this.#failure ??= { error };
-        this.#wake?.();
-      });
-    }
-  }
-
-  /** The next block, waiting for it. Throws what its fetch threw. */
-  async next(): Promise<Arrived> {
-    while (this.#arrived.length === 0) {
-      if (this.#failure !== undefined) throw this.#failure.error;
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
-    const first = this.#arrived.shift()!;
-    this.#fill();
-    return first;
-  }
-
-  /** Whatever else has come by now. */
-  ready(): Arrived[] {
-    const all = this.#arrived.splice(0);
-    this.#fill();
-    return all;
-  }
-
-  /** Lets go of everything; what still arrives is released at once. */
-  discard(): void {
-    this.#open = false;
-    for (const a of this.#arrived.splice(0)) a.block.release();
-  }
 }
 
 /** The layout of each expert; equal (shape, format) share one object. Throws when a block has other bytes. */
