@@ -58,6 +58,24 @@ function score(keys: usize, stride: usize, count: i32, headDim: i32, to: usize):
   }
 }
 
+/**
+ * scores[j] += table[bucket of (distance + j), h] for `count` scores; `distance` is the first key's position less
+ * the query's. table f32 rows of `tableStride` bytes; buckets i32 [2 * reach + 1]. No table, no bias.
+ */
+// @ts-ignore: decorator
+@inline function lean(
+  count: i32, distance: i32, h: i32, table: usize, tableStride: i32, buckets: usize, reach: i32,
+): void {
+  if (table == 0) return;
+  const column = table + (<usize>h << 2);
+  for (let j = 0; j < count; j++) {
+    const near = max(-reach, min(reach, distance + j));
+    const bucket = load<i32>(buckets + (<usize>(near + reach) << 2));
+    const at = scores + (<usize>j << 2);
+    store<f32>(at, load<f32>(at) + load<f32>(column + <usize>bucket * <usize>tableStride));
+  }
+}
+
 /** Turns `count` scores into weights against the running maximum, and rescales what came before. */
 function soften(count: i32, first: bool, headDim: i32): void {
   const padded = (count + 3) & ~3;
@@ -151,6 +169,7 @@ function end(out: usize, headDim: i32): void {
 export function segmentAttention(
   q: usize, k: usize, v: usize, rows: usize, count: i32, starts: usize, lengths: usize, dModel: i32,
   heads: i32, scale: f32, scratch: usize, out: usize,
+  table: usize, tableStride: i32, buckets: usize, reach: i32,
 ): void {
   const headDim = dModel / heads;
   const stride = <usize>dModel << 2;
@@ -158,13 +177,15 @@ export function segmentAttention(
     const column = <usize>(h * headDim) << 2;
     for (let m = 0; m < count; m++) {
       const row = <usize>load<i32>(rows + (<usize>m << 2));
-      const base = <usize>load<i32>(starts + (row << 2)) * stride + column;
+      const start = load<i32>(starts + (row << 2));
+      const base = <usize>start * stride + column;
       const length = load<i32>(lengths + (row << 2));
       begin(q + row * stride + column, headDim, scale, scratch);
       for (let j = 0; j < length; j += BLOCK) {
         const here = min(BLOCK, length - j);
         const at = base + <usize>j * stride;
         score(k + at, stride, here, headDim, scores);
+        lean(here, start + j - <i32>row, h, table, tableStride, buckets, reach);
         soften(here, j == 0, headDim);
         gather(v + at, stride, here, headDim, scores);
       }
@@ -174,19 +195,20 @@ export function segmentAttention(
 }
 
 /**
- * As above over pages: position i of row t lies in page table[t, i / 16] at i % 16.
- * kv: page p is f32 [2, 16, dModel], keys then values; table i32 [T, pagesPerRow]; lengths i32 [T].
+ * As above over pages: position i of row t lies in page pageTable[t, i / 16] at i % 16.
+ * kv: page p is f32 [2, 16, dModel], keys then values; pageTable i32 [T, pagesPerRow]; lengths i32 [T].
  */
 export function pagedAttention(
-  q: usize, kv: usize, rows: usize, count: i32, table: usize, pagesPerRow: i32, lengths: usize,
+  q: usize, kv: usize, rows: usize, count: i32, pageTable: usize, pagesPerRow: i32, lengths: usize,
   dModel: i32, heads: i32, scale: f32, scratch: usize, out: usize,
+  table: usize, tableStride: i32, buckets: usize, reach: i32,
 ): void {
   const headDim = dModel / heads;
   const stride = <usize>dModel << 2;
   const half = stride * PAGE_TOKENS;
   for (let m = 0; m < count; m++) {
     const row = <usize>load<i32>(rows + (<usize>m << 2));
-    const pages = table + row * <usize>pagesPerRow * 4;
+    const pages = pageTable + row * <usize>pagesPerRow * 4;
     const length = load<i32>(lengths + (row << 2));
     for (let h = 0; h < heads; h++) {
       const column = <usize>(h * headDim) << 2;
@@ -198,6 +220,7 @@ export function pagedAttention(
           const at = kv + page * half * 2 + column;
           score(at, stride, min(PAGE_TOKENS, here - i), headDim, scores + (<usize>i << 2));
         }
+        lean(here, j - length + 1, h, table, tableStride, buckets, reach);
         soften(here, j == 0, headDim);
         for (let i = 0; i < here; i += PAGE_TOKENS) {
           const page = <usize>load<i32>(pages + (<usize>((j + i) >> 4) << 2));

@@ -6,7 +6,7 @@ export { gemv16, gemv32 } from "./gemv16_32";
 export { gemv2 } from "./gemv2";
 export { gemv4, gemv8 } from "./gemv4_8";
 export { gemvTile } from "./gemv_tile";
-export { layerNorm } from "./norm";
+export { layerNorm, rmsNorm } from "./norm";
 export { pagedAttention, segmentAttention, storeKv } from "./attention";
 export { rotate } from "./rotate";
 export { stage } from "./stage";

@@ -18,6 +18,7 @@ import type {
   LinearOp,
   PagedAttentionOp,
   PlacedExpertsOp,
+  RmsNormOp,
   RouterOp,
   SegmentAttentionOp,
   StoreKvOp,
@@ -82,6 +83,7 @@ export interface Backend {
 
   embed(op: EmbedOp): void;
   layerNorm(op: LayerNormOp): void;
+  rmsNorm(op: RmsNormOp): void;
   linear(op: LinearOp): void;
   segmentAttention(op: SegmentAttentionOp): void;
   pagedAttention(op: PagedAttentionOp): void;

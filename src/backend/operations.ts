@@ -46,8 +46,36 @@ export interface LayerNormOp {
   mask?: RowMask;
 }
 
+/** RMS norm: no mean is taken off and there is no bias (T5). */
+export interface RmsNormOp {
+  x: Tensor; // [T, d_model]
+  weight: Vector;
+  epsilon: number;
+  /** What the result is multiplied by: 1, or what a tied lm_head wants its input scaled by. */
+  scale: number;
+  out: Tensor; // [T, d_model] = x / sqrt(mean(x^2) + epsilon) * weight * scale; may be x
+  mask?: RowMask;
+}
+
+/** What a score gains by how far its key lies from its query (T5): table[bucket of the distance, head]. */
+export interface DistanceBias {
+  table: Matrix; // f32 [buckets, heads]
+  /** i32 [2 * reach + 1]: the bucket of key position - query position + reach. */
+  buckets: DeviceRange;
+  /** Distances beyond this, either way, count as this. */
+  reach: number;
+}
+
+/** How scores become: q . k * scale, plus a bias. */
+export interface Scores {
+  /** head_dim ^ -0.5 unless given. */
+  scale?: number | undefined;
+  /** None unless given. Positions count from a segment's start, or from a row's first page. */
+  bias?: DistanceBias | undefined;
+}
+
 /** Full attention inside ragged segments (encoder): row t sees rows starts[t] .. starts[t] + lengths[t] - 1. */
-export interface SegmentAttentionOp {
+export interface SegmentAttentionOp extends Scores {
   q: Tensor; // [T, d_model], unscaled
   k: Tensor; // [T, d_model]
   v: Tensor; // [T, d_model]
@@ -58,8 +86,11 @@ export interface SegmentAttentionOp {
   mask?: RowMask;
 }
 
-/** Attention of one query a row over paged keys and values (decoder self- and cross-attention). */
-export interface PagedAttentionOp {
+/**
+ * Attention of one query a row over paged keys and values (decoder self- and cross-attention). The query's own
+ * position is the row's last: lengths[t] - 1.
+ */
+export interface PagedAttentionOp extends Scores {
   q: Tensor; // [T, d_model], unscaled
   heads: number;
   kv: KvLayer;

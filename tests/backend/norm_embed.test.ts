@@ -1,5 +1,5 @@
 import { assert, assertThrows } from "@std/assert";
-import { embedTwin, layerNormTwin } from "../../src/backend/cpu/twin/linear.ts";
+import { embedTwin, layerNormTwin, rmsNormTwin } from "../../src/backend/cpu/twin/linear.ts";
 import { packedRandom, seeded } from "../../src/backend/cpu/twin/packed.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";
@@ -31,6 +31,28 @@ Deno.test("layerNorm: any width against float64, in place, masked, same bits", a
       if (mask[t] === 0) assert(on.untouched(row));
       else on.assertSameBits(row, whole.subarray(t * d, (t + 1) * d), `row ${t}`);
     }
+  }
+  backend.close();
+});
+
+Deno.test("rmsNorm: any width against float64, in place, masked, same bits", async () => {
+  const backend = await on.cpu(), random = seeded(43), rows = 4;
+  for (const d of [1, 2, 3, 4, 31, 256, 1023]) {
+    const x = on.randoms(rows * d, random, 3).map((value) => value + 2);
+    const weight = on.randoms(d, random), mask = Int32Array.from([1, 0, 1, 1]);
+    const op = { weight: on.vector(backend, weight), epsilon: 1e-6, scale: d ** -0.5 };
+    const out = on.tensor(backend, rows, d);
+    backend.rmsNorm({ ...op, x: on.tensor(backend, rows, d, x), out });
+    const whole = (await on.read(backend, out)).slice();
+    on.assertNmse(whole, rmsNormTwin(x, weight, 1e-6, d ** -0.5), NMSE.layerNorm, `width ${d}`);
+    const masked = on.tensor(backend, rows, d);
+    backend.rmsNorm({ ...op, x: on.tensor(backend, rows, d, x), out: masked, mask });
+    const got = await on.read(backend, masked);
+    assert(on.untouched(got.subarray(d, 2 * d)));
+    on.assertSameBits(got.subarray(2 * d), whole.subarray(2 * d), "masked");
+    const place = on.tensor(backend, rows, d, x);
+    backend.rmsNorm({ ...op, x: place, out: place });
+    on.assertSameBits(await on.read(backend, place), whole, "in place");
   }
   backend.close();
 });

@@ -3,11 +3,12 @@ import {
   type KvLayer,
   PAGE_TOKENS,
   type PagedAttentionOp,
+  type Scores,
   type SegmentAttentionOp,
   type StoreKvOp,
 } from "../contract.ts";
 import { type Device, deviceIndices, hostIndices, liveRows, type Rows } from "./device.ts";
-import { rangeAt, refuse, tensorAt } from "./guards.ts";
+import { matrixAt, rangeAt, refuse, tensorAt } from "./guards.ts";
 import { INDEX_BYTES } from "./scratch.ts";
 
 function headDim(dModel: number, heads: number, action: string): number {
@@ -17,6 +18,29 @@ function headDim(dModel: number, heads: number, action: string): number {
   return dModel / heads;
 }
 
+/** The scale of a call's scores, and its bias as kernels take it: table, bytes of its rows, buckets, reach. */
+function scoresOf(
+  d: Device,
+  op: Scores & { heads: number },
+  width: number,
+  action: string,
+): { scale: number; bias: readonly number[] } {
+  const scale = op.scale ?? 1 / Math.sqrt(headDim(width, op.heads, action));
+  if (op.bias === undefined) return { scale, bias: [0, 0, 0, 0] };
+  const { table, buckets, reach } = op.bias, { bits } = table.format;
+  if (bits !== 32) refuse(action, "the bias table must be f32", `${bits} bits`);
+  const codes = matrixAt(table, op.heads, action, "bias table");
+  const count = 2 * reach + 1, high = table.layout.rows - 1;
+  const pointer = rangeAt(buckets.buffer, buckets.offset, count * 4, action);
+  const i32 = d.heap.i32;
+  for (let i = pointer / 4; i < pointer / 4 + count; i++) {
+    if (!(i32[i]! >= 0 && i32[i]! <= high)) {
+      refuse(action, `buckets must be 0 to ${high}`, String(i32[i]));
+    }
+  }
+  return { scale, bias: [codes, table.layout.rowBytes, pointer, reach] };
+}
+
 /** `Backend.segmentAttention`: rows of one segment should be neighbours, its keys then stay in cache. */
 export function segmentAttention(d: Device, op: SegmentAttentionOp): void {
   const action = "run segmentAttention", total = op.q.rows, width = op.q.cols;
@@ -24,7 +48,7 @@ export function segmentAttention(d: Device, op: SegmentAttentionOp): void {
   const k = tensorAt(op.k, op.k.rows, width, action, "k");
   const v = tensorAt(op.v, op.k.rows, width, action, "v");
   const out = tensorAt(op.out, total, width, action, "out");
-  const scale = 1 / Math.sqrt(headDim(width, op.heads, action));
+  const { scale, bias } = scoresOf(d, op, width, action);
   const rows = liveRows(d, total, op.mask, action), { at } = d.scratch;
   const bounds = { count: total, low: 0, high: op.k.rows - 1, name: "starts" };
   const starts = deviceIndices(d, op.starts, rows, bounds, at.indexA, action);
@@ -49,6 +73,7 @@ export function segmentAttention(d: Device, op: SegmentAttentionOp): void {
     scale,
     at.attention,
     out,
+    ...bias,
   );
 }
 
@@ -64,7 +89,7 @@ export function pagedAttention(d: Device, op: PagedAttentionOp): void {
   const q = tensorAt(op.q, total, width, action, "q");
   const out = tensorAt(op.out, total, width, action, "out");
   const kv = kvAt(op.kv, width, action);
-  const scale = 1 / Math.sqrt(headDim(width, op.heads, action));
+  const { scale, bias } = scoresOf(d, op, width, action);
   const rows = liveRows(d, total, op.mask, action), { at } = d.scratch;
   const bounds = { count: total, low: 1, high: op.pagesPerRow * PAGE_TOKENS, name: "lengths" };
   const lengths = deviceIndices(d, op.lengths, rows, bounds, at.indexA, action);
@@ -84,6 +109,7 @@ export function pagedAttention(d: Device, op: PagedAttentionOp): void {
       scale,
       at.attention,
       out,
+      ...bias,
     ));
 }
 

@@ -13,6 +13,7 @@ import type {
   LinearOp,
   PagedAttentionOp,
   PlacedExpertsOp,
+  RmsNormOp,
   RouterOp,
   ScratchShape,
   SegmentAttentionOp,
@@ -25,7 +26,7 @@ import { experts, placedExperts } from "./experts.ts";
 import { CpuBuffer, rangeAt, refuse } from "./guards.ts";
 import { Heap, HEAP_LIMIT } from "./heap.ts";
 import { type Kernels, loadKernels } from "./kernels.ts";
-import { embed, layerNorm, linear } from "./linear.ts";
+import { embed, layerNorm, linear, rmsNorm } from "./linear.ts";
 import { KernelPool } from "./pool.ts";
 import { combine, router } from "./router.ts";
 import { type ScratchParts, scratchPlan } from "./scratch.ts";
@@ -171,6 +172,9 @@ class CpuBackend implements Backend {
   }
   layerNorm(op: LayerNormOp): void {
     layerNorm(this.#run(), op);
+  }
+  rmsNorm(op: RmsNormOp): void {
+    rmsNorm(this.#run(), op);
   }
   linear(op: LinearOp): void {
     linear(this.#run(), op);

@@ -31,6 +31,7 @@ export interface Kernels {
   gemvTile: Call;
   gemm: Call;
   layerNorm: Call;
+  rmsNorm: Call;
   embed: Call;
   segmentAttention: Call;
   pagedAttention: Call;

@@ -1,5 +1,5 @@
-/** Linear layers, layer norm and embedding on the CPU. */
-import type { EmbedOp, LayerNormOp, LinearOp, Matrix } from "../contract.ts";
+/** Linear layers, norms and embedding on the CPU. */
+import type { EmbedOp, LayerNormOp, LinearOp, Matrix, RmsNormOp } from "../contract.ts";
 import { type Device, deviceIndices, liveRows } from "./device.ts";
 import { matrixAt, refuse, tensorAt, vectorAt } from "./guards.ts";
 import { product } from "./product.ts";
@@ -46,6 +46,16 @@ export function layerNorm(d: Device, op: LayerNormOp): void {
   const bias = vectorAt(op.bias, width, action, "bias");
   const rows = liveRows(d, total, op.mask, action);
   d.kernels.layerNorm(x, rows.pointer, rows.count, width, weight, bias, op.epsilon, out);
+}
+
+/** `Backend.rmsNorm`. */
+export function rmsNorm(d: Device, op: RmsNormOp): void {
+  const action = "run rmsNorm", total = op.x.rows, width = op.x.cols;
+  const x = tensorAt(op.x, total, width, action, "x");
+  const out = tensorAt(op.out, total, width, action, "out");
+  const weight = vectorAt(op.weight, width, action, "weight");
+  const rows = liveRows(d, total, op.mask, action);
+  d.kernels.rmsNorm(x, rows.pointer, rows.count, width, weight, op.epsilon, op.scale, out);
 }
 
 /** `Backend.embed`, from a table of any width. */

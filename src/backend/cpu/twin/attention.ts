@@ -1,24 +1,29 @@
 /** What attention means, in float64: a softmax over a row's own positions. */
 import { PAGE_TOKENS } from "../../contract.ts";
 
-/** [d] of one query over `length` positions; `key` and `value` give element c of position i. */
+/**
+ * [d] of one query over `length` positions; `key` and `value` give element c of position i. Scores are divided by
+ * sqrt(head_dim) unless `scale` is given; `bias` is what a score gains by position and head.
+ */
 export function attentionTwin(
   query: ArrayLike<number>,
   heads: number,
   length: number,
   key: (i: number, c: number) => number,
   value: (i: number, c: number) => number,
+  scores: { scale?: number; bias?: (i: number, head: number) => number } = {},
 ): Float64Array {
   const d = query.length, headDim = d / heads, out = new Float64Array(d);
+  const { scale = 1 / Math.sqrt(headDim), bias = () => 0 } = scores;
   for (let h = 0; h < heads; h++) {
     const base = h * headDim;
-    const scores = Array.from({ length }, (_, i) => {
+    const found = Array.from({ length }, (_, i) => {
       let s = 0;
       for (let c = base; c < base + headDim; c++) s += query[c]! * key(i, c);
-      return s / Math.sqrt(headDim);
+      return s * scale + bias(i, h);
     });
-    const top = Math.max(...scores);
-    const weights = scores.map((s) => Math.exp(s - top));
+    const top = Math.max(...found);
+    const weights = found.map((s) => Math.exp(s - top));
     const sum = weights.reduce((a, b) => a + b, 0);
     for (let c = base; c < base + headDim; c++) {
       for (let i = 0; i < length; i++) out[c]! += weights[i]! / sum * value(i, c);

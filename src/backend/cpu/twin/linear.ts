@@ -45,6 +45,24 @@ export function layerNormTwin(
   return out;
 }
 
+/** RMS norm of rows of weight.length elements: neither mean nor bias. */
+export function rmsNormTwin(
+  x: ArrayLike<number>,
+  weight: ArrayLike<number>,
+  epsilon: number,
+  scale: number,
+): Float64Array {
+  const d = weight.length, out = new Float64Array(x.length);
+  for (let row = 0; row < x.length; row += d) {
+    let squares = 0;
+    for (let i = 0; i < d; i++) squares += x[row + i]! ** 2 / d;
+    for (let i = 0; i < d; i++) {
+      out[row + i] = x[row + i]! / Math.sqrt(squares + epsilon) * weight[i]! * scale;
+    }
+  }
+  return out;
+}
+
 export interface EmbedTwin {
   ids: ArrayLike<number>; // [rows]
   positions: ArrayLike<number>; // [rows]
