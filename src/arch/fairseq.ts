@@ -12,6 +12,7 @@ import type {
   EncoderLayerSpec,
   FeedForwardSpec,
   ModelSpec,
+  NormSpec,
 } from "../nn/spec.ts";
 import { affineTensors, matrix, vector } from "./tensors.ts";
 
@@ -97,6 +98,11 @@ export function headFaults(c: FairseqConfig): string[] {
 }
 
 const affine = (base: string): AffineNames => ({ weight: `${base}.weight`, bias: `${base}.bias` });
+const norm = (base: string): NormSpec => ({
+  kind: "layer",
+  weight: `${base}.weight`,
+  bias: `${base}.bias`,
+});
 
 /** The plan and spec of a configuration under a layout. */
 export function readFairseq(
@@ -120,7 +126,7 @@ export function readFairseq(
     ignored.set(`${stack}.embed_positions.weights`, "computed");
     const made = layers(stack);
     tensors.push(...normTensors(`${stack}.layer_norm`, c.d_model));
-    return { layers: made, norm: affine(`${stack}.layer_norm`) };
+    return { layers: made, norm: norm(`${stack}.layer_norm`) };
   };
   const encoder = stackOf("encoder"), decoder = stackOf("decoder");
   const plan = { modelType: c.model_type, tensors, expertLayers, ignored };
@@ -131,6 +137,7 @@ function modelSpec(c: FairseqConfig): Omit<ModelSpec, "encoder" | "decoder"> {
   return {
     modelType: c.model_type,
     dModel: c.d_model,
+    attentionWidth: c.d_model,
     vocab: c.vocab_size,
     encoderHeads: c.encoder_attention_heads,
     decoderHeads: c.decoder_attention_heads,
@@ -145,8 +152,7 @@ function modelSpec(c: FairseqConfig): Omit<ModelSpec, "encoder" | "decoder"> {
       table: "shared.weight",
       lmHead: "lm_head.weight",
       scale: c.scale_embedding ? Math.sqrt(c.d_model) : 1,
-      firstPosition: c.pad_token_id + 1,
-      paddingRow: c.pad_token_id,
+      positions: { kind: "sinusoidal", first: c.pad_token_id + 1, padding: c.pad_token_id },
       maxPositions: c.max_position_embeddings,
     },
     maxHidden: Math.max(c.encoder_ffn_dim, c.decoder_ffn_dim),
@@ -163,13 +169,13 @@ function layerSpec(
   layout: FairseqLayout,
   { stack, i, sparse }: Layer,
 ): EncoderLayerSpec & DecoderLayerSpec {
-  const base = `${stack}.layers.${i}`, norm = affine(`${base}.${layout.feedForwardNorm}`);
+  const base = `${stack}.layers.${i}`, own = norm(`${base}.${layout.feedForwardNorm}`);
   return {
     selfAttention: attentionNames(`${base}.self_attn`),
     crossAttention: attentionNames(`${base}.${layout.crossAttention}`),
-    feedForward: sparse !== undefined ? { ...sparse.spec, norm } : {
+    feedForward: sparse !== undefined ? { ...sparse.spec, norm: own } : {
       kind: "dense",
-      norm,
+      norm: own,
       fc1: affine(`${base}.${layout.dense}fc1`),
       fc2: affine(`${base}.${layout.dense}fc2`),
       activation: "relu",
@@ -179,7 +185,8 @@ function layerSpec(
 
 function attentionNames(base: string): AttentionSpec {
   return {
-    norm: affine(`${base}_layer_norm`),
+    norm: norm(`${base}_layer_norm`),
+    scores: { kind: "scaled" },
     query: affine(`${base}.q_proj`),
     key: affine(`${base}.k_proj`),
     value: affine(`${base}.v_proj`),

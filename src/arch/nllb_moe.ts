@@ -76,7 +76,7 @@ function sparse(c: Config, stack: Stack, layer: number, ordinal: number): Sparse
       activation: "relu",
     },
     tensors: [
-      matrix(router.weight, c.num_experts, d, "router"),
+      matrix(router.weight, c.num_experts, d, "exact"),
       ...c.router_bias ? [vector(router.bias, c.num_experts)] : [],
     ],
     experts: {

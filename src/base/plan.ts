@@ -5,9 +5,9 @@ export type Stack = "encoder" | "decoder";
 
 /**
  * What a trunk tensor is for, which decides its width: `matrix`, `embedding` and `lm_head` take the width
- * asked for; `router` and `vector` (norms, biases) stay f32.
+ * asked for; `exact` (routers, tables of attention biases) and `vector` (norms, biases) stay f32.
  */
-export type TensorRole = "matrix" | "embedding" | "lm_head" | "router" | "vector";
+export type TensorRole = "matrix" | "embedding" | "lm_head" | "exact" | "vector";
 
 export interface TensorSpec {
   /** Canonical name, without a leading "model.". */

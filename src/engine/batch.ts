@@ -1,6 +1,7 @@
 /** Rows of several sentences as the flat arrays that the model takes. */
 import { PAGE_TOKENS } from "../backend/contract.ts";
 import type { DecodeRows, EncodeRows } from "../nn/context.ts";
+import { positionOf } from "../nn/positions.ts";
 import type { EmbeddingSpec } from "../nn/spec.ts";
 import type { Sequence, SequenceRow } from "./sequence.ts";
 
@@ -12,7 +13,7 @@ export function encodeRows(sources: readonly Int32Array[], embedding: EmbeddingS
   let start = 0;
   for (const source of sources) {
     rows.ids.set(source, start);
-    for (let i = 0; i < source.length; i++) rows.positions[start + i] = embedding.firstPosition + i;
+    for (let i = 0; i < source.length; i++) rows.positions[start + i] = positionOf(embedding, i);
     rows.starts.fill(start, start, start + source.length);
     rows.lengths.fill(source.length, start, start + source.length);
     start += source.length;
@@ -45,7 +46,7 @@ export function decodeRows(
   for (const { sequence, rows } of entries) {
     for (const row of rows) {
       out.ids[t] = row.id;
-      out.positions[t] = embedding.firstPosition + row.index;
+      out.positions[t] = positionOf(embedding, row.index);
       const page = row.pages[Math.floor(row.index / PAGE_TOKENS)]!;
       out.selfPlaces[t] = page * PAGE_TOKENS + row.index % PAGE_TOKENS;
       out.selfTable.set(row.pages, t * selfPagesPerRow);

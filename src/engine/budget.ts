@@ -4,7 +4,7 @@ import type { ScratchShape } from "../backend/contract.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
 import { slotBytes } from "../experts/residency.ts";
-import { pageBytes, positionRows } from "../nn/model.ts";
+import { pageBytes, tableBytes } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { trunkBytes } from "../nn/trunk.ts";
 import { workspaceBytes } from "../nn/workspace.ts";
@@ -53,7 +53,7 @@ export function divideBudget(
   ask: BudgetRequest,
 ): BudgetPlan {
   const topK = expertsPerToken(spec);
-  const trunk = trunkBytes(manifest) + positionRows(spec) * spec.dModel * 4;
+  const trunk = trunkBytes(manifest) + tableBytes(spec);
   const workspace = {
     maxRows: ask.maxBatchTokens,
     topK: Math.max(topK, 1),
@@ -124,7 +124,7 @@ export function scratchShape(plan: ModelPlan, spec: ModelSpec, maxRows: number):
   const hidden = plan.expertLayers.flatMap((l) => l.projections.map((p) => p.rows));
   return {
     maxRows,
-    maxCols: Math.max(spec.dModel, spec.maxHidden),
+    maxCols: Math.max(spec.dModel, spec.attentionWidth, spec.maxHidden),
     maxHidden: Math.max(spec.maxHidden, ...hidden),
     topK: Math.max(1, expertsPerToken(spec)),
     maxCandidates: MAX_CANDIDATES,

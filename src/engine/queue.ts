@@ -6,7 +6,8 @@ import type { Finished } from "./search.ts";
 export interface Job {
   /** [src_lang] tokens end, as the tokenizer makes them. */
   readonly source: Int32Array;
-  readonly languageToken: number;
+  /** Forced as the first generated token; undefined where the model chooses that one too. */
+  readonly languageToken: number | undefined;
   readonly beams: number;
   readonly lengthPenalty: number;
   readonly maxTokens: number;

@@ -45,11 +45,12 @@ export class Search {
   readonly #finished: Finished[] = [];
   #done = false;
 
-  /** `languageToken` is forced as the first generated token; its log-probability counts as 0. */
-  constructor(private readonly options: SearchOptions, languageToken: number) {
-    this.#running = [{ tokens: [languageToken], sum: 0 }];
-    // A limit of one token leaves no room for a step.
-    if (options.maxTokens <= 1) {
+  /** `languageToken`, where given, is forced as the first generated token; its log-probability counts as 0. */
+  constructor(private readonly options: SearchOptions, languageToken?: number) {
+    const forced = languageToken === undefined ? [] : [languageToken];
+    this.#running = [{ tokens: forced, sum: 0 }];
+    // A limit of the forced tokens leaves no room for a step.
+    if (options.maxTokens <= forced.length) {
       this.#end(this.#running.map((r, parent) => ({ parent, token: -1, sum: r.sum })));
     }
   }

@@ -14,10 +14,10 @@ export interface SequenceRow {
   readonly wanted: boolean;
 }
 
-/** A search, and the two tokens that it starts from. */
+/** A search, and the tokens that it starts from: the second only where the model has one. */
 export interface SequenceOptions extends SearchOptions {
   readonly startToken: number;
-  readonly languageToken: number;
+  readonly languageToken: number | undefined;
 }
 
 /** Most pages a sentence can hold at once: its source, and each hypothesis at full length. */
@@ -62,12 +62,12 @@ export class Sequence {
   rows(): SequenceRow[] {
     if (!this.#started) {
       const pages = this.#pages[0]!;
-      this.#writable(pages, 0);
-      this.#writable(pages, 1);
-      return [
-        { id: this.options.startToken, index: 0, pages, wanted: false },
-        { id: this.options.languageToken, index: 1, pages, wanted: true },
-      ];
+      const { startToken, languageToken } = this.options;
+      const forced = languageToken === undefined ? [startToken] : [startToken, languageToken];
+      forced.forEach((_, index) => this.#writable(pages, index));
+      return forced.map((id, index) => (
+        { id, index, pages, wanted: index === forced.length - 1 }
+      ));
     }
     return this.search.running.map((r, i) => {
       const pages = this.#pages[i]!;

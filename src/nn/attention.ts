@@ -1,23 +1,20 @@
 /** Attention blocks: pre-norm, projections, attention over segments or pages, output added to the residual. */
-import type { KvLayer, Matrix, Tensor, Vector } from "../backend/contract.ts";
+import type { KvLayer, Matrix, Scores, Tensor, Vector } from "../backend/contract.ts";
 import type { Trunk } from "./trunk.ts";
 import type { Context, DecodeRows, EncodeRows } from "./context.ts";
-import type { AffineNames, AttentionSpec } from "./spec.ts";
+import type { Distances } from "./distances.ts";
+import { buildNorm, type Norm, normalize } from "./norm.ts";
+import type { AffineNames, AttentionSpec, ScoresSpec } from "./spec.ts";
 
-/** A projection on the device: W [N, K] and b [N]. */
+/** A projection on the device: W [N, K] and b [N] or none. */
 export interface Affine {
   readonly weight: Matrix;
-  readonly bias: Vector;
-}
-
-/** A layer norm on the device: both [d_model]. */
-export interface Norm {
-  readonly weight: Vector;
-  readonly bias: Vector;
+  readonly bias: Vector | undefined;
 }
 
 export interface Attention {
   readonly norm: Norm;
+  readonly scores: Scores;
   readonly query: Affine;
   readonly key: Affine;
   readonly value: Affine;
@@ -27,24 +24,35 @@ export interface Attention {
 
 /** Finds a projection in the trunk. */
 export function buildAffine(trunk: Trunk, names: AffineNames): Affine {
-  return { weight: trunk.matrix(names.weight), bias: trunk.vector(names.bias) };
-}
-
-/** Finds a layer norm in the trunk. */
-export function buildNorm(trunk: Trunk, names: AffineNames): Norm {
-  return { weight: trunk.vector(names.weight), bias: trunk.vector(names.bias) };
+  return {
+    weight: trunk.matrix(names.weight),
+    bias: names.bias === undefined ? undefined : trunk.vector(names.bias),
+  };
 }
 
 /** Finds an attention block in the trunk. */
-export function buildAttention(trunk: Trunk, spec: AttentionSpec, heads: number): Attention {
+export function buildAttention(
+  trunk: Trunk,
+  spec: AttentionSpec,
+  of: { heads: number; distances: Distances },
+): Attention {
   return {
     norm: buildNorm(trunk, spec.norm),
+    scores: buildScores(trunk, spec.scores, of.distances),
     query: buildAffine(trunk, spec.query),
     key: buildAffine(trunk, spec.key),
     value: buildAffine(trunk, spec.value),
     output: buildAffine(trunk, spec.output),
-    heads,
+    heads: of.heads,
   };
+}
+
+/** How a block's scores become; the table is found in the trunk. */
+function buildScores(trunk: Trunk, spec: ScoresSpec, distances: Distances): Scores {
+  if (spec.kind === "scaled") return {};
+  if (spec.kind === "plain") return { scale: 1 };
+  const bias = { table: trunk.matrix(spec.table), ...distances.of(spec) };
+  return { scale: 1, bias };
 }
 
 /** out = x W' + b, plus `residual` where given. */
@@ -58,18 +66,7 @@ export function project(
   ctx.backend.linear({ x, w: affine.weight, bias: affine.bias, out, residual });
 }
 
-/** out = LayerNorm(x). */
-export function normalize(ctx: Context, x: Tensor, norm: Norm, out: Tensor): void {
-  ctx.backend.layerNorm({
-    x,
-    weight: norm.weight,
-    bias: norm.bias,
-    epsilon: ctx.spec.normEpsilon,
-    out,
-  });
-}
-
-/** x += SelfAttention(LayerNorm(x)), each token over its own sentence. x: [T, d_model]. */
+/** x += SelfAttention(norm(x)), each token over its own sentence. x: [T, d_model]. */
 export function encoderSelfAttention(
   ctx: Context,
   w: Attention,
@@ -86,6 +83,7 @@ export function encoderSelfAttention(
     q,
     k,
     v,
+    ...w.scores,
     heads: w.heads,
     starts: rows.starts,
     lengths: rows.lengths,
@@ -94,7 +92,7 @@ export function encoderSelfAttention(
   project(ctx, a, w.output, x, x);
 }
 
-/** x += SelfAttention(LayerNorm(x)) over the row's own earlier tokens; writes this step's K and V first. */
+/** x += SelfAttention(norm(x)) over the row's own earlier tokens; writes this step's K and V first. */
 export function decoderSelfAttention(
   ctx: Context,
   w: Attention,
@@ -111,6 +109,7 @@ export function decoderSelfAttention(
   ctx.backend.storeKv({ k, v, kv, places: rows.selfPlaces });
   ctx.backend.pagedAttention({
     q,
+    ...w.scores,
     heads: w.heads,
     kv,
     pageTable: rows.selfTable,
@@ -121,7 +120,7 @@ export function decoderSelfAttention(
   project(ctx, a, w.output, x, x);
 }
 
-/** x += CrossAttention(LayerNorm(x)) over the encoded source, whose K and V are in pages already. */
+/** x += CrossAttention(norm(x)) over the encoded source, whose K and V are in pages already. */
 export function crossAttention(
   ctx: Context,
   w: Attention,
@@ -135,6 +134,7 @@ export function crossAttention(
   project(ctx, h, w.query, q);
   ctx.backend.pagedAttention({
     q,
+    ...w.scores,
     heads: w.heads,
     kv,
     pageTable: rows.crossTable,

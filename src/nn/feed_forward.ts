@@ -1,7 +1,8 @@
 /** The dense feed-forward block. */
 import type { Activation, Tensor } from "../backend/contract.ts";
-import { type Affine, buildAffine, buildNorm, type Norm, normalize, project } from "./attention.ts";
+import { type Affine, buildAffine, project } from "./attention.ts";
 import type { Context } from "./context.ts";
+import { buildNorm, type Norm, normalize } from "./norm.ts";
 import type { DenseFeedForwardSpec } from "./spec.ts";
 import type { Trunk } from "./trunk.ts";
 
@@ -25,7 +26,7 @@ export function buildDense(trunk: Trunk, spec: DenseFeedForwardSpec): DenseFeedF
   };
 }
 
-/** x += fc2(act(fc1(LayerNorm(x)))). x: [T, d_model]. */
+/** x += fc2(act(fc1(norm(x)))). x: [T, d_model]. */
 export function denseFeedForward(ctx: Context, w: DenseFeedForward, x: Tensor): void {
   const h = ctx.workspace.view("h", x.rows);
   const f = ctx.workspace.view("f", x.rows, w.fc1.weight.layout.rows);

@@ -4,17 +4,16 @@ import { PAGE_TOKENS } from "../backend/contract.ts";
 import {
   type Attention,
   buildAttention,
-  buildNorm,
   crossAttention,
   decoderSelfAttention,
   encoderSelfAttention,
-  type Norm,
-  normalize,
   storeCross,
 } from "./attention.ts";
 import type { Context, DecodeRows, EncodeRows } from "./context.ts";
 import { buildDense, type DenseFeedForward, denseFeedForward } from "./feed_forward.ts";
-import { sinusoidalPositions } from "./positions.ts";
+import { distanceBytes, Distances } from "./distances.ts";
+import { buildNorm, type Norm, normalize } from "./norm.ts";
+import { positionRows, positionTable } from "./positions.ts";
 import { buildSparse, type SparseFeedForward, sparseFeedForward } from "./sparse_feed_forward.ts";
 import type { FeedForwardSpec, ModelSpec } from "./spec.ts";
 import type { Trunk } from "./trunk.ts";
@@ -46,15 +45,15 @@ export function pageBytes(spec: ModelSpec): number {
 }
 
 function layerPageBytes(spec: ModelSpec): number {
-  return 2 * PAGE_TOKENS * spec.dModel * 4;
+  return 2 * PAGE_TOKENS * spec.attentionWidth * 4;
 }
 
-/** Rows of the position table: positions start behind the padding row. */
-export function positionRows(spec: ModelSpec): number {
-  return spec.embedding.maxPositions + spec.embedding.firstPosition;
+/** Device bytes of the tables that a model computes for itself. */
+export function tableBytes(spec: ModelSpec): number {
+  return positionRows(spec) * spec.dModel * 4 + distanceBytes(spec);
 }
 
-/** A model on a device. Owns its K/V pages and position table; the trunk, workspace and arenas are its caller's. */
+/** A model on a device. Owns its K/V pages and computed tables; the trunk, workspace and arenas are its caller's. */
 export class TranslationModel {
   readonly pages: number;
   readonly #ctx: Context;
@@ -65,6 +64,7 @@ export class TranslationModel {
   readonly #decoder: readonly DecoderLayer[];
   readonly #encoderNorm: Norm;
   readonly #decoderNorm: Norm;
+  readonly #distances: Distances;
   readonly #owned: DeviceBuffer[] = [];
 
   constructor(ctx: Context, trunk: Trunk, pages: number) {
@@ -76,21 +76,22 @@ export class TranslationModel {
       ? trunk.matrix(spec.embedding.lmHead)
       : this.#table;
     this.#positions = this.#placePositions(backend, spec);
+    const distances = this.#distances = new Distances(backend, spec);
     const feedForward = (s: FeedForwardSpec): FeedForward =>
       s.kind === "dense" ? buildDense(trunk, s) : buildSparse(trunk, s);
     this.#encoder = spec.encoder.layers.map((l) => ({
-      attention: buildAttention(trunk, l.selfAttention, spec.encoderHeads),
+      attention: buildAttention(trunk, l.selfAttention, { heads: spec.encoderHeads, distances }),
       feedForward: feedForward(l.feedForward),
     }));
     this.#decoder = spec.decoder.layers.map((l, i) => ({
-      attention: buildAttention(trunk, l.selfAttention, spec.decoderHeads),
-      cross: buildAttention(trunk, l.crossAttention, spec.decoderHeads),
+      attention: buildAttention(trunk, l.selfAttention, { heads: spec.decoderHeads, distances }),
+      cross: buildAttention(trunk, l.crossAttention, { heads: spec.decoderHeads, distances }),
       feedForward: feedForward(l.feedForward),
       kv: {
         buffer: this.#own(`kv ${i}`, pages * layerPageBytes(spec)),
         offset: 0,
         pages,
-        dModel: spec.dModel,
+        dModel: spec.attentionWidth,
       },
     }));
     this.#encoderNorm = buildNorm(trunk, spec.encoder.norm);
@@ -107,8 +108,7 @@ export class TranslationModel {
     const rows = positionRows(spec);
     const buffer = backend.alloc("positions", rows * spec.dModel * 4, "trunk");
     this.#owned.push(buffer);
-    const table = sinusoidalPositions(rows, spec.dModel, spec.embedding.paddingRow);
-    backend.write(buffer, 0, new Uint8Array(table.buffer));
+    backend.write(buffer, 0, new Uint8Array(positionTable(spec).buffer));
     return { buffer, offset: 0, rows, cols: spec.dModel };
   }
 
@@ -123,7 +123,7 @@ export class TranslationModel {
       encoderSelfAttention(this.#ctx, layer.attention, x, rows);
       await this.#feedForward(layer.feedForward, x, signal);
     }
-    const encoded = this.#ctx.workspace.view("a", x.rows);
+    const encoded = this.#ctx.workspace.view("h", x.rows);
     normalize(this.#ctx, x, this.#encoderNorm, encoded);
     for (const layer of this.#decoder) {
       storeCross(this.#ctx, layer.cross, encoded, layer.kv, places);
@@ -213,8 +213,9 @@ export class TranslationModel {
     else await sparseFeedForward(this.#ctx, w, x, signal);
   }
 
-  /** Gives K/V pages and positions back. */
+  /** Gives K/V pages and tables back. */
   free(): void {
+    this.#distances.free();
     for (const b of this.#owned.splice(0)) this.#ctx.backend.free(b);
   }
 }

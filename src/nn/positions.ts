@@ -1,4 +1,24 @@
-/** Sinusoidal positions as fairseq and transformers compute them. */
+/** What is added to embeddings by position: sinusoids as fairseq and transformers compute them, or nothing. */
+import type { EmbeddingSpec, ModelSpec } from "./spec.ts";
+
+/** Rows of the position table: positions start behind the padding row. Without positions one row of zeros serves. */
+export function positionRows({ embedding }: ModelSpec): number {
+  const { positions, maxPositions } = embedding;
+  return positions.kind === "none" ? 1 : maxPositions + positions.first;
+}
+
+/** The row of the table that token `index` of a sentence has. */
+export function positionOf({ positions }: EmbeddingSpec, index: number): number {
+  return positions.kind === "none" ? 0 : positions.first + index;
+}
+
+/** The table [positionRows, dModel] that a model adds. */
+export function positionTable(spec: ModelSpec): Float32Array<ArrayBuffer> {
+  const { positions } = spec.embedding, rows = positionRows(spec);
+  return positions.kind === "none"
+    ? new Float32Array(rows * spec.dModel)
+    : sinusoidalPositions(rows, spec.dModel, positions.padding);
+}
 
 /**
  * The table [rows, dModel]: sines of all frequencies, then cosines; frequency k is exp(-k ln 10000 / (half - 1)).

@@ -1,7 +1,7 @@
 /** The sparse feed-forward block: route, run the routed experts in waves, combine in rank order. */
 import type { Activation, Matrix, Tensor, Vector } from "../backend/contract.ts";
-import { buildNorm, type Norm, normalize } from "./attention.ts";
 import type { Context } from "./context.ts";
+import { buildNorm, type Norm, normalize } from "./norm.ts";
 import type { SparseFeedForwardSpec } from "./spec.ts";
 import type { Trunk } from "./trunk.ts";
 
@@ -32,7 +32,7 @@ export function buildSparse(trunk: Trunk, spec: SparseFeedForwardSpec): SparseFe
   };
 }
 
-/** x += outputScale * sum over rank of weight * expert(LayerNorm(x)). x: [T, d_model]. */
+/** x += outputScale * sum over rank of weight * expert(norm(x)). x: [T, d_model]. */
 export async function sparseFeedForward(
   ctx: Context,
   w: SparseFeedForward,

@@ -4,15 +4,55 @@
  */
 import type { Activation } from "../backend/contract.ts";
 
-/** Names of a weight and its bias in the trunk. */
+/** Names of a projection's weight and, where it has one, its bias in the trunk. */
 export interface AffineNames {
+  readonly weight: string;
+  readonly bias?: string | undefined;
+}
+
+export interface LayerNormSpec {
+  readonly kind: "layer";
   readonly weight: string;
   readonly bias: string;
 }
 
+/** T5's: no mean, no bias. */
+export interface RmsNormSpec {
+  readonly kind: "rms";
+  readonly weight: string;
+  /** What its result is multiplied by; 1 unless given. */
+  readonly scale?: number | undefined;
+}
+
+export type NormSpec = LayerNormSpec | RmsNormSpec;
+
+/** Scores are q . k / sqrt(head_dim). */
+export interface ScaledScoresSpec {
+  readonly kind: "scaled";
+}
+
+/** Scores are q . k as they are (T5's cross-attention). */
+export interface PlainScoresSpec {
+  readonly kind: "plain";
+}
+
+/** Scores are q . k plus what a trunk table [buckets, heads] says of the distance between key and query (T5). */
+export interface DistanceScoresSpec {
+  readonly kind: "distance";
+  readonly table: string;
+  readonly buckets: number;
+  /** From here on all distances are one. */
+  readonly maxDistance: number;
+  /** Whether keys behind the query have buckets of their own (encoder). */
+  readonly bidirectional: boolean;
+}
+
+export type ScoresSpec = ScaledScoresSpec | PlainScoresSpec | DistanceScoresSpec;
+
 /** A pre-norm attention block's weights, by name. */
 export interface AttentionSpec {
-  readonly norm: AffineNames;
+  readonly norm: NormSpec;
+  readonly scores: ScoresSpec;
   readonly query: AffineNames;
   readonly key: AffineNames;
   readonly value: AffineNames;
@@ -22,7 +62,7 @@ export interface AttentionSpec {
 /** fc2(act(fc1(norm(x)))), added to x. */
 export interface DenseFeedForwardSpec {
   readonly kind: "dense";
-  readonly norm: AffineNames;
+  readonly norm: NormSpec;
   readonly fc1: AffineNames;
   readonly fc2: AffineNames;
   readonly activation: Activation;
@@ -30,8 +70,8 @@ export interface DenseFeedForwardSpec {
 
 export interface SparseFeedForwardSpec {
   readonly kind: "sparse";
-  readonly norm: AffineNames;
-  readonly router: { readonly weight: string; readonly bias?: string | undefined };
+  readonly norm: NormSpec;
+  readonly router: AffineNames;
   /** Ordinal of this layer in ModelPlan.expertLayers. */
   readonly expertLayer: number;
   readonly topK: 1 | 2;
@@ -54,16 +94,28 @@ export interface DecoderLayerSpec extends EncoderLayerSpec {
   readonly crossAttention: AttentionSpec;
 }
 
+/** Sinusoids are added: the first token of a sentence has row `first` of the table; row `padding` is zero. */
+export interface SinusoidalPositionsSpec {
+  readonly kind: "sinusoidal";
+  readonly first: number;
+  readonly padding: number;
+}
+
+/** Nothing is added (T5, whose attention knows distances). */
+export interface NoPositionsSpec {
+  readonly kind: "none";
+}
+
+export type PositionsSpec = SinusoidalPositionsSpec | NoPositionsSpec;
+
 export interface EmbeddingSpec {
   /** [vocab, d_model], shared by encoder and decoder. */
   readonly table: string;
   /** The output matrix; where the trunk has no tensor of this name, `table` serves. */
   readonly lmHead: string;
   readonly scale: number;
-  /** Sinusoidal positions: the first token of a sentence has row `firstPosition`; row `paddingRow` is zero. */
-  readonly firstPosition: number;
-  readonly paddingRow: number;
-  /** Longest sentence, in tokens, that has positions. */
+  readonly positions: PositionsSpec;
+  /** Longest sentence, in tokens. */
   readonly maxPositions: number;
 }
 
@@ -78,14 +130,16 @@ export interface TokenIds {
 export interface ModelSpec {
   readonly modelType: string;
   readonly dModel: number;
+  /** heads * head_dim: width of queries, keys and values. */
+  readonly attentionWidth: number;
   readonly vocab: number;
   readonly encoderHeads: number;
   readonly decoderHeads: number;
   readonly normEpsilon: number;
   readonly tokens: TokenIds;
   readonly embedding: EmbeddingSpec;
-  readonly encoder: { readonly layers: readonly EncoderLayerSpec[]; readonly norm: AffineNames };
-  readonly decoder: { readonly layers: readonly DecoderLayerSpec[]; readonly norm: AffineNames };
+  readonly encoder: { readonly layers: readonly EncoderLayerSpec[]; readonly norm: NormSpec };
+  readonly decoder: { readonly layers: readonly DecoderLayerSpec[]; readonly norm: NormSpec };
   /** Widest hidden layer of any feed-forward, dense or expert. */
   readonly maxHidden: number;
 }

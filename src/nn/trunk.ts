@@ -176,7 +176,7 @@ export function checkManifest(manifest: Manifest, plan: ModelPlan): void {
       faults.push(`${t.name} is [${t.shape}] where [${shape}] is due`);
     }
     const format = manifest.formats[t.format]!;
-    const fullWidth = t.shape.length === 1 || spec?.role === "router";
+    const fullWidth = t.shape.length === 1 || spec?.role === "exact";
     if (fullWidth && format.bits !== 32) faults.push(`${t.name} must be f32`);
     const bytes = t.blocks.reduce((sum, b) => sum + b.length, 0);
     if (bytes !== tensorBytes(t, format)) {

@@ -76,13 +76,14 @@ export type TensorName = typeof TENSORS[number];
 
 function workspaceSizes(spec: ModelSpec, s: WorkspaceShape): Record<TensorName, [number, number]> {
   const model: [number, number] = [s.maxRows, spec.dModel];
+  const attention: [number, number] = [s.maxRows, spec.attentionWidth];
   return {
     x: model,
     h: model,
-    q: model,
-    k: model,
-    v: model,
-    a: model,
+    q: attention,
+    k: attention,
+    v: attention,
+    a: attention,
     f: [s.maxRows, spec.maxHidden],
     expertOut: [s.maxRows * s.topK, spec.dModel],
     expertWeights: [s.maxRows, s.topK],

@@ -72,7 +72,7 @@ export function rowsAndCols(shape: readonly number[]): { rows: number; cols: num
 /** The part a tensor belongs to: by its role, and by its name where the role does not say. */
 function partOf({ role, name }: TrunkItem): Part {
   if (role === "embedding" || role === "lm_head") return role;
-  if (role === "router" || name.includes("layer_norm")) return "other";
-  if (name.includes("attn") || name.includes("attention")) return "attention";
+  if (role === "exact" || name.includes("layer_norm")) return "other";
+  if (/attn|attention/i.test(name)) return "attention";
   return /\b(fc\d|ffn|mlp|wi|wo)\b/.test(name) ? "dense_ffn" : "other";
 }

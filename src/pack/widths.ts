@@ -29,7 +29,7 @@ export function resolveWidths(widths: PackWidths): Recipes {
   const embedding = resolveWidth(widths.embedding);
   const byRole: Record<TensorRole, Recipe> = {
     vector: full,
-    router: full,
+    exact: full,
     matrix: resolveWidth(widths.trunk),
     embedding,
     lm_head: widths.lmHead === undefined ? embedding : resolveWidth(widths.lmHead),
