@@ -10,6 +10,7 @@ export interface AffineNames {
   readonly bias?: string | undefined;
 }
 
+/** Mean off, variance one, times a weight, plus a bias. */
 export interface LayerNormSpec {
   readonly kind: "layer";
   readonly weight: string;
@@ -24,6 +25,7 @@ export interface RmsNormSpec {
   readonly scale?: number | undefined;
 }
 
+/** A norm by name. */
 export type NormSpec = LayerNormSpec | RmsNormSpec;
 
 /** Scores are q . k / sqrt(head_dim). */
@@ -47,6 +49,7 @@ export interface DistanceScoresSpec {
   readonly bidirectional: boolean;
 }
 
+/** How attention scores become. */
 export type ScoresSpec = ScaledScoresSpec | PlainScoresSpec | DistanceScoresSpec;
 
 /** A pre-norm attention block's weights, by name. */
@@ -106,6 +109,7 @@ export interface NoPositionsSpec {
   readonly kind: "none";
 }
 
+/** What embeddings gain by position. */
 export type PositionsSpec = SinusoidalPositionsSpec | NoPositionsSpec;
 
 export interface EmbeddingSpec {
