@@ -6,6 +6,7 @@
 import type { ErrorCode, ErrorParts } from "../base/errors.ts";
 import type { LedgerSnapshot } from "../base/ledger.ts";
 import type { FetchStats } from "../store/contract.ts";
+import type { SplitSentences } from "../text/documents/contract.ts";
 import type { ResidencyStats } from "../experts/contract.ts";
 
 /** Name of the Worker: a one-file bundle starts itself and tells by this name that it is the engine. */
@@ -46,6 +47,8 @@ export interface TranslateParams {
   maxTokens: number;
   /** Further translations of each text from the beam, at most beams - 1. */
   alternatives: number;
+  /** Where sentences end; "on" unless given. Texts that are sentences already come with "off". */
+  split?: SplitSentences | undefined;
 }
 
 /** One text's translation; tokens are summed over its sentences. */

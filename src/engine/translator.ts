@@ -46,7 +46,9 @@ export class Translator {
       countTokens: (sentence: string) => this.tokenizer.encode(sentence).length,
     };
     const language = languageOf(params.source).code;
-    const texts = params.texts.map((text) => splitText(text, { language, limit }));
+    const texts = params.texts.map((text) =>
+      splitText(text, { language, limit, mode: params.split })
+    );
     const sources = texts.map((t) => t.sentences.map((s) => this.#encode(s, params)));
     const jobs = sources.flat().map((source): Job => ({
       source: Int32Array.from(source),

@@ -4,12 +4,16 @@
  */
 import { cutToFit, type PieceLimit } from "./cut.ts";
 import { goesOn, HEAD_UNITS } from "./abbreviations.ts";
+import type { SplitSentences } from "./documents/contract.ts";
 
 /** Text to copy as it is, or the index of a sentence. */
 export type TextPiece = string | number;
 
 export interface SplitText {
-  /** In order. With every index replaced by its sentence they join to the text. */
+  /**
+   * In order. With every index replaced by its sentence they join to the text; unless `mode` is "on", a sentence has
+   * a space for each unit of a line break.
+   */
   readonly pieces: readonly TextPiece[];
   /** No white space at either end; each within the limit that was given. */
   readonly sentences: readonly string[];
@@ -20,12 +24,14 @@ export interface SplitOptions {
   language: string;
   /** Longer sentences are cut. Without it none is. */
   limit?: PieceLimit;
+  /** Where sentences end; "on" unless given. */
+  mode?: SplitSentences | undefined;
 }
 
 /** Line breaks, every kind that Unicode has; CR LF is one. */
 const LINE_BREAK = /(\r\n|[\n\r\v\f\u0085\u2028\u2029])/u;
 
-/** Splits `text`. A line break always ends a sentence, so that a translation keeps its lines. */
+/** Splits `text`. In mode "on" a line break ends a sentence, so that a translation keeps its lines. */
 export function splitText(text: string, options: SplitOptions): SplitText {
   const pieces: TextPiece[] = [], sentences: string[] = [];
   const segmenter = new Intl.Segmenter(options.language, { granularity: "sentence" });
@@ -34,13 +40,18 @@ export function splitText(text: string, options: SplitOptions): SplitText {
     if (typeof pieces.at(-1) === "string") pieces[pieces.length - 1] += kept;
     else pieces.push(kept);
   };
+  const mode = options.mode ?? "on";
   // `split` puts the breaks, captured, at odd places.
-  for (const [i, line] of text.split(LINE_BREAK).entries()) {
+  const lines = mode === "on"
+    ? text.split(LINE_BREAK)
+    : [text.replace(/[\n\r\v\f\u0085\u2028\u2029]/gu, " ")];
+  for (const [i, line] of lines.entries()) {
     if (i % 2 === 1 || !hasLetter(line)) {
       copy(line);
       continue;
     }
-    for (const sentence of sentencesOf(line, segmenter, options.language)) {
+    const found = mode === "off" ? [line] : sentencesOf(line, segmenter, options.language);
+    for (const sentence of found) {
       const cuts = options.limit === undefined ? [sentence] : cutToFit(sentence, options.limit);
       for (const cut of cuts) {
         const core = hasLetter(cut) ? cut.trim() : "";

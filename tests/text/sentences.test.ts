@@ -190,3 +190,10 @@ Deno.test("as many translations as sentences are asked for", () => {
   const split = splitText("One. Two.", { language: "en" });
   assertThrows(() => joinText(split, ["x"]), RangeError, "2 sentences");
 });
+
+Deno.test("modes: no split at all, or none at line breaks", () => {
+  const text = "One two.\nThree\nfour. Five";
+  const of = (mode: "off" | "nonewlines") => splitText(text, { language: "en", mode }).sentences;
+  assertEquals(of("off"), ["One two. Three four. Five"]);
+  assertEquals(of("nonewlines"), ["One two.", "Three four.", "Five"]);
+});

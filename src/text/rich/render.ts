@@ -1,0 +1,193 @@
+/** Writes a segment's translation: sentences in their places, tags over the words they were over, escaped. */
+import { Alignment, type Range } from "./align.ts";
+import { oneLine, type Placed, type Sentence, type Translated } from "./attempts.ts";
+import type { Segment } from "./segment.ts";
+import { type LaidNode, layOut, type TagNode, tagTree } from "./tree.ts";
+import type { View, ViewPart } from "./view.ts";
+
+/** A sentence of a view with its index among the view's parts. */
+export interface ViewSentence extends Sentence {
+  readonly part: number;
+}
+
+/** The sentences of a view, with their spans. */
+export function sentencesOf(view: View): ViewSentence[] {
+  const sentences: ViewSentence[] = [];
+  let next = 0;
+  for (const [part, { start, end, translate }] of view.parts.entries()) {
+    const spans = [];
+    while (next < view.spans.length && view.spans[next]!.start < end) {
+      const span = view.spans[next++]!;
+      spans.push({ ...span, start: span.start - start, end: span.end - start });
+    }
+    if (translate) sentences.push({ part, text: view.text.slice(start, end), spans });
+  }
+  return sentences;
+}
+
+/** Texts whose own translations show where an element's words went: the element's part of a sentence. */
+export function hintTexts(view: View): string[] {
+  if (view.text === "") return [];
+  const texts = new Set<string>();
+  const visit = (nodes: readonly TagNode[]) => {
+    for (const node of nodes) {
+      for (const part of edgeParts(view, node)) {
+        const text = hintText(view, view.parts[part]!, node);
+        if (text !== undefined) texts.add(text);
+      }
+      visit(node.children);
+    }
+  };
+  visit(tagTree(view.points));
+  return [...texts];
+}
+
+/** The first and the last part that an element's text is in. */
+function edgeParts(view: View, node: Range): number[] {
+  const first = partAt(view.parts, node.start, true), last = partAt(view.parts, node.end, false);
+  return node.start === node.end ? [first] : [...new Set([first, Math.max(first, last)])];
+}
+
+function hintText(view: View, part: ViewPart, node: Range): string | undefined {
+  if (!part.translate || node.start === node.end) return undefined;
+  const start = Math.max(part.start, node.start), end = Math.min(part.end, node.end);
+  const text = oneLine(view.text.slice(start, end)).trim();
+  const whole = view.text.slice(part.start, part.end).trim().length;
+  return /\p{L}/u.test(text) && text.length < whole ? text : undefined;
+}
+
+/** The part that holds a position: the one that begins there for a start, that ends there for an end. */
+function partAt(parts: readonly ViewPart[], at: number, isStart: boolean): number {
+  let low = 0, high = parts.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const { end } = parts[middle]!;
+    if (isStart ? end <= at : end < at) low = middle + 1;
+    else high = middle;
+  }
+  return Math.max(0, low);
+}
+
+/** What a part became, and where in the segment's translation it begins. */
+interface DonePart {
+  readonly base: number;
+  readonly text: string;
+  readonly alignment: Alignment | undefined;
+}
+
+/** Writes the segment. `translated` is by index of part; `hints` by hint text. */
+export function render(
+  segment: Segment,
+  view: View,
+  translated: ReadonlyMap<number, Translated>,
+  hints: ReadonlyMap<string, string>,
+): string {
+  const done: DonePart[] = [], spans: Placed[] = [];
+  const sentences = new Map(sentencesOf(view).map((s) => [s.part, s]));
+  let text = "";
+  for (const [i, part] of view.parts.entries()) {
+    const base = text.length, result = translated.get(i);
+    const source = view.text.slice(part.start, part.end);
+    const own = result?.spans ?? view.spans
+      .filter((s) => part.start <= s.start && s.end <= part.end)
+      .map((span) => ({ start: span.start - part.start, end: span.end - part.start, span }));
+    const needsPlaces = result !== undefined && view.points.length > 0;
+    const alignment = needsPlaces ? new Alignment(sentences.get(i)!, result) : undefined;
+    spans.push(...own.map((p) => ({ ...p, start: base + p.start, end: base + p.end })));
+    text += result?.text ?? source;
+    done.push({ base, text: result?.text ?? source, alignment });
+  }
+  const wish = (node: TagNode) => outOfSpans(wished(view, done, node, hints), spans);
+  const laid = layOut(tagTree(view.points), { start: 0, end: text.length }, wish);
+  return new Writer(segment, text, spans).write(laid);
+}
+
+/** Where a node would best be in the segment's translation. */
+function wished(
+  view: View,
+  done: readonly DonePart[],
+  node: TagNode,
+  hints: ReadonlyMap<string, string>,
+): Range {
+  if (view.parts.length === 0) return { start: 0, end: 0 };
+  const [first, last = first] = edgeParts(view, node) as [number, number?];
+  const start = edge(first).start;
+  return { start, end: node.start === node.end ? start : Math.max(start, edge(last).end) };
+
+  function edge(i: number): Range {
+    const part = view.parts[i]!, { base, alignment } = done[i]!;
+    const inPart = (at: number) => Math.min(Math.max(at, part.start), part.end) - part.start;
+    const source = { start: inPart(node.start), end: inPart(node.end) };
+    if (alignment === undefined) return { start: base + source.start, end: base + source.end };
+    if (node.start === node.end) {
+      const at = base + alignment.point(source.start);
+      return { start: at, end: at };
+    }
+    const text = hintText(view, part, node);
+    const hint = text === undefined ? undefined : hints.get(text);
+    const found = alignment.range(trimmed(view.text, part, source), hint, {
+      start: node.start < part.start || source.start === 0 && first !== last && i === last,
+      end: node.end > part.end,
+    });
+    return { start: base + found.start, end: base + found.end };
+  }
+}
+
+/** A range of a part without white space at its ends. */
+function trimmed(text: string, part: ViewPart, { start, end }: Range): Range {
+  const slice = text.slice(part.start + start, part.start + end);
+  if (slice.trim() === "") return { start, end };
+  return {
+    start: start + slice.length - slice.trimStart().length,
+    end: end - (slice.length - slice.trimEnd().length),
+  };
+}
+
+/** A range that begins and ends in no kept span. */
+function outOfSpans(range: Range, spans: readonly Placed[]): Range {
+  const inside = (at: number) => spans.find((s) => s.start < at && at < s.end);
+  return {
+    start: inside(range.start)?.start ?? range.start,
+    end: inside(range.end)?.end ?? range.end,
+  };
+}
+
+class Writer {
+  #out: string[] = [];
+  #next = 0;
+
+  constructor(
+    private readonly segment: Segment,
+    private readonly text: string,
+    private readonly spans: readonly Placed[],
+  ) {}
+
+  write(laid: readonly LaidNode[]): string {
+    this.#nodes(laid, 0, this.text.length);
+    return this.#out.join("");
+  }
+
+  #nodes(laid: readonly LaidNode[], start: number, end: number): void {
+    let at = start;
+    for (const { node, start: from, end: to, children } of laid) {
+      this.#plain(at, from);
+      this.#out.push(node.open);
+      this.#nodes(children, from, to);
+      this.#out.push(node.close);
+      at = to;
+    }
+    this.#plain(at, end);
+  }
+
+  /** Text between two tags: kept spans to the byte, the rest escaped. No span crosses a tag. */
+  #plain(start: number, end: number): void {
+    let at = start;
+    while (this.#next < this.spans.length && this.spans[this.#next]!.start < end) {
+      const { start: from, end: to, span } = this.spans[this.#next++]!;
+      if (from > at) this.#out.push(this.segment.escape(this.text.slice(at, from)));
+      this.#out.push(span.raw);
+      at = to;
+    }
+    if (end > at) this.#out.push(this.segment.escape(this.text.slice(at, end)));
+  }
+}

@@ -1,0 +1,199 @@
+/** A segment as one string with ranges: what is kept, where tags stand, where sentences are. */
+import type { SpanKind, SplitSentences } from "../documents/contract.ts";
+import type { TermFinder } from "../glossary.ts";
+import { splitText } from "../sentences.ts";
+import { complexArguments, type IcuArgument } from "./icu.ts";
+import type { RichItem, Segment } from "./segment.ts";
+import { findSpans } from "./spans.ts";
+
+/** A range of the view's text that is kept. */
+export interface KeptSpan {
+  readonly start: number;
+  readonly end: number;
+  readonly kind: SpanKind;
+  /** What a translation must show: the text itself, or a term's translation. */
+  readonly wanted: string;
+  /** The bytes of it in the output. An ICU argument's are replaced when its messages are translated. */
+  raw: string;
+  readonly icu?: IcuArgument | undefined;
+}
+
+/** A tag or another thing without width, between two characters of the view's text. */
+export interface ViewPoint {
+  readonly kind: "atom" | "open" | "close";
+  readonly at: number;
+  readonly raw: string;
+  /** Ties an element's tags together; -1 for an atom. */
+  readonly pair: number;
+}
+
+/** A part of the text: a sentence to translate, or what stands between two. */
+export interface ViewPart {
+  readonly start: number;
+  readonly end: number;
+  readonly translate: boolean;
+}
+
+export interface View {
+  readonly text: string;
+  /** In order, apart from each other. */
+  readonly spans: readonly KeptSpan[];
+  /** In the order of the source. */
+  readonly points: readonly ViewPoint[];
+  /** In order; together the whole text. */
+  readonly parts: readonly ViewPart[];
+}
+
+/** Makes the view of a segment. `language` is the BCP 47 code of its text. */
+export function viewOf(segment: Segment, language: string, terms?: TermFinder): View {
+  const builder = new Builder(segment, terms);
+  for (const item of segment.items) builder.add(item);
+  builder.endRun();
+  const { text, spans, points } = builder;
+  return { text, spans, points, parts: partsOf(text, spans, segment.splitSentences, language) };
+}
+
+/** A stretch of text items with its place and, where it has one, its raw form. */
+interface Stretch {
+  readonly start: number;
+  readonly end: number;
+  readonly raw: string | undefined;
+}
+
+class Builder {
+  text = "";
+  readonly spans: KeptSpan[] = [];
+  readonly points: ViewPoint[] = [];
+  /** Text since the last tag or atom: spans are looked for in it alone. */
+  #run: Stretch[] = [];
+
+  constructor(private readonly segment: Segment, private readonly terms: TermFinder | undefined) {}
+
+  add(item: RichItem): void {
+    const start = this.text.length;
+    if (item.kind === "text") {
+      if (item.text === "") return;
+      this.text += item.text;
+      this.#run.push({ start, end: this.text.length, raw: item.raw });
+      return;
+    }
+    this.endRun();
+    if (item.kind !== "atom") {
+      this.points.push({ kind: item.kind, at: start, raw: item.raw, pair: item.pair });
+    } else if (item.shown === "") {
+      this.points.push({ kind: "atom", at: start, raw: item.raw, pair: -1 });
+    } else {
+      this.text += item.shown;
+      const kind = item.span ?? "kept";
+      this.spans.push({ start, end: this.text.length, kind, raw: item.raw, wanted: item.shown });
+    }
+  }
+
+  /** Looks for spans in the run at hand, then for terms between them. */
+  endRun(): void {
+    const run = this.#run;
+    if (run.length === 0) return;
+    this.#run = [];
+    const base = run[0]!.start, text = this.text.slice(base);
+    const found: KeptSpan[] = [];
+    const simple = (from: number, to: number) => {
+      for (const s of findSpans(text.slice(from, to))) {
+        found.push(this.#span(base + from + s.start, base + from + s.end, s.kind, run));
+      }
+    };
+    let at = 0;
+    // Entities inside an argument would have to be taken apart; such a one is an ordinary text.
+    for (const icu of run.some((s) => s.raw !== undefined) ? [] : complexArguments(text)) {
+      simple(at, icu.start);
+      const span = this.#span(base + icu.start, base + icu.end, "placeholder", run);
+      found.push({ ...span, icu });
+      at = icu.end;
+    }
+    simple(at, text.length);
+    this.spans.push(...this.#withTerms(text, base, found));
+  }
+
+  #span(start: number, end: number, kind: SpanKind, run: readonly Stretch[]): KeptSpan {
+    let raw = "";
+    for (let i = firstOver(run, start); i < run.length && run[i]!.start < end; i++) {
+      const s = run[i]!;
+      raw += s.raw ?? this.text.slice(Math.max(start, s.start), Math.min(end, s.end));
+    }
+    return { start, end, kind, wanted: this.text.slice(start, end), raw };
+  }
+
+  #withTerms(text: string, base: number, found: KeptSpan[]): KeptSpan[] {
+    if (this.terms === undefined) return found;
+    const all: KeptSpan[] = [];
+    let next = 0;
+    for (const term of this.terms.find(text)) {
+      const start = base + term.start, end = base + term.end;
+      while (next < found.length && found[next]!.end <= start) all.push(found[next++]!);
+      if (next < found.length && found[next]!.start < end) continue;
+      const raw = this.segment.escape(term.target);
+      all.push({ start, end, kind: "term", wanted: term.target, raw });
+    }
+    return [...all, ...found.slice(next)];
+  }
+}
+
+/** Index of the first stretch that ends behind `at`. */
+function firstOver(run: readonly Stretch[], at: number): number {
+  let low = 0, high = run.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (run[middle]!.end <= at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Sentences and what is between them. A kept span counts as one word: no sentence ends inside it. */
+function partsOf(
+  text: string,
+  spans: readonly KeptSpan[],
+  mode: SplitSentences,
+  language: string,
+): ViewPart[] {
+  const filled = overSpans(
+    text,
+    spans,
+    (s) =>
+      s.kind === "number" || s.kind === "term"
+        ? text.slice(s.start, s.end)
+        : `X${"x".repeat(s.end - s.start - 1)}`,
+  );
+  const words = overSpans(
+    text,
+    spans,
+    (s) => s.kind === "term" ? text.slice(s.start, s.end) : "0".repeat(s.end - s.start),
+  );
+  const split = splitText(filled, { language, mode });
+  const parts: ViewPart[] = [];
+  let start = 0;
+  for (const piece of split.pieces) {
+    const end = start + (typeof piece === "string" ? piece : split.sentences[piece]!).length;
+    const translate = typeof piece === "number" && /\p{L}/u.test(words.slice(start, end));
+    const last = parts.at(-1);
+    if (!translate && last?.translate === false) parts[parts.length - 1] = { ...last, end };
+    else parts.push({ start, end, translate });
+    start = end;
+  }
+  return parts;
+}
+
+/** `text` with what `put` says in the spans' places; lengths stay. */
+function overSpans(
+  text: string,
+  spans: readonly KeptSpan[],
+  put: (span: KeptSpan) => string,
+): string {
+  const out: string[] = [];
+  let at = 0;
+  for (const span of spans) {
+    out.push(text.slice(at, span.start), put(span));
+    at = span.end;
+  }
+  out.push(text.slice(at));
+  return out.join("");
+}

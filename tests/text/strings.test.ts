@@ -1,0 +1,282 @@
+/** Plain texts: kept spans, tags and terms, against translators that break whatever they can. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { TextOptions, TranslateTexts } from "../../src/text/documents/contract.ts";
+import { readGlossary } from "../../src/text/glossary.ts";
+import { findSpans } from "../../src/text/rich/spans.ts";
+import { translateStrings } from "../../src/text/strings.ts";
+import { ADVERSARIES, pick, random } from "./adversaries.ts";
+
+const OPTIONS: TextOptions = { source: "en", target: "de" };
+
+async function one(text: string, translate: TranslateTexts, options = OPTIONS): Promise<string> {
+  return (await translateStrings([text], translate, options))[0]!;
+}
+
+/** Answers by table; what is not in it is an error, so that a test says all that is asked. */
+function table(answers: Record<string, string>): TranslateTexts {
+  return (texts) =>
+    Promise.resolve(texts.map((text) => {
+      assert(text in answers, `not in the table: ${JSON.stringify(text)}`);
+      return answers[text]!;
+    }));
+}
+
+function spansOf(text: string): string[] {
+  return findSpans(text).filter((s) => s.kind !== "number").map((s) => text.slice(s.start, s.end))
+    .sort();
+}
+
+Deno.test("what must be kept is found, and its ends are right", () => {
+  const cases: [string, string[]][] = [
+    ["Hello {{name}}, {0} of {count} at ${price}", ["{{name}}", "{0}", "{count}", "${price}"]],
+    ["%s: %1$s %(name)s %d%% %.2f %-5ld %1 %L2", [
+      "%s",
+      "%1$s",
+      "%(name)s",
+      "%d",
+      "%%",
+      "%.2f",
+      "%-5ld",
+      "%1",
+      "%L2",
+    ]],
+    ["See https://a.b/c?d=e&f=(g). Or (http://x.y/z), www.q.org!", [
+      "https://a.b/c?d=e&f=(g)",
+      "http://x.y/z",
+      "www.q.org",
+    ]],
+    ["Mail a.b+c@d-e.example, please.", ["a.b+c@d-e.example"]],
+    ["Use `ls -l` or ``a ` b`` with --long-option in /usr/share/doc", [
+      "`ls -l`",
+      "``a ` b``",
+      "--long-option",
+      "/usr/share/doc",
+    ]],
+    ["3.14, 1,000 and 12:30 on 2024-01-05; x86 UTF8", ["3.14", "1,000", "12:30", "2024-01-05"]],
+    ["100 % sure, 5 o'clock, and/or", ["100", "5"]],
+    [
+      "a &amp; b &#39; <b>c</b>",
+      ["&amp;", "&#39;", "39"].filter((x) => x !== "39").concat(["<b>", "</b>"]),
+    ],
+  ];
+  for (const [text, expected] of cases) {
+    assertEquals(findSpans(text).map((s) => text.slice(s.start, s.end)), expected, text);
+  }
+});
+
+Deno.test("whatever the translator does, spans and tags are there as often as before", async () => {
+  const next = random(11);
+  const pieces = [
+    "the file",
+    "could not be opened",
+    "Save",
+    "all changes",
+    "in",
+    "{name}",
+    "{{ user.name }}",
+    "%s",
+    "%d",
+    "%1$s",
+    "https://example.org/a?b=c",
+    "me@example.org",
+    "`code span`",
+    "3.14",
+    "42",
+    "<b>bold</b>",
+    "<a href='x'>a <i>deep</i> link</a>",
+    "<br/>",
+    "<br>",
+    "</p>",
+    "<i>",
+    ". The next",
+    "? Why",
+    "\n",
+    "\n\n",
+    "--force",
+    "/etc/passwd.d/x",
+    "${HOME}",
+    "<code>int x</code>",
+    "&nbsp;",
+    "{n, plural, one {# file} other {# new files}}",
+    "Grüße",
+    "日本語",
+    "\u00a0",
+    "'",
+    '"',
+  ];
+  for (let round = 0; round < 250; round++) {
+    const text = Array.from({ length: 1 + Math.floor(next() * 12) }, () => pick(next, pieces)).join(
+      " ",
+    );
+    for (const [name, translate] of Object.entries(ADVERSARIES)) {
+      const out = await one(text, translate);
+      assertEquals(spansOf(out), spansOf(text), `${name}: ${text}\n-> ${out}`);
+      assertEquals(out.split("\n").length, text.split("\n").length, `${name}: ${text}\n-> ${out}`);
+      assertNested(out, text, name);
+    }
+  }
+});
+
+/** Tags of the output nest as deep as those of the input and have the same parents. */
+function assertNested(out: string, text: string, name: string): void {
+  const parents = (t: string) => {
+    const stack: string[] = [], found: string[] = [];
+    for (const [tag, slash, element] of t.matchAll(/<(\/?)([a-z]+)[^<>]*>/g)) {
+      if (tag.endsWith("/>") || /^<\/?br|^<\/p/.test(tag)) continue;
+      if (slash === "") {
+        found.push(`${stack.join("/")}/${element}`);
+        stack.push(element!);
+      } else if (stack.includes(element!)) {
+        while (stack.at(-1) !== element) stack.pop();
+        stack.pop();
+      }
+    }
+    return found.sort();
+  };
+  // A stray <i> makes parents a matter of place; such texts are judged by their spans alone.
+  if ((text.match(/<i>/g) ?? []).length !== (text.match(/<\/i>/g) ?? []).length) return;
+  assertEquals(parents(out), parents(text), `${name}: ${text}\n-> ${out}`);
+}
+
+Deno.test("unnumbered printf arguments keep their order", async () => {
+  const out = await one("Copy %s to %d of %s", ADVERSARIES["reversed"]!);
+  assertEquals(out.match(/%[sd]/g), ["%s", "%d", "%s"]);
+  const numbered = await one("Copy %1$s to %2$d now", ADVERSARIES["reversed"]!);
+  assertEquals(numbered, "now %2$d to %1$s Copy");
+});
+
+Deno.test("a span that was lost is asked for again with a mask, and at last the pieces alone", async () => {
+  const asked: string[] = [];
+  const out = await one("Open {file} now", (texts) => {
+    asked.push(...texts);
+    return Promise.resolve(
+      texts.map((t) => t === "Open <1> now" ? "Jetzt < 1 > öffnen" : "Verloren"),
+    );
+  });
+  assertEquals(out, "Jetzt {file} öffnen");
+  assertEquals(asked, ["Open {file} now", "Open <1> now"]);
+  const lost = await one("Open {file} now", ADVERSARIES["constant"]!);
+  assertEquals(lost, "Lorem ipsum {file} Lorem ipsum");
+});
+
+Deno.test("a bent span is put right", async () => {
+  const out = await one(
+    "Costs 1,234.50 for {Name}",
+    table({
+      "Costs 1,234.50 for {Name}": "Kostet 1.234,50 für { name }",
+    }),
+  );
+  assertEquals(out, "Kostet 1,234.50 für {Name}");
+});
+
+Deno.test("tags go over the words that they were over", async () => {
+  const translate = table({
+    "Press the red button to stop.": "Zum Anhalten den roten Knopf drücken.",
+    "red button": "roter Knopf",
+    "stop": "anhalten",
+  });
+  const out = await one("Press the <b>red button</b> to <i>stop</i>.", translate);
+  assertEquals(out, "Zum <i>Anhalten</i> den <b>roten Knopf</b> drücken.");
+  assertEquals(await one("<p>All of it.</p>", table({ "All of it.": "Alles." })), "<p>Alles.</p>");
+});
+
+Deno.test("an element over several sentences stays over them", async () => {
+  const out = await one("One two. <b>Three four. Five</b> six.", ADVERSARIES["capitals"]!);
+  assertEquals(out, "ONE TWO. <b>THREE FOUR. FIVE</b> SIX.");
+});
+
+Deno.test("ICU arguments keep their structure; messages in them are translated", async () => {
+  const text =
+    "{n, plural, offset:1 =0 {No files} one {# file in {dir}} other {It''s {g, select, a {x y} other {z}}}}!";
+  const out = await one(
+    text,
+    (texts) => Promise.resolve(texts.map((t) => t.replace(/file|No/g, (w) => `L'${w}`))),
+  );
+  assertEquals(
+    out,
+    "{n, plural, offset:1 =0 {L'No L'files} one {# L'file in {dir}} other {It''s {g, select, a {x y} other {z}}}}!",
+  );
+  const quoted = await one(
+    "{n, plural, one {de {x}} other {de}}",
+    (texts) => Promise.resolve(texts.map((t) => t.replace(/de ?/, "l'"))),
+  );
+  assertEquals(quoted, "{n, plural, one {l''{x}} other {l''}}");
+});
+
+Deno.test("glossary terms are there, in the case of the text", async () => {
+  const glossary = readGlossary([
+    { source: "file", target: "Akte" },
+    { source: "file system", target: "Ablage" },
+    { source: "NASA", target: "NASA" },
+  ]);
+  const options = { ...OPTIONS, glossary };
+  for (const [name, translate] of Object.entries(ADVERSARIES)) {
+    const out = await one(
+      "The file is in the file system, FILE by profile. NASA says so.",
+      translate,
+      options,
+    );
+    const found = new Set(out.match(/\b(?:Akte|AKTE|Ablage|NASA)\b/g));
+    assertEquals([...found].sort(), ["AKTE", "Ablage", "Akte", "NASA"], `${name}: ${out}`);
+    assert(!/\bfile\b/.test(out), out);
+  }
+  const natural = await one(
+    "Open the file.",
+    table({ "Open the file.": "Öffnen Sie die Akte." }),
+    options,
+  );
+  assertEquals(natural, "Öffnen Sie die Akte.");
+  const inPlace = await one(
+    "Open the file.",
+    table({
+      "Open the file.": "Öffnen Sie die Datei.",
+      "Open the Akte.": "Öffnen Sie die Akte.",
+    }),
+    options,
+  );
+  assertEquals(inPlace, "Öffnen Sie die Akte.");
+});
+
+Deno.test("sentences end where DeepL's split_sentences says", async () => {
+  const text = "One\nbig. Two such.\nThree";
+  const asked = async (splitSentences: "off" | "on" | "nonewlines") => {
+    const texts: string[] = [];
+    await one(text, (t) => Promise.resolve((texts.push(...t), [...t])), {
+      ...OPTIONS,
+      splitSentences,
+    });
+    return texts;
+  };
+  assertEquals(await asked("on"), ["One", "big.", "Two such.", "Three"]);
+  assertEquals(await asked("nonewlines"), ["One big.", "Two such.", "Three"]);
+  assertEquals(await asked("off"), ["One big. Two such. Three"]);
+});
+
+Deno.test("what has no words is not asked for", async () => {
+  const none: TranslateTexts = () => Promise.reject(new Error("asked"));
+  for (const text of ["", "  \n", "%s: {0}", "https://a.b/ 12", "<b>{x}</b>", "…"]) {
+    assertEquals(await one(text, none), text);
+  }
+});
+
+Deno.test("an abort ends it, and a translator's fault is not swallowed", async () => {
+  const aborted = AbortSignal.abort(new RangeError("gone"));
+  await assertRejects(
+    () => one("a b", ADVERSARIES["identity"]!, { ...OPTIONS, signal: aborted }),
+    RangeError,
+    "gone",
+  );
+  await assertRejects(() => one("a b", () => Promise.resolve([])), RangeError, "1 texts have 0");
+});
+
+Deno.test("many tags and deep nests keep their places, and calls stay within their bounds", async () => {
+  const deep = `${"<b>".repeat(500)}deep words${"</b>".repeat(500)}`;
+  const wide = "<i>a b</i> ".repeat(500);
+  for (const text of [deep, wide]) {
+    const out = await one(text, (texts) => {
+      assert(texts.length <= 64);
+      return ADVERSARIES["capitals"]!(texts, undefined);
+    });
+    assertEquals(out, text.replace(/>[^<>]+</g, (t) => t.toUpperCase()));
+  }
+});
