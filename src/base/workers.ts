@@ -14,3 +14,11 @@ export function isWorkerNamed(name: string): boolean {
   const scope = globalThis as { name?: string; WorkerGlobalScope?: unknown };
   return scope.WorkerGlobalScope !== undefined && scope.name === name;
 }
+
+/** True where a Worker can start from this address: the host has Workers and may read the file. */
+export function canStartWorker(url: string): boolean {
+  if (typeof Worker === "undefined") return false;
+  if (!url.startsWith("file:")) return true;
+  // Asked before, since a refusal comes only as an error event of the Worker.
+  return Deno.permissions.querySync({ name: "read", path: new URL(url) }).state === "granted";
+}

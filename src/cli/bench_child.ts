@@ -1,33 +1,7 @@
 /** One end-to-end measurement in a process of its own, so that its peak memory is its own. */
 import { loadEngine } from "../engine/load.ts";
-import type { EngineOptions } from "../engine/protocol.ts";
+import type { BenchAsk, BenchFigure } from "./bench_ask.ts";
 import { BENCH_SENTENCES } from "./bench_sentences.ts";
-
-/** What the parent asks for, as JSON on standard input. */
-export interface BenchAsk {
-  engine: EngineOptions;
-  /** Sentences translated together; 1 means one after the other. */
-  batch: number;
-  beams: number;
-  /** Rounds over the sentences; the first warms up and is not counted. */
-  rounds: number;
-}
-
-/** What a child found. Tokens are target tokens of the best hypotheses. */
-export interface BenchFigure {
-  tokens: number;
-  seconds: number;
-  /** Median over sentences of the time to the first target token, alone, warm. */
-  firstTokenMs: number;
-  coldFirstTokenMs: number;
-  loadSeconds: number;
-  peakRssBytes: number;
-  gpuUsedBytes: number;
-  hostUsedBytes: number;
-  slots: number;
-  experts: number;
-  hitRate: number;
-}
 
 /** Peak resident memory of this process, as the kernel counts it. */
 export function peakRss(): number {
@@ -92,7 +66,8 @@ export async function measure(ask: BenchAsk): Promise<BenchFigure> {
   };
 }
 
-if (import.meta.main) {
+/** Answers the question on standard input with one line of JSON. */
+export async function answerBenchAsk(): Promise<void> {
   const ask: BenchAsk = JSON.parse(await new Response(Deno.stdin.readable).text());
   console.log(JSON.stringify(await measure(ask)));
 }

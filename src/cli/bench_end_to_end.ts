@@ -4,7 +4,7 @@ import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import { slotBytes } from "../experts/residency.ts";
 import { openModel } from "../store/open.ts";
-import type { BenchAsk, BenchFigure } from "./bench_child.ts";
+import { BENCH_CHILD, type BenchAsk, type BenchFigure } from "./bench_ask.ts";
 import type { benchFlags } from "./flags.ts";
 import { engineOptions } from "./model.ts";
 import { table } from "./tables.ts";
@@ -60,10 +60,10 @@ function figureCells(f: BenchFigure, ratio: number): string[] {
   ];
 }
 
-/** Runs bench_child.ts with this process's own Deno. */
+/** Runs this very program once more, with this process's own Deno. */
 async function runChild(ask: BenchAsk): Promise<BenchFigure> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("./bench_child.ts", import.meta.url).href],
+    args: ["run", "-A", Deno.mainModule, BENCH_CHILD],
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",

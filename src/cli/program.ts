@@ -15,7 +15,11 @@ export interface Surroundings {
 
 /** The process's own. */
 export const PROCESS: Surroundings = {
-  environment: (name) => Deno.env.get(name),
+  environment: (name) => {
+    // Where the environment may not be read there is none; reading it all the same would ask or throw.
+    const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+    return state === "granted" ? Deno.env.get(name) : undefined;
+  },
   out: (line) => console.log(line),
   err: (line) => console.error(line),
 };

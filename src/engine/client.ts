@@ -1,20 +1,19 @@
 /** The engine as the service sees it: a Worker behind the Engine interface. */
-import { errorCode, errorText, MoqeError } from "../base/errors.ts";
-import { workerUrl } from "../base/workers.ts";
-import {
-  type Command,
-  type Engine,
-  ENGINE_WORKER_NAME,
-  type EngineOptions,
-  type EngineState,
-  type EngineStats,
-  type Event,
-  type ModelInfo,
-  type TranslateOptions,
-  type TranslateParams,
-  type Translation,
-  type WireError,
+import { MoqeError } from "../base/errors.ts";
+import { type EnginePort, openPort } from "./port.ts";
+import type {
+  Command,
+  Engine,
+  EngineOptions,
+  EngineState,
+  EngineStats,
+  Event,
+  ModelInfo,
+  TranslateOptions,
+  TranslateParams,
+  Translation,
 } from "./protocol.ts";
+import { fromWire } from "./wire.ts";
 
 interface Pending<T> {
   resolve(value: T): void;
@@ -22,17 +21,20 @@ interface Pending<T> {
   onProgress?: TranslateOptions["onProgress"];
 }
 
-/** Starts an engine in a Worker. Returns at once; `ready` tells when, or why never. */
+/**
+ * Starts an engine in a Worker, or on this thread where the host has no Workers. Returns at once; `ready` tells when
+ * it answers, or why never.
+ */
 export function startEngine(options: EngineOptions): Engine {
-  return new WorkerEngine(options);
+  return new EngineClient(options);
 }
 
-class WorkerEngine implements Engine {
+class EngineClient implements Engine {
   state: EngineState = "loading";
   info: ModelInfo | undefined;
   loaded = { doneBytes: 0, totalBytes: 0 };
   readonly ready: Promise<ModelInfo>;
-  readonly #worker: Worker;
+  readonly #port: EnginePort;
   readonly #translations = new Map<number, Pending<Translation[]>>();
   readonly #stats = new Map<number, Pending<EngineStats>>();
   readonly #ready: PromiseWithResolvers<ModelInfo>;
@@ -45,20 +47,14 @@ class WorkerEngine implements Engine {
     this.ready = this.#ready.promise;
     // A caller that only polls `state` must not bring the process down.
     this.ready.catch(() => {});
-    this.#worker = new Worker(workerUrl("./worker.ts", import.meta.url), {
-      type: "module",
-      name: ENGINE_WORKER_NAME,
-    });
-    this.#worker.onmessage = (message: MessageEvent<Event>) => this.#on(message.data);
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      this.#die(new MoqeError("internal", { action: "run the engine", rule: event.message }));
-    };
-    this.#send({ type: "start", options });
+    this.#port = openPort((event) => this.#on(event), (failure) => this.#die(failure));
+    // Threads are Workers too.
+    const threads = this.#port.ownThread ? options.threads : 1;
+    this.#send({ type: "start", options: { ...options, threads } });
   }
 
   #send(command: Command): void {
-    this.#worker.postMessage(command);
+    this.#port.send(command);
   }
 
   translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
@@ -145,7 +141,7 @@ class WorkerEngine implements Engine {
 
   #end(state: "failed" | "closed"): void {
     this.state = state;
-    this.#worker.terminate();
+    this.#port.terminate();
     const gone = this.#failure ??
       new MoqeError("unavailable", { action: "translate", rule: "the engine has stopped" });
     for (const p of [...this.#translations.values(), ...this.#stats.values()]) p.reject(gone);
@@ -163,26 +159,4 @@ function take<T>(map: Map<number, Pending<T>>, id: number): Pending<T> | undefin
 
 function cancelled(): MoqeError {
   return new MoqeError("cancelled", { action: "translate", rule: "the request was cancelled" });
-}
-
-/** An error made ready to cross the thread; its cause stays behind. */
-export function toWire(error: unknown): WireError {
-  if (error instanceof MoqeError) {
-    const { action, rule, observed, remedy } = error.parts;
-    return {
-      code: error.code,
-      parts: { action, rule, observed, remedy },
-      retryAfterSeconds: error.retryAfterSeconds,
-    };
-  }
-  return { code: errorCode(error), parts: { action: "run the engine", rule: errorText(error) } };
-}
-
-function fromWire(wire: WireError): MoqeError {
-  const retry = wire.retryAfterSeconds;
-  return new MoqeError(
-    wire.code,
-    wire.parts,
-    retry === undefined ? {} : { retryAfterSeconds: retry },
-  );
 }

@@ -1,21 +1,26 @@
 /** The engine's Worker: answers the protocol's commands, one engine a Worker. */
 import { MoqeError } from "../base/errors.ts";
 import { isWorkerNamed } from "../base/workers.ts";
-import { toWire } from "./client.ts";
 import { type LoadedEngine, loadEngine } from "./load.ts";
 import { type Command, ENGINE_WORKER_NAME, type Event } from "./protocol.ts";
+import { toWire } from "./wire.ts";
 
 /** The part of a Worker's global scope that the engine uses. */
 interface WorkerScope {
   readonly name: string;
-  onmessage: ((message: MessageEvent<Command>) => void) | null;
+  onmessage: ((message: MessageEvent<Command>) => Promise<void>) | null;
   postMessage(event: Event): void;
 }
 
 /** Takes over this Worker's messages. */
 export function serveEngineWorker(): void {
   const scope = globalThis as unknown as WorkerScope;
-  const send = (event: Event) => scope.postMessage(event);
+  const answer = answerCommands((event) => scope.postMessage(event));
+  scope.onmessage = ({ data: command }) => answer(command);
+}
+
+/** An engine that is told by calls: each command is answered by `send`, one engine a call of this. */
+export function answerCommands(send: (event: Event) => void): (command: Command) => Promise<void> {
   const cancels = new Map<number, AbortController>();
   let loading: Promise<LoadedEngine> | undefined;
 
@@ -38,7 +43,7 @@ export function serveEngineWorker(): void {
     }
   };
 
-  scope.onmessage = async ({ data: command }) => {
+  return async (command) => {
     if (command.type === "start") {
       loading = loadEngine(
         command.options,
