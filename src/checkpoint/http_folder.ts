@@ -1,6 +1,6 @@
-/** A checkpoint's folder behind an http(s) base URL. */
+/** A checkpoint's folder behind an http(s) base URL, or in a bucket. */
 import { MoqeError } from "../base/errors.ts";
-import { HttpFailure } from "../store/http_answer.ts";
+import { isMissing } from "../store/http_answer.ts";
 import { HttpClient, type HttpOptions } from "../store/http_client.ts";
 import { joinUrl, shownUrl } from "../store/http_url.ts";
 import type { Folder } from "./contract.ts";
@@ -11,7 +11,7 @@ export class HttpFolder implements Folder {
   readonly #client: HttpClient;
 
   constructor(readonly base: URL, options: HttpOptions = {}) {
-    this.origin = shownUrl(base).replace(/\/+$/, "");
+    this.origin = (options.shown ?? shownUrl)(base).replace(/\/+$/, "");
     this.#client = new HttpClient(options);
   }
 
@@ -42,10 +42,4 @@ export class HttpFolder implements Folder {
   }
 
   close(): void {}
-}
-
-/** A file that is not there is an answer, not a failure. */
-function isMissing(error: unknown): boolean {
-  return error instanceof MoqeError && error.parts.cause instanceof HttpFailure &&
-    error.parts.cause.missing;
 }

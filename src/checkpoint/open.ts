@@ -2,12 +2,13 @@
 import type { Checkpoint, Folder } from "./contract.ts";
 import { DiskFolder } from "./disk_folder.ts";
 import { filePath } from "../store/open.ts";
+import { s3Place } from "../store/s3_address.ts";
 import { HttpFolder } from "./http_folder.ts";
 import { openTensors } from "./tensor_source.ts";
 import { readTexts } from "./texts.ts";
 
 /**
- * Opens a Hugging Face folder: a path, a file: URL, or an http(s) base URL. Headers and texts are read and
+ * Opens a Hugging Face folder: a path, a file: URL, an http(s) base URL, or s3://bucket/prefix. Headers and texts are read and
  * checked; weights are not. The caller closes `weights`.
  */
 export async function openCheckpoint(address: string): Promise<Checkpoint> {
@@ -21,6 +22,10 @@ export async function openCheckpoint(address: string): Promise<Checkpoint> {
 }
 
 function openFolder(address: string): Folder {
+  if (/^s3:/i.test(address)) {
+    const { base, http } = s3Place(address);
+    return new HttpFolder(base, http);
+  }
   if (/^https?:/i.test(address)) return new HttpFolder(new URL(address));
   const path = /^file:/i.test(address) ? filePath(address) : address;
   return new DiskFolder(path.replace(/(?<=.)\/+$/, ""));

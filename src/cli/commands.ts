@@ -51,8 +51,8 @@ export const COMMANDS: readonly Command[] = [
       "Equal inputs give equal bytes. An interrupted pack goes on where it stopped: give the command again.",
     ],
     positionals: [
-      { name: "CHECKPOINT", help: "a folder or an http(s) base address with config.json" },
-      { name: "OUT", help: "the folder to write the model to" },
+      { name: "CHECKPOINT", help: "a folder, http(s) or s3: address with config.json" },
+      { name: "OUT", help: "where to write the model: a folder or s3://bucket/prefix" },
     ],
     flags: packFlags,
     load: async () => (await import("./pack.ts")).pack,

@@ -1,14 +1,14 @@
-/** moqe pack: a checkpoint to a packed model on disk. */
+/** moqe pack: a checkpoint to a packed model, on disk or in a bucket. */
 import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import { architectureOf } from "../arch/registry.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import { JOURNAL_NAME, journalAt } from "../pack/journal.ts";
+import { journalFor } from "../pack/journal.ts";
 import { packCheckpoint } from "../pack/pack.ts";
 import type { PackOptions } from "../pack/options.ts";
-import { FileStore } from "../store/file_store.ts";
 import { MANIFEST_NAME } from "../store/manifest.ts";
+import { openWritableStore } from "../store/open.ts";
 import { findLanguage } from "../text/languages.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { packFlags } from "./flags.ts";
@@ -24,12 +24,12 @@ export async function pack(
 ): Promise<number> {
   const [address, out] = positionals as [string, string];
   const options = packOptions(address, flags);
-  const store = new FileStore(out);
+  const store = openWritableStore(out);
   if (await store.has(MANIFEST_NAME)) {
     throw new MoqeError("bad_input", {
-      action: `pack into ${out}`,
+      action: `pack into ${store.origin}`,
       rule: "there is a packed model already",
-      remedy: "name another folder, or remove this one",
+      remedy: "name another place, or remove its manifest.json",
     });
   }
   using interrupt = listenForInterrupt();
@@ -37,8 +37,7 @@ export async function pack(
   const checkpoint = await openCheckpoint(address);
   try {
     const { plan } = architectureOf(checkpoint.texts.config).read(checkpoint.texts.config);
-    await Deno.mkdir(out, { recursive: true });
-    const journal = journalAt(`${out}/${JOURNAL_NAME}`);
+    const journal = journalFor(store);
     const report = await packCheckpoint(
       checkpoint,
       plan,
@@ -56,7 +55,9 @@ export async function pack(
     if (report.resumedBlocks > 0) {
       console.log(`${report.resumedBlocks} blocks of an earlier, interrupted run were kept`);
     }
-    console.log(`packed ${options.name} into ${out}; manifest sha256 ${report.manifestSha256}`);
+    console.log(
+      `packed ${options.name} into ${store.origin}; manifest sha256 ${report.manifestSha256}`,
+    );
     return EXIT.ok;
   } catch (thrown) {
     if (!interrupt.signal.aborted) throw thrown;

@@ -1,8 +1,10 @@
 /** The journal of a pack: what a killed run had finished, so that the next goes on from there. */
 import { BLOCK_ALIGN } from "../base/layout.ts";
+import type { NoteStore } from "../store/contract.ts";
+import { FileStore } from "../store/file_store.ts";
 import type { FinishedObject } from "./object_writer.ts";
 
-/** Where a journal's text lives; a local file, whatever store the objects go to. */
+/** Where a journal's text lives: with the objects, so that any host can go on with a pack. */
 export interface JournalFile {
   /** The text as it is, "" where there is none. */
   read(): Promise<string>;
@@ -32,6 +34,28 @@ export function journalAt(path: string): JournalFile {
     },
     append: (text) => Deno.writeTextFile(path, text, { append: true }),
     remove: () => Deno.remove(path),
+  };
+}
+
+/** The journal of a pack into this store. */
+export function journalFor(store: FileStore | NoteStore): JournalFile {
+  return store instanceof FileStore
+    ? journalAt(`${store.folder}/${JOURNAL_NAME}`)
+    : journalIn(store);
+}
+
+/** A journal beside the objects of a bucket; what is there cannot be appended to, so it is written whole. */
+function journalIn(store: NoteStore): JournalFile {
+  let text = "";
+  const write = async (whole: string) => {
+    text = whole;
+    await store.writeNote(JOURNAL_NAME, text);
+  };
+  return {
+    read: async () => text = await store.readNote(JOURNAL_NAME),
+    write,
+    append: (more) => write(text + more),
+    remove: () => store.removeNote(JOURNAL_NAME),
   };
 }
 
@@ -66,7 +90,8 @@ export function entryLine(finished: FinishedObject): string {
 function parseEntry(line: string): FinishedObject | undefined {
   try {
     const entry = JSON.parse(line) as FinishedObject;
-    const whole = entry.object.bytes % BLOCK_ALIGN === 0 && Array.isArray(entry.refs);
+    const whole = entry.object.bytes % BLOCK_ALIGN === 0 && Array.isArray(entry.refs) &&
+      typeof entry.receipt === "string";
     return whole ? entry : undefined;
   } catch {
     return undefined;

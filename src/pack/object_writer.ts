@@ -14,6 +14,8 @@ export interface StoredObject {
 /** An object that was just written, and the places of all blocks given since the one before, in their order. */
 export interface FinishedObject {
   readonly object: StoredObject;
+  /** What the store said of it, for `holds`. */
+  readonly receipt: string;
   readonly refs: readonly BlockRef[];
 }
 
@@ -77,8 +79,8 @@ export class ObjectWriter {
     const open = this.objects.length;
     for (const ref of this.#refs) if (ref.object === open) ref.object = index;
     // Also where there is one of that name: it may be damaged.
-    await this.out.write(object.name, asAsync(this.#pieces(bytes)));
-    const finished = { object, refs: this.#refs };
+    const receipt = await this.out.write(object.name, asAsync(() => this.#pieces(bytes)));
+    const finished = { object, receipt, refs: this.#refs };
     if (twin < 0) this.objects.push(object);
     this.#open = [];
     this.#openBytes = 0;
@@ -91,7 +93,7 @@ export class ObjectWriter {
     await this.flush();
     const sha256 = sha256Hex(bytes);
     const name = `${sha256}.json`;
-    await this.out.write(name, asAsync([bytes]));
+    await this.out.write(name, asAsync(() => [bytes]));
     this.objects.push({ name, bytes: bytes.length });
     return { object: this.objects.length - 1, offset: 0, length: bytes.length, sha256 };
   }
@@ -112,6 +114,11 @@ export function sha256Hex(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-async function* asAsync(pieces: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* pieces;
+/** Pieces as a store takes them: to be iterated as often as it likes. */
+export function asAsync(pieces: () => Iterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  return {
+    async *[Symbol.asyncIterator]() {
+      yield* pieces();
+    },
+  };
 }

@@ -10,7 +10,7 @@ import {
   MANIFEST_NAME,
   parseManifest,
 } from "../store/manifest.ts";
-import { sha256Hex } from "./object_writer.ts";
+import { asAsync, sha256Hex } from "./object_writer.ts";
 import { PACKER_VERSION, type PackOptions } from "./options.ts";
 import type { PackProgress } from "./progress.ts";
 import { Run } from "./run.ts";
@@ -115,11 +115,6 @@ async function writeManifest(out: WritableStore, manifest: Manifest): Promise<st
   const text = `${JSON.stringify(manifest)}\n`;
   parseManifest(text, "the model just packed");
   const bytes = new TextEncoder().encode(text);
-  await out.write(
-    MANIFEST_NAME,
-    (async function* () {
-      yield await Promise.resolve(bytes);
-    })(),
-  );
+  await out.write(MANIFEST_NAME, asAsync(() => [bytes]));
   return sha256Hex(bytes);
 }

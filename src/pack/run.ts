@@ -8,7 +8,7 @@ import type { WritableStore } from "../store/contract.ts";
 import { type BlockRef, TRUNK_BLOCK_BYTES } from "../store/manifest.ts";
 import { encodeExpert, encodeTrunk } from "./encode.ts";
 import { entryLine, headLine, parseJournal } from "./journal.ts";
-import { ObjectWriter, sha256Hex, type StoredObject } from "./object_writer.ts";
+import { type FinishedObject, ObjectWriter, sha256Hex } from "./object_writer.ts";
 import { DEFAULT_OBJECT_BYTES, PACKER_VERSION, type PackOptions } from "./options.ts";
 import { type PackProgress, ProgressMeter } from "./progress.ts";
 import { type ReadJob, RowReader } from "./row_reader.ts";
@@ -60,8 +60,7 @@ export class Run {
     const print = fingerprint(checkpoint, plan, work);
     let text = headLine(print);
     for (const entry of parseJournal(await journal.read(), print)) {
-      // Objects are believed by their hash alone: another run or a full disk may have left something else there.
-      if (!await isWhole(out, entry.object)) break;
+      if (!await isWhole(out, entry)) break;
       writer.restore(entry);
       run.#recorded.push(...entry.refs);
       text += entryLine(entry);
@@ -117,7 +116,15 @@ function expertTensors(spec: ExpertLayerSpec, expert: number): string[] {
   });
 }
 
-async function isWhole(out: WritableStore, object: StoredObject): Promise<boolean> {
+/**
+ * Objects are believed by their hash alone, since another run or a full disk may have left something else there; or
+ * by what a store says that checked the hash when it took them.
+ */
+async function isWhole(
+  out: WritableStore,
+  { object, receipt }: FinishedObject,
+): Promise<boolean> {
+  if (out.holds !== undefined) return await out.holds(object.name, object.bytes, receipt);
   if (!await out.has(object.name)) return false;
   try {
     const bytes = await out.readAll(object.name, object.bytes);

@@ -22,6 +22,15 @@ export interface ObjectStore {
   retries?(): RetryCounts;
 }
 
+/** A store that also keeps small texts of the packer's beside the objects: its journal. */
+export interface NoteStore {
+  /** The text, "" where there is none. */
+  readNote(name: string): Promise<string>;
+  /** Replaces the text whole or not at all. */
+  writeNote(name: string, text: string): Promise<void>;
+  removeNote(name: string): Promise<void>;
+}
+
 /** A place in an object, and the buffer that its bytes fill. */
 export interface RangePart {
   readonly offset: number;

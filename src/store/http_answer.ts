@@ -1,5 +1,5 @@
 /** One HTTP answer, held against what was asked for. */
-import type { ErrorCode } from "../base/errors.ts";
+import { type ErrorCode, MoqeError } from "../base/errors.ts";
 import type { RangePart, RetryReason } from "./contract.ts";
 
 /** Why an attempt failed, and whether another may succeed. */
@@ -16,6 +16,12 @@ export class HttpFailure extends Error {
   ) {
     super(message);
   }
+}
+
+/** Whether an error says that a server has no such object: an answer, not a failure. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof MoqeError && error.parts.cause instanceof HttpFailure &&
+    error.parts.cause.missing;
 }
 
 export interface HttpAnswer {
@@ -75,10 +81,11 @@ export async function refuseStatus(response: Response): Promise<void> {
     const reason = status === 429 || status === 503 ? "throttled" : "server";
     throw new HttpFailure(`the server says ${status}`, reason, "unavailable", after);
   }
-  if (status === 404 || status === 410) {
-    throw Object.assign(new HttpFailure("there is no such object", undefined), { missing: true });
-  }
   const said = await errorCodeOf(response);
+  if (status === 404 || status === 410) {
+    const failure = new HttpFailure(`there is no such object${said}`, undefined);
+    throw Object.assign(failure, { missing: said !== ": NoSuchBucket" });
+  }
   if (status === 401 || status === 403) {
     throw new HttpFailure(`the server refuses access (${status}${said})`, undefined);
   }

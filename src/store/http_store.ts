@@ -7,15 +7,15 @@ import { spanOf } from "./read_parts.ts";
 
 export class HttpStore implements ObjectStore {
   readonly origin: string;
-  readonly #client: HttpClient;
+  protected readonly client: HttpClient;
 
   constructor(readonly base: URL, options: HttpOptions = {}) {
-    this.origin = shownUrl(base).replace(/\/+$/, "");
-    this.#client = new HttpClient(options);
+    this.origin = (options.shown ?? shownUrl)(base).replace(/\/+$/, "");
+    this.client = new HttpClient(options);
   }
 
   retries(): RetryCounts {
-    return this.#client.retries;
+    return this.client.retries;
   }
 
   async readRange(
@@ -27,7 +27,7 @@ export class HttpStore implements ObjectStore {
     checkRange(name, range.offset, range.length);
     const { offset, length } = range;
     const url = joinUrl(this.base, name);
-    const { bytes } = await this.#client.read(url, { range: { offset, length }, ...options });
+    const { bytes } = await this.client.read(url, { range: { offset, length }, ...options });
     return bytes;
   }
 
@@ -39,7 +39,7 @@ export class HttpStore implements ObjectStore {
     checkObjectName(name);
     const range = spanOf(parts);
     checkRange(name, range.offset, range.length);
-    await this.#client.read(joinUrl(this.base, name), { range, into: parts, ...options });
+    await this.client.read(joinUrl(this.base, name), { range, into: parts, ...options });
   }
 
   async readAll(
@@ -48,7 +48,7 @@ export class HttpStore implements ObjectStore {
     options: ReadOptions = {},
   ): Promise<Uint8Array<ArrayBuffer>> {
     checkObjectName(name);
-    const { bytes } = await this.#client.read(joinUrl(this.base, name), { maxBytes, ...options });
+    const { bytes } = await this.client.read(joinUrl(this.base, name), { maxBytes, ...options });
     return bytes;
   }
 }

@@ -15,6 +15,11 @@ export function checkObjectName(name: string): void {
   });
 }
 
+/** Throws RangeError unless `name` is a note's: the program's own, never from a file. */
+export function checkNoteName(name: string): void {
+  if (!/^\.moqe-[a-z-]+\.jsonl$/.test(name)) throw new RangeError(`"${name}" is no note's name`);
+}
+
 /** Throws MoqeError `corrupt` unless the range is of whole, safe numbers. */
 export function checkRange(name: string, offset: number, length: number): void {
   const end = offset + length;

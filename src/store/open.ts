@@ -5,21 +5,35 @@ import type { ObjectStore } from "./contract.ts";
 import { FileStore } from "./file_store.ts";
 import type { HttpOptions } from "./http_client.ts";
 import { HttpStore } from "./http_store.ts";
+import { s3Place } from "./s3_address.ts";
+import { S3Store } from "./s3_store.ts";
 import { type Manifest, MANIFEST_NAME, parseManifest } from "./manifest.ts";
 
 /** NLLB-MoE-54B's manifest has about 1 MB. */
 const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
 
-/** A path, a file: URL or an http(s) URL. Throws MoqeError `unsupported` for other schemes. */
+/** A path, or a URL of file:, http(s): or s3:. Throws MoqeError `unsupported` for other schemes. */
 export function openStore(address: string, http: HttpOptions = {}): ObjectStore {
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase();
   if (scheme === undefined) return new FileStore(trimSlashes(address));
   if (scheme === "file") return new FileStore(trimSlashes(filePath(address)));
   if (scheme === "http" || scheme === "https") return new HttpStore(new URL(address), http);
+  if (scheme === "s3") return new S3Store(s3Place(address), http);
   throw new MoqeError("unsupported", {
     action: "open a model",
-    rule: "an address is a folder, a file: URL or an http(s) URL",
+    rule: "an address is a folder, or a URL of file:, http:, https: or s3:",
     observed: `${scheme}:`,
+  });
+}
+
+/** A store to write a model to: a path, a file: URL, or s3://bucket/prefix. Throws MoqeError `unsupported`. */
+export function openWritableStore(address: string, http: HttpOptions = {}): FileStore | S3Store {
+  const store = openStore(address, http);
+  if (store instanceof FileStore || store instanceof S3Store) return store;
+  throw new MoqeError("unsupported", {
+    action: "write a model",
+    rule: "it is written to a folder, a file: URL or s3://bucket/prefix",
+    observed: store.origin,
   });
 }
 

@@ -19,6 +19,7 @@ const PACKAGES: ReadonlyMap<string, readonly string[]> = new Map([
   ["hono", ["http"]],
   ["prom-client", ["http"]],
   ["zod", ["store", "checkpoint", "arch", "http"]],
+  ["aws4fetch", ["store"]],
   ["@huggingface/tokenizers", ["text"]],
 ]);
 

@@ -1,0 +1,153 @@
+/** Large objects to S3 in parts, going on with an upload that was cut off. */
+import { createHash } from "node:crypto";
+import { MoqeError } from "../base/errors.ts";
+import { isMissing } from "./http_answer.ts";
+import type { HttpCall, HttpReply } from "./http_client.ts";
+import { blocks, completeUpload, element } from "./s3_xml.ts";
+
+/** S3 takes parts from 5 MiB; the last may be shorter. */
+const PART_BYTES = 8 * 2 ** 20;
+/** Parts under way at once, each in a buffer of its own. */
+const LANES = 3;
+const MAX_LISTS = 20;
+
+export interface Part {
+  /** From 1 on. */
+  readonly number: number;
+  readonly length: number;
+  readonly md5: string;
+  readonly sha256: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+type Digest = Omit<Part, "bytes">;
+
+/** An object to upload. */
+export interface Upload {
+  /** Its key in the bucket. */
+  readonly key: string;
+  readonly digests: readonly Digest[];
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Sends a request about the object, or about the bucket, with a query. */
+  call(call: HttpCall, query: string, bucket?: boolean): Promise<HttpReply>;
+}
+
+/** Bytes cut into parts with their hashes; each part is a buffer of its own. An empty object is one empty part. */
+export async function* partsOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Part> {
+  let buffer = new Uint8Array(PART_BYTES), at = 0, number = 0;
+  for await (const piece of bytes) {
+    for (let from = 0; from < piece.length;) {
+      if (at === PART_BYTES) {
+        yield part(++number, buffer);
+        buffer = new Uint8Array(PART_BYTES);
+        at = 0;
+      }
+      const n = Math.min(piece.length - from, PART_BYTES - at);
+      buffer.set(piece.subarray(from, from + n), at);
+      from += n;
+      at += n;
+    }
+  }
+  yield part(++number, buffer.subarray(0, at));
+}
+
+/** Frees a part's bytes now: garbage collection would let several objects' worth of them pile up. */
+export function freePart(part: Part): void {
+  part.bytes.buffer.transfer(0);
+}
+
+function part(number: number, bytes: Uint8Array<ArrayBuffer>): Part {
+  const md5 = createHash("md5").update(bytes).digest("hex");
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  return { number, length: bytes.length, md5, sha256, bytes };
+}
+
+/** Sends the parts that are missing, then completes the upload. */
+export async function uploadParts(upload: Upload): Promise<void> {
+  const begun = await findUpload(upload);
+  try {
+    await send(upload, begun ?? await begin(upload));
+  } catch (error) {
+    // What was begun may have been given up meanwhile, by a rule of the bucket.
+    if (begun === undefined || !isMissing(error)) throw error;
+    await send(upload, await begin(upload));
+  }
+}
+
+async function begin({ key, call }: Upload): Promise<string> {
+  const { text } = await call({ method: "POST" }, "uploads=");
+  const id = element(text, "UploadId");
+  if (id === undefined) throw refused(key, "the server gave the upload no id");
+  return id;
+}
+
+/** An upload of this key that an earlier run has begun. */
+async function findUpload({ key, call }: Upload): Promise<string | undefined> {
+  const query = new URLSearchParams({ uploads: "", prefix: key });
+  const { text } = await call({ method: "GET" }, query.toString(), true);
+  const same = blocks(text, "Upload").find((u) => element(u, "Key") === key);
+  return same === undefined ? undefined : element(same, "UploadId");
+}
+
+async function send(upload: Upload, id: string): Promise<void> {
+  const { key, digests, bytes, call } = upload;
+  const there = await listParts(upload, id);
+  const missing = digests.filter((d) => there.get(d.number) !== `${d.md5} ${d.length}`);
+  if (missing.length > 0) {
+    const wanted = new Set(missing.map((d) => d.number));
+    const lanes = new Set<Promise<unknown>>();
+    for await (const part of partsOf(bytes)) {
+      if (!wanted.has(part.number)) {
+        freePart(part);
+        continue;
+      }
+      const query = new URLSearchParams({ partNumber: String(part.number), uploadId: id });
+      const headers = { "x-amz-content-sha256": part.sha256 };
+      const sent = call({ method: "PUT", body: part.bytes, headers }, query.toString())
+        .finally(() => {
+          freePart(part);
+          lanes.delete(sent);
+        });
+      // Seen by the race or by the end, whichever waits for it.
+      sent.catch(() => {});
+      lanes.add(sent);
+      if (lanes.size >= LANES) await Promise.race(lanes);
+    }
+    await Promise.all(lanes);
+  }
+  const body = new TextEncoder().encode(completeUpload(digests.map((d) => d.md5)));
+  const sha256 = createHash("sha256").update(body).digest("hex");
+  const headers = { "x-amz-content-sha256": sha256 };
+  const query = new URLSearchParams({ uploadId: id });
+  const { text } = await call({ method: "POST", body, headers }, query.toString());
+  // S3 begins to answer 200 before it knows.
+  const code = /<Error>/.test(text) ? element(text, "Code") ?? "no code" : undefined;
+  if (code !== undefined) {
+    throw refused(key, `the server could not put its parts together: ${code}`);
+  }
+}
+
+/** "MD5 LENGTH" of the parts that are there, by number. */
+async function listParts({ call }: Upload, id: string): Promise<Map<number, string>> {
+  const there = new Map<number, string>();
+  let marker = "0";
+  for (let list = 0; list < MAX_LISTS; list++) {
+    const query = new URLSearchParams({ uploadId: id, "part-number-marker": marker });
+    const { text } = await call({ method: "GET" }, query.toString());
+    for (const part of blocks(text, "Part")) {
+      const md5 = element(part, "ETag")?.replaceAll('"', "");
+      there.set(Number(element(part, "PartNumber")), `${md5} ${element(part, "Size")}`);
+    }
+    if (element(text, "IsTruncated") !== "true") break;
+    marker = element(text, "NextPartNumberMarker") ?? "0";
+  }
+  return there;
+}
+
+function refused(key: string, rule: string): MoqeError {
+  return new MoqeError("unavailable", {
+    action: `write ${key}`,
+    rule,
+    remedy: "give the command again: it goes on from here",
+  });
+}

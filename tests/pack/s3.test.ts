@@ -1,0 +1,98 @@
+/** The commands against an S3 server: pack into a bucket, killed and gone on with, then verify, plan and translate. */
+import { assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
+import { moqe } from "../cli/moqe.ts";
+import { keysOf, makeBucket, putModel, s3Store } from "../support/buckets.ts";
+import { goldenFolder } from "../support/golden.ts";
+import { finishPack, killPack } from "../support/killed_pack.ts";
+import { contents } from "../support/packed.ts";
+import { temporaryFolder } from "../support/safetensors.ts";
+import { startSwift } from "../support/swift.ts";
+import { tcpProxy } from "../support/tcp_proxy.ts";
+
+const swift = await startSwift();
+Deno.test.afterAll(() => swift.close());
+const { env } = swift;
+const SHIPPED = new URL("../../models/tiny-en-de-fr-es", import.meta.url).pathname;
+
+/** Objects of a bucket under a prefix, by name. */
+async function objects(bucket: string, prefix: string): Promise<Map<string, Uint8Array>> {
+  const store = s3Store(`s3://${bucket}/${prefix}`, env);
+  const found = new Map<string, Uint8Array>();
+  for (const key of await keysOf(bucket, env)) {
+    if (!key.startsWith(`${prefix}/`)) continue;
+    const name = key.slice(prefix.length + 1);
+    found.set(name, name.startsWith(".") ? new Uint8Array() : await store.readAll(name, 1e7));
+  }
+  return found;
+}
+
+Deno.test("pack, verify and plan take s3 addresses; the bucket holds what a folder would", async () => {
+  await makeBucket("packed", env);
+  using folder = temporaryFolder();
+  const pairs = ["--pairs", "en-de", "--licence", "CC0-1.0", "--name", "tiny"];
+  const checkpoint = goldenFolder("baseline");
+  const local = await moqe(["pack", checkpoint, folder.path, ...pairs]);
+  assertEquals(local.code, 0);
+  const remote = await moqe(["pack", checkpoint, "s3://packed/models/tiny/", ...pairs], { env });
+  assertEquals([remote.code, remote.err], [0, ""]);
+  assertEquals(await objects("packed", "models/tiny"), contents(folder.path));
+
+  const verified = await moqe(["verify", "s3://packed/models/tiny"], { env });
+  assertEquals(verified.code, 0);
+  assertStringIncludes(verified.out, "tiny is whole");
+  const plan = await moqe(["plan", "s3://packed/models/tiny"], { env });
+  assertStringIncludes(plan.out, "tiny at s3://packed/models/tiny, licence CC0-1.0");
+
+  const again = await moqe(["pack", checkpoint, "s3://packed/models/tiny", ...pairs], { env });
+  assertEquals(again.code, 2);
+  assertStringIncludes(again.err, "there is a packed model already");
+  const nowhere = await moqe(["pack", checkpoint, "s3://no-bucket/m", ...pairs], { env });
+  assertEquals(nowhere.code, 1);
+  assertStringIncludes(nowhere.err, "NoSuchBucket");
+});
+
+Deno.test("kill -9 at random moments of a pack into a bucket, then again: the same objects, none sent twice", async () => {
+  await makeBucket("killed", env);
+  using folder = temporaryFolder();
+  await finishPack(folder.path);
+  const proxy = tcpProxy(swift.endpoint);
+  const through = { ...env, AWS_ENDPOINT_URL: proxy.url };
+  let kills = 0;
+  for (let i = 0; i < 4; i++) {
+    if (await killPack("s3://killed/m", 60 + Math.random() * 250, through)) kills++;
+    // One that came to its end: nothing is left to be killed.
+    if ((await keysOf("killed", env)).includes("m/manifest.json")) break;
+  }
+  assertGreater(kills, 0, "no kill came in time");
+  proxy.requests.length = 0;
+  const said = await finishPack("s3://killed/m", through);
+  assertMatch(said, /resumed \d+/);
+  assertEquals(await objects("killed", "m"), contents(folder.path));
+  const sent = proxy.requests.filter((r) => /^PUT .*\.moqe$/.test(r));
+  assertEquals(new Set(sent).size, sent.length);
+  assertEquals(
+    proxy.requests.filter((r) => r.startsWith("PUT")).at(-1),
+    "PUT /killed/m/manifest.json",
+  );
+  await proxy.close();
+});
+
+Deno.test("a model in a bucket translates as the same one on disk, and its trunk takes few requests", async () => {
+  await makeBucket("shipped", env);
+  await putModel(SHIPPED, s3Store("s3://shipped/tiny", env));
+  const proxy = tcpProxy(swift.endpoint);
+  const args = ["translate", "--from", "en", "--to", "de", "--beams", "1", "--model"];
+  const input = "The file could not be opened.\nSave changes before closing?\n";
+  const local = await moqe([...args, SHIPPED], { input });
+  const remote = await moqe([...args, "s3://shipped/tiny"], {
+    input,
+    env: { ...env, AWS_ENDPOINT_URL: proxy.url },
+  });
+  assertEquals([remote.code, remote.out], [0, local.out]);
+  const { trunk } = JSON.parse(await Deno.readTextFile(`${SHIPPED}/manifest.json`));
+  const blocks = trunk.reduce((n: number, t: { blocks: unknown[] }) => n + t.blocks.length, 0);
+  const { length } = proxy.requests.filter((r) => r.startsWith("GET"));
+  assertGreater(blocks, 100);
+  assertGreater(blocks / 2, length);
+  await proxy.close();
+});
