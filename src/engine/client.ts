@@ -19,6 +19,7 @@ interface Pending<T> {
   resolve(value: T): void;
   reject(error: unknown): void;
   onProgress?: TranslateOptions["onProgress"];
+  onText?: TranslateOptions["onText"];
 }
 
 /**
@@ -64,10 +65,11 @@ class EngineClient implements Engine {
     if (signal?.aborted) return Promise.reject(cancelled());
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<Translation[]>();
-    this.#translations.set(id, { resolve, reject, onProgress: options.onProgress });
+    const { onProgress, onText } = options;
+    this.#translations.set(id, { resolve, reject, onProgress, onText });
     const abort = () => this.#send({ type: "cancel", id });
     signal?.addEventListener("abort", abort, { once: true });
-    this.#send({ type: "translate", id, params });
+    this.#send({ type: "translate", id, params, stream: onText !== undefined });
     return promise.finally(() => signal?.removeEventListener("abort", abort));
   }
 
@@ -119,6 +121,8 @@ class EngineClient implements Engine {
           event.doneSentences,
           event.totalSentences,
         );
+      case "text":
+        return this.#translations.get(event.id)?.onText?.(event.text, event.piece);
       case "result":
         return take(this.#translations, event.id)?.resolve(event.translations);
       case "stats":

@@ -92,7 +92,8 @@ export interface WireError {
 
 export type Command =
   | { type: "start"; options: EngineOptions }
-  | { type: "translate"; id: number; params: TranslateParams }
+  /** With `stream`, `text` events come before the result. */
+  | { type: "translate"; id: number; params: TranslateParams; stream: boolean }
   | { type: "cancel"; id: number }
   | { type: "stats"; id: number }
   /** Finish what was accepted, accept nothing more, then answer `closed`. */
@@ -103,6 +104,8 @@ export type Event =
   | { type: "ready"; info: ModelInfo }
   | { type: "failed"; error: WireError }
   | { type: "progress"; id: number; doneSentences: number; totalSentences: number }
+  /** The next piece of a text's translation, certain and in order. */
+  | { type: "text"; id: number; text: number; piece: string }
   | { type: "result"; id: number; translations: Translation[] }
   | { type: "error"; id: number; error: WireError }
   | { type: "stats"; id: number; stats: EngineStats }
@@ -133,4 +136,9 @@ export interface Engine {
 export interface TranslateOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((doneSentences: number, totalSentences: number) => void) | undefined;
+  /**
+   * Gets each text's translation as it comes: by tokens under greedy search, by sentences under beam search. The
+   * pieces of a text joined are its translation.
+   */
+  onText?: ((text: number, piece: string) => void) | undefined;
 }

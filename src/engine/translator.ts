@@ -6,9 +6,10 @@ import type { TextTokenizer } from "../text/tokenizer.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { MAX_BEAMS } from "./budget.ts";
 import type { TranslateOptions, TranslateParams, Translation } from "./protocol.ts";
-import type { Job } from "./queue.ts";
+import type { Job, PartialTokens } from "./queue.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Finished } from "./search.ts";
+import { TextStreams } from "./stream.ts";
 
 /** A translation runs away (an early model repeats itself) at this many tokens a source token, and some more. */
 const RUNAWAY_FACTOR = 3;
@@ -57,7 +58,12 @@ export class Translator {
       lengthPenalty: params.lengthPenalty,
       maxTokens: this.#limit(source.length, params),
     }));
-    const found = await this.scheduler.run(jobs, options);
+    const { signal, onProgress, onText } = options;
+    const streams = onText && new TextStreams(texts, this.tokenizer, onText);
+    const onTokens = streams && ((partial: PartialTokens) => streams.take(partial));
+    const found = await this.scheduler.run(jobs, { signal, onProgress, onTokens });
+    // Of texts without a sentence nothing was told yet.
+    streams?.rest();
     let next = 0;
     return texts.map((split, i) => {
       const hypotheses = found.slice(next, next += split.sentences.length);

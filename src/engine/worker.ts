@@ -25,7 +25,7 @@ export function answerCommands(send: (event: Event) => void): (command: Command)
   let loading: Promise<LoadedEngine> | undefined;
 
   const translate = async (command: Command & { type: "translate" }) => {
-    const { id, params } = command;
+    const { id, params, stream } = command;
     const stop = new AbortController();
     cancels.set(id, stop);
     try {
@@ -34,6 +34,7 @@ export function answerCommands(send: (event: Event) => void): (command: Command)
         signal: stop.signal,
         onProgress: (doneSentences, totalSentences) =>
           send({ type: "progress", id, doneSentences, totalSentences }),
+        onText: stream ? (text, piece) => send({ type: "text", id, text, piece }) : undefined,
       });
       send({ type: "result", id, translations });
     } catch (error) {
