@@ -21,6 +21,12 @@ const PACKAGES: ReadonlyMap<string, readonly string[]> = new Map([
   ["zod", ["store", "checkpoint", "arch", "http"]],
   ["aws4fetch", ["store"]],
   ["@huggingface/tokenizers", ["text"]],
+  ["eld", ["text"]],
+  ["htmlparser2", ["text"]],
+  ["entities", ["text"]],
+  ["saxes", ["text"]],
+  ["jsonc-parser", ["text"]],
+  ["@lezer/markdown", ["text"]],
 ]);
 
 /** An import as written, and the line that it is on. */
