@@ -3,9 +3,9 @@ import type { ModelPlan } from "../base/plan.ts";
 import type { Ledger } from "../base/ledger.ts";
 import { architectureOf } from "../arch/registry.ts";
 import type { Backend } from "../backend/contract.ts";
-import type { Policy } from "../experts/contract.ts";
-import { lru } from "../experts/policy/lru.ts";
-import { encoderShare, ExpertResidency } from "../experts/residency.ts";
+import type { PolicyFactory } from "../experts/contract.ts";
+import { horizon } from "../experts/policy/horizon.ts";
+import { ExpertResidency } from "../experts/residency.ts";
 import { TranslationModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { checkManifest, type LoadOptions, Trunk } from "../nn/trunk.ts";
@@ -19,7 +19,9 @@ export interface AssembleOptions extends LoadOptions {
   maxSourceTokens: number;
   /** Fewer slots than the budget would hold, for tests and benchmarks. */
   maxSlots?: number | undefined;
-  policy?: (() => Policy) | undefined;
+  policy?: PolicyFactory | undefined;
+  /** Share of the slots that is the encoder's by right; the policy decides where left out. */
+  encoderShare?: number | undefined;
 }
 
 export interface Assembly {
@@ -57,8 +59,8 @@ export async function assemble(
   const trunk = new Trunk(backend, manifest);
   const residency = new ExpertResidency(backend, manifest, plan, fetcher, {
     slots: Math.min(budget.slots, options.maxSlots ?? Infinity),
-    encoderShare: encoderShare(plan),
-    policy: options.policy ?? lru,
+    encoderShare: options.encoderShare,
+    policy: options.policy ?? horizon,
   });
   const workspace = new Workspace(backend, spec, shape);
   const model = new TranslationModel({ backend, workspace, residency, spec }, trunk, budget.pages);

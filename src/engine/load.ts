@@ -3,6 +3,7 @@ import { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import { createCpuBackend } from "../backend/cpu/backend.ts";
 import type { Backend } from "../backend/contract.ts";
+import type { PolicyFactory } from "../experts/contract.ts";
 import { StoreFetcher } from "../store/fetcher.ts";
 import { type OpenedModel, openModel } from "../store/open.ts";
 import type { Manifest } from "../store/manifest.ts";
@@ -32,12 +33,13 @@ export interface LoadedEngine {
 }
 
 /**
- * Loads a model. `onProgress` is told of trunk bytes. Throws MoqeError: `over_budget` with the least budget
+ * Loads a model. `onProgress` is told of trunk bytes; `inside` is what cannot cross a thread. Throws MoqeError: `over_budget` with the least budget
  * that would do, `corrupt`, `unavailable`, `unsupported`.
  */
 export async function loadEngine(
   options: EngineOptions,
   onProgress: (doneBytes: number, totalBytes: number) => void,
+  inside: { policy?: PolicyFactory | undefined } = {},
 ): Promise<LoadedEngine> {
   const ledger = new Ledger({ gpuBytes: options.gpuMemory, hostBytes: options.hostMemory });
   const rssBytes = Deno.memoryUsage().rss;
@@ -61,6 +63,8 @@ export async function loadEngine(
     maxBatchTokens: options.maxBatchTokens,
     maxSourceTokens: options.maxSourceTokens,
     maxSlots: options.maxSlots,
+    encoderShare: options.encoderShare,
+    policy: inside.policy,
     onProgress,
   }).catch((error) => {
     // Threads that wait for work would outlive the Worker.
@@ -71,6 +75,7 @@ export async function loadEngine(
   const scheduler = new Scheduler(model, spec, {
     maxRows: options.maxBatchTokens,
     maxQueue: options.maxQueue,
+    onRunning: (languages) => assembly.residency.languages(languages),
   });
   const translator = new Translator(tokenizer, scheduler, manifest, {
     maxSourceTokens: Math.min(options.maxSourceTokens, spec.embedding.maxPositions),

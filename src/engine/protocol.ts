@@ -30,6 +30,8 @@ export interface EngineOptions {
   maxQueue: number;
   /** Source tokens of one sentence; longer ones are cut at punctuation, then at spaces. */
   maxSourceTokens: number;
+  /** Share of the expert slots that is the encoder's by right; the policy decides where left out. */
+  encoderShare?: number | undefined;
   /** Fewer expert slots than the budget would hold: for measuring small arenas. */
   maxSlots?: number | undefined;
 }

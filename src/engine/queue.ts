@@ -1,5 +1,6 @@
 /** Sentences that wait: one bounded line of requests that take turns. */
 import { MoqeError } from "../base/errors.ts";
+import type { SentenceLanguages } from "../experts/contract.ts";
 import type { Finished } from "./search.ts";
 
 /** A sentence to translate. */
@@ -8,6 +9,8 @@ export interface Job {
   readonly source: Int32Array;
   /** Forced as the first generated token; undefined where the model chooses that one too. */
   readonly languageToken: number | undefined;
+  /** For the expert cache, which learns by language. */
+  readonly languages?: SentenceLanguages;
   readonly beams: number;
   readonly lengthPenalty: number;
   readonly maxTokens: number;
@@ -21,6 +24,8 @@ export interface Limits {
   readonly maxRows: number;
   /** Sentences that may wait. */
   readonly maxQueue: number;
+  /** Told of the languages of each pass's sentences, where these are not the last pass's. */
+  readonly onRunning?: (languages: readonly SentenceLanguages[]) => void;
 }
 
 /** What accompanies the sentences of one request. */

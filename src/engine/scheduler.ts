@@ -4,6 +4,7 @@
  */
 import { setImmediate } from "node:timers";
 import { errorText, MoqeError } from "../base/errors.ts";
+import type { SentenceLanguages } from "../experts/contract.ts";
 import type { Candidates, TranslationModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { decodeRows, encodeRows } from "./batch.ts";
@@ -39,6 +40,8 @@ export class Scheduler {
   #loop: Promise<void> | undefined;
   readonly #tokens = { source: 0, target: 0 };
   readonly #steps = { encode: 0, decode: 0 };
+  /** Languages of the last pass; sentences of one request share one object. */
+  #running: ReadonlySet<SentenceLanguages> = new Set();
   /** Sentences a second of late, for Retry-After. */
   #rate = 1;
 
@@ -171,6 +174,7 @@ export class Scheduler {
     for (const { sequence } of batch) {
       for (let i = 0; i < sequence.sourceTokens; i++) places[t++] = sequence.crossPlace(i);
     }
+    this.#tellLanguages(batch);
     try {
       await this.model.encode(rows, places);
       this.#steps.encode++;
@@ -183,6 +187,7 @@ export class Scheduler {
   async #decode(): Promise<void> {
     const live = this.#active.filter((a) => !a.request.closed && !a.sequence.search.done);
     if (live.length === 0) return;
+    this.#tellLanguages(live);
     const entries = live.map((a) => ({ ...a, rows: a.sequence.rows() }));
     const count = Math.max(...live.map((a) => a.sequence.search.candidates));
     try {
@@ -199,6 +204,16 @@ export class Scheduler {
     } catch (error) {
       this.#fail(live, error);
     }
+  }
+
+  /** Says what runs now, where that is not what ran before. */
+  #tellLanguages(batch: readonly Active[]): void {
+    const { onRunning } = this.limits;
+    if (onRunning === undefined) return;
+    const now = new Set(batch.flatMap((a) => a.request.jobs[a.index]!.languages ?? []));
+    if (now.size === this.#running.size && now.isSubsetOf(this.#running)) return;
+    this.#running = now;
+    onRunning([...now]);
   }
 
   /** Takes ended and dropped sentences out of the batch; returns how many ended. */

@@ -39,6 +39,7 @@ export class Translator {
   /** One translation a text. Throws MoqeError `bad_input`, `too_large`, `overloaded`, `cancelled`. */
   async translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
     this.#check(params);
+    const languages = { source: params.source, target: params.target };
     const languageToken = this.tokenizer.languageId(params.target);
     const limit = {
       // The language and end tokens are the model's own.
@@ -54,6 +55,7 @@ export class Translator {
     const jobs = sources.flat().map((source): Job => ({
       source: Int32Array.from(source),
       languageToken,
+      languages,
       beams: params.beams,
       lengthPenalty: params.lengthPenalty,
       maxTokens: this.#limit(source.length, params),

@@ -1,11 +1,18 @@
 /** Which experts are on the device, and who decides. */
 import type { ExpertLayout } from "../base/layout.ts";
-import type { ExpertKey } from "../base/plan.ts";
+import type { ExpertKey, Stack } from "../base/plan.ts";
 import type { Arena, ResidentExpert } from "../backend/contract.ts";
 
 /** Pure cache policy: it is told what happens and names victims; it never sees a slot or a byte. */
 export interface Policy {
   readonly name: string;
+  /**
+   * A layer is about to run and needs these experts, resident or not; told once a layer and pass, before the hits
+   * and loads that follow from it. Layers are ordinals of ModelPlan.expertLayers.
+   */
+  visit?(layer: number, keys: readonly ExpertKey[]): void;
+  /** Languages of the sentences that run from now on. */
+  languages?(running: readonly SentenceLanguages[]): void;
   /** A resident expert was used. */
   hit(key: ExpertKey): void;
   /** An expert came in. */
@@ -15,6 +22,21 @@ export interface Policy {
   /** The resident expert to give up next among those that `free` allows; undefined if none may go. */
   victim(free: (key: ExpertKey) => boolean): ExpertKey | undefined;
 }
+
+/** A sparse layer as a policy knows it; its ordinal is its place in the list. */
+export interface PolicyLayer {
+  readonly stack: Stack;
+  readonly count: number;
+}
+
+/** Languages of a sentence, FLORES codes. The encoder's experts follow the source, the decoder's the target. */
+export interface SentenceLanguages {
+  readonly source: string;
+  readonly target: string;
+}
+
+/** Makes a policy for a model's sparse layers. */
+export type PolicyFactory = (layers: readonly PolicyLayer[]) => Policy;
 
 /** Experts of one width and shape: one kernel call. */
 export interface WavePart {

@@ -6,10 +6,11 @@ import type { Arena, Backend, ResidentExpert } from "../backend/contract.ts";
 import type { BlockFetcher } from "../store/contract.ts";
 import type { Manifest } from "../store/manifest.ts";
 import type {
-  Policy,
+  PolicyFactory,
   Residency,
   ResidencyStats,
   RoutingObserver,
+  SentenceLanguages,
   Wave,
   WavePart,
 } from "./contract.ts";
@@ -18,9 +19,9 @@ import { SlotTable } from "./slots.ts";
 
 export interface ResidencyOptions {
   slots: number;
-  /** Share of the slots that is the encoder's by right; the rest is the decoder's. */
-  encoderShare?: number;
-  policy: () => Policy;
+  /** Share of the slots that is the encoder's by right, the rest is the decoder's; left out, the policy decides. */
+  encoderShare?: number | undefined;
+  policy: PolicyFactory;
 }
 
 /** Bytes of a slot: the widest block of the model. */
@@ -55,11 +56,13 @@ export class ExpertResidency implements Residency {
     this.#firstKey = plan.expertLayers.map((l) => (key += l.count) - l.count);
     const slots = Math.min(options.slots, key);
     this.arenas = slots === 0 ? [] : backend.createArenas(this.#slotBytes, slots);
-    const encoder = Math.round(slots * (options.encoderShare ?? 0.5));
-    this.#slots = new SlotTable(slots, { encoder: options.policy(), decoder: options.policy() }, {
-      encoder,
-      decoder: slots - encoder,
-    });
+    const policy = options.policy(plan.expertLayers);
+    const encoder = Math.round(slots * (options.encoderShare ?? 0));
+    this.#slots = new SlotTable(
+      slots,
+      { encoder: policy, decoder: policy },
+      options.encoderShare === undefined ? undefined : { encoder, decoder: slots - encoder },
+    );
     this.#counts = { hits: 0, misses: 0, evictions: 0, loads: 0, loadedBytes: 0, waves: 0 };
   }
 
@@ -68,6 +71,8 @@ export class ExpertResidency implements Residency {
     experts: readonly number[],
     signal?: AbortSignal,
   ): AsyncGenerator<Wave> {
+    const { stack } = this.plan.expertLayers[layer]!;
+    this.#slots.visit(stack, layer, experts.map((e) => this.#key(layer, e)));
     const resident = experts.filter((e) => this.#slots.slotOf(this.#key(layer, e)) !== undefined);
     const missing = experts.filter((e) => this.#slots.slotOf(this.#key(layer, e)) === undefined);
     this.#counts.hits += resident.length;
@@ -113,6 +118,11 @@ export class ExpertResidency implements Residency {
       }
     }));
     return came.filter((c) => c).length;
+  }
+
+  /** Languages of the sentences that run from now on, for the policy. */
+  languages(running: readonly SentenceLanguages[]): void {
+    this.#slots.languages(running);
   }
 
   isResident(layer: number, expert: number): boolean {
@@ -229,14 +239,4 @@ function checkedLayouts(manifest: Manifest, plan: ModelPlan): ExpertLayout[][] {
       });
     })
   );
-}
-
-/** Experts of a stack over all experts: the default share of the slots. */
-export function encoderShare(plan: ModelPlan): number {
-  const count = (stack?: Stack) =>
-    plan.expertLayers.filter((l) => stack === undefined || l.stack === stack).reduce(
-      (n, l) => n + l.count,
-      0,
-    );
-  return count() === 0 ? 0.5 : count("encoder") / count();
 }

@@ -1,6 +1,6 @@
 /** Slots: which expert lies where, who is pinned, who must go. Knows neither bytes nor fetching. */
 import type { ExpertKey, Stack } from "../base/plan.ts";
-import type { Policy } from "./contract.ts";
+import type { Policy, SentenceLanguages } from "./contract.ts";
 
 interface Entry {
   slot: number;
@@ -9,9 +9,10 @@ interface Entry {
 }
 
 /**
- * A table of `count` equal slots. Each stack has a quota: a load of a stack that is at its quota or over takes
- * the place of its own least useful expert, below it that of the other stack's. So encoding a long text cannot
- * drive out what the decoder lives on. A stack may hold more than its quota while slots are free.
+ * A table of `count` equal slots. With a quota, a load of a stack that is at its quota or over takes the place of its
+ * own least useful expert, below it that of the other stack's: encoding a long text cannot drive out what the decoder
+ * lives on. A stack may hold more than its quota while slots are free. Without one the policy, one for both stacks,
+ * chooses among all.
  */
 export class SlotTable {
   readonly #free: number[];
@@ -21,7 +22,7 @@ export class SlotTable {
   constructor(
     readonly count: number,
     private readonly policies: Readonly<Record<Stack, Policy>>,
-    private readonly quota: Readonly<Record<Stack, number>>,
+    private readonly quota?: Readonly<Record<Stack, number>> | undefined,
   ) {
     this.#free = Array.from({ length: count }, (_, i) => count - 1 - i);
   }
@@ -43,6 +44,16 @@ export class SlotTable {
     const entry = this.#entry(key);
     if (entry.pins === 0) throw new Error(`expert ${key} was unpinned more often than pinned`);
     entry.pins--;
+  }
+
+  /** Languages of the sentences that run from now on. */
+  languages(running: readonly SentenceLanguages[]): void {
+    for (const policy of new Set(Object.values(this.policies))) policy.languages?.(running);
+  }
+
+  /** A layer of a stack is about to run with these experts. */
+  visit(stack: Stack, layer: number, keys: readonly ExpertKey[]): void {
+    this.policies[stack].visit?.(layer, keys);
   }
 
   /** A resident expert is used. */
@@ -79,11 +90,13 @@ export class SlotTable {
   }
 
   #victim(stack: Stack): ExpertKey | undefined {
-    const other: Stack = stack === "encoder" ? "decoder" : "encoder";
     const unpinned = (key: ExpertKey) => this.#entry(key).pins === 0;
+    if (this.quota === undefined) return this.policies[stack].victim(unpinned);
+    const other: Stack = stack === "encoder" ? "decoder" : "encoder";
     const own = this.#held[stack] >= this.quota[stack];
-    const [first, second] = own ? [stack, other] : [other, stack];
-    return this.policies[first].victim(unpinned) ?? this.policies[second].victim(unpinned);
+    const of = (s: Stack) =>
+      this.policies[s].victim((key) => unpinned(key) && this.#entry(key).stack === s);
+    return own ? of(stack) ?? of(other) : of(other) ?? of(stack);
   }
 
   #entry(key: ExpertKey): Entry {
