@@ -1,7 +1,7 @@
 /** Experts on demand: what is resident runs first, the rest is fetched, placed and run in waves. */
 import { MoqeError } from "../base/errors.ts";
 import { type ExpertLayout, expertLayout } from "../base/layout.ts";
-import type { ExpertKey, ExpertLayerSpec, ModelPlan, Stack } from "../base/plan.ts";
+import type { ExpertKey, ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
 import type { Arena, Backend, ResidentExpert } from "../backend/contract.ts";
 import type { BlockFetcher } from "../store/contract.ts";
 import type { Manifest } from "../store/manifest.ts";

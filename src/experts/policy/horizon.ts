@@ -8,7 +8,8 @@
  *   and the encoder's only when another sentence begins. This alone divides the slots between the stacks;
  * - the chance that this next visit uses it: a logistic prediction from its averages over a few tokens, a sentence,
  *   and its language's long run, and from how long it has been idle (`Usage`). Its weights are learned on line;
- * - the same chance again for every later visit: what is missed once waits one whole cycle.
+ * - the same chance again for every later visit: what is missed once waits one whole cycle; and the chance over all
+ *   languages once the languages change.
  */
 import type { ExpertKey } from "../../base/plan.ts";
 import type { Policy, PolicyLayer } from "../contract.ts";
@@ -17,8 +18,8 @@ import { Rhythm } from "./rhythm.ts";
 import { FEATURES, type Prior, Usage } from "./usage.ts";
 import { worst } from "./worst.ts";
 
-/** Visits after which a use is worth 1/e of one at once; between 5 and 20 the replays hardly differ. */
-const PATIENCE_VISITS = 10;
+/** Decoder steps after which a use is worth 1/e of one at once; between 5 and 50 the replays hardly differ. */
+const PATIENCE_CYCLES = 10;
 /** Weights to start from (bias, slow, fast, middle, idle 0, 1, 2-3), and the step they are learned with. */
 const FIRST_WEIGHTS = [-0.3, 0.6, 0.3, 0, 0, 0, 0];
 const LEARNING_RATE = 0.01;
@@ -29,7 +30,7 @@ export interface HorizonOptions {
 }
 
 /** A policy that also says what it expects, for prefetching. */
-export interface Predictor extends Policy {
+export interface Predictor extends Required<Policy> {
   /** The chance that the next visit of its layer uses an expert. */
   chance(layer: number, key: ExpertKey): number;
   readonly usage: Usage;
@@ -39,8 +40,11 @@ export interface Predictor extends Policy {
 export function horizon(layers: readonly PolicyLayer[], options: HorizonOptions = {}): Predictor {
   const first = firstKeys(layers);
   const layerOf = Int32Array.from(layers.flatMap((l, i) => Array<number>(l.count).fill(i)));
+  const cycle = Math.max(1, layers.filter((l) => l.stack === "decoder").length);
+  // A change of languages is watched like a further layer of each stack.
+  const change = { encoder: layers.length, decoder: layers.length + 1 };
   const usage = new Usage(layers, options.prior);
-  const rhythm = new Rhythm(layers.length, PATIENCE_VISITS);
+  const rhythm = new Rhythm(layers.length + 2, PATIENCE_CYCLES * cycle);
   const weights = layers.map(() => Float64Array.from(FIRST_WEIGHTS));
   const x = new Float64Array(FEATURES);
   const resident = new Set<ExpertKey>();
@@ -60,19 +64,27 @@ export function horizon(layers: readonly PolicyLayer[], options: HorizonOptions 
       for (let i = 0; i < FEATURES; i++) w[i]! += step * x[i]!;
     }
   };
-  /** E[exp(-T / patience)]: the next visit uses it, or one of those that follow a cycle apart. */
+  /**
+   * E[exp(-T / patience)]: the next visit uses it, or one of those that follow a cycle apart; or else a sentence in
+   * another language does.
+   */
   const worth = (key: ExpertKey): number => {
     const layer = layerOf[key]!;
     const p = chance(layer, key);
-    const cycle = rhythm.nearness(layer, layer);
-    const later = (1 - p) * p * cycle / (1 - (1 - p) * cycle);
-    return rhythm.nearness(here, layer) * (p + later);
+    const round = rhythm.nearness(layer, layer);
+    const later = (1 - p) * p * round / (1 - (1 - p) * round);
+    const now = rhythm.nearness(here, layer) * (p + later);
+    const q = usage.overall(key);
+    const other = q / (1 - (1 - q) * round);
+    return now + (1 - now) * rhythm.nearness(here, change[layers[layer]!.stack]) * other;
   };
   return {
     name: "horizon",
     usage,
     chance,
-    languages: (running) => usage.languages(running),
+    languages(running) {
+      for (const stack of usage.languages(running)) rhythm.visit(change[stack]);
+    },
     visit(layer, keys) {
       const used = new Set(keys.map((k) => k - first[layer]!));
       here = layer;

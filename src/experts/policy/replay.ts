@@ -41,42 +41,63 @@ export function replay(trace: Trace, policy: Policy, slots: number): Replayed {
   return { hits, misses };
 }
 
-/** The same for Belady's MIN: whoever is needed last, or never again, goes. No policy has more hits. */
+/**
+ * The same for Belady's MIN: whoever is needed last, or never again, goes. No policy has more hits. Since what was
+ * missed must come in, and the order within a layer is free, it comes in so that the soonest needed is the last and
+ * stays; of two that are needed at the same time, the one goes that would rather be the last to come in then.
+ */
 export function replayBest(trace: Trace, slots: number): Replayed {
   const first = firstKeys(trace.layers);
-  const uses = new Map<ExpertKey, number[]>();
-  trace.visits.forEach(({ layer, experts }, at) => {
-    for (const e of experts) {
-      const key = first[layer]! + e;
-      const list = uses.get(key);
-      if (list === undefined) uses.set(key, [at]);
-      else list.push(at);
-    }
-  });
-  const cursor = new Map<ExpertKey, number>();
-  /** When each resident expert is needed again. */
-  const next = new Map<ExpertKey, number>();
+  const future = new Future(trace, first);
+  const resident = new Set<ExpertKey>();
   let hits = 0, misses = 0;
-  trace.visits.forEach(({ layer, experts }) => {
+  for (const { layer, experts } of trace.visits) {
     const keys = experts.map((e) => first[layer]! + e);
-    const missing = keys.filter((k) => !next.has(k));
+    const missing = keys.filter((k) => !resident.has(k));
     hits += keys.length - missing.length;
     misses += missing.length;
-    for (const k of keys) {
-      const at = (cursor.get(k) ?? 0) + 1;
-      cursor.set(k, at);
-      if (next.has(k)) next.set(k, uses.get(k)![at] ?? Infinity);
-    }
+    for (const k of keys) future.used(k);
+    missing.sort((a, b) => future.next(b) - future.next(a));
     for (const k of missing) {
-      if (next.size >= slots) next.delete(furthest(next));
-      next.set(k, uses.get(k)![cursor.get(k)!] ?? Infinity);
+      if (resident.size >= slots) resident.delete(future.furthest(resident));
+      resident.add(k);
     }
-  });
+  }
   return { hits, misses };
 }
 
-function furthest(next: ReadonlyMap<ExpertKey, number>): ExpertKey {
-  let found = -1, when = -1;
-  for (const [key, at] of next) if (at > when) [found, when] = [key, at];
-  return found;
+/** When each expert is needed, as indices of visits. */
+class Future {
+  readonly #uses = new Map<ExpertKey, number[]>();
+  readonly #cursor = new Map<ExpertKey, number>();
+
+  constructor(trace: Trace, first: readonly ExpertKey[]) {
+    trace.visits.forEach(({ layer, experts }, at) => {
+      for (const e of experts) {
+        const list = this.#uses.get(first[layer]! + e);
+        if (list === undefined) this.#uses.set(first[layer]! + e, [at]);
+        else list.push(at);
+      }
+    });
+  }
+
+  used(key: ExpertKey): void {
+    this.#cursor.set(key, (this.#cursor.get(key) ?? 0) + 1);
+  }
+
+  /** The next use, or one `further` behind it. */
+  next(key: ExpertKey, further = 0): number {
+    return this.#uses.get(key)![(this.#cursor.get(key) ?? 0) + further] ?? Infinity;
+  }
+
+  furthest(keys: Iterable<ExpertKey>): ExpertKey {
+    let found = -1, when = -1;
+    for (const key of keys) {
+      const at = this.next(key);
+      if (at > when || (at === when && this.next(key, 1) < this.next(found, 1))) {
+        [found, when] = [key, at];
+      }
+    }
+    return found;
+  }
 }

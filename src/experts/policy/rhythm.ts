@@ -21,7 +21,7 @@ export class Rhythm {
   /** @param patienceVisits visits after which a use counts for 1/e of one at once */
   constructor(readonly layers: number, patienceVisits: number) {
     const pairs = layers * layers;
-    this.#nearness = new Float64Array(pairs).fill(0.5);
+    this.#nearness = new Float64Array(pairs).fill(0);
     this.#open = new Float64Array(pairs);
     this.#faded = new Float64Array(pairs);
     this.#seen = new Float64Array(pairs);

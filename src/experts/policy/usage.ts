@@ -7,6 +7,8 @@ import { firstKeys } from "../trace.ts";
 const SLOW = 1 / 300, MIDDLE = 0.08, FAST = 0.3;
 /** A new language's slow average takes its first visits at 1 / (visits + this). */
 const TRUST_IN_PRIOR = 4;
+/** Weight of the newest visit in the average over all languages. */
+const OVERALL = 1 / 2000;
 /** Sets of languages remembered at once; the one unused longest makes room. */
 const MOST_CONTEXTS = 16;
 
@@ -21,7 +23,6 @@ interface Context {
   /** Visits of the expert's layer since its last use. */
   readonly idle: Float32Array;
   readonly visits: Float64Array;
-  seen: boolean;
 }
 
 /** Numbers of a prediction: see `features`. */
@@ -31,24 +32,36 @@ export class Usage {
   readonly #first: readonly number[];
   readonly #contexts = new Map<string, Context>();
   readonly #current: Record<Stack, Context>;
+  /** Over all languages: what may be wanted when others come. [experts], and the visits behind it [layers]. */
+  readonly #overall: Float32Array;
+  readonly #visits: Float64Array;
 
   constructor(
     readonly layers: readonly PolicyLayer[],
     private readonly prior: Prior = () => undefined,
   ) {
     this.#first = firstKeys(layers);
+    this.#overall = new Float32Array(this.#first.at(-1)!);
+    this.#visits = new Float64Array(layers.length);
     this.#current = {
       encoder: this.#context("encoder", []),
       decoder: this.#context("decoder", []),
     };
   }
 
-  /** From now on sentences of these languages run: sources decide the encoder's experts, targets the decoder's. */
-  languages(running: readonly SentenceLanguages[]): void {
-    if (running.length === 0) return;
-    const distinct = (of: "source" | "target") => [...new Set(running.map((r) => r[of]))].sort();
-    this.#current.encoder = this.#context("encoder", distinct("source"));
-    this.#current.decoder = this.#context("decoder", distinct("target"));
+  /**
+   * From now on sentences of these languages run: sources decide the encoder's experts, targets the decoder's.
+   * Answers the stacks whose languages are others than before.
+   */
+  languages(running: readonly SentenceLanguages[]): Stack[] {
+    if (running.length === 0) return [];
+    const turn = (stack: Stack, of: keyof SentenceLanguages): Stack[] => {
+      const before = this.#current[stack];
+      const distinct = [...new Set(running.map((r) => r[of]))].sort();
+      this.#current[stack] = this.#context(stack, distinct);
+      return this.#current[stack] === before ? [] : [stack];
+    };
+    return [...turn("encoder", "source"), ...turn("decoder", "target")];
   }
 
   /** A layer ran with these experts (places in its layer). */
@@ -57,9 +70,11 @@ export class Usage {
     const c = this.#current[stack];
     const slow = Math.max(1 / (c.visits[layer]! + TRUST_IN_PRIOR), SLOW);
     c.visits[layer]!++;
+    const overall = Math.max(1 / ++this.#visits[layer]!, OVERALL);
     for (let e = 0; e < count; e++) {
       const key = this.#first[layer]! + e;
       const y = used.has(e) ? 1 : 0;
+      this.#overall[key]! += (y - this.#overall[key]!) * overall;
       c.slow[key]! += (y - c.slow[key]!) * slow;
       c.middle[key]! += (y - c.middle[key]!) * MIDDLE;
       c.fast[key]! += (y - c.fast[key]!) * FAST;
@@ -67,9 +82,9 @@ export class Usage {
     }
   }
 
-  /** The long-run chance that a visit of its layer uses the expert. */
-  chance(layer: number, key: number): number {
-    return this.#current[this.layers[layer]!.stack].slow[key]!;
+  /** The chance that a visit of its layer uses the expert, whatever the language. */
+  overall(key: number): number {
+    return this.#overall[key]!;
   }
 
   /** What the next visit's use is predicted from, into `out` [FEATURES]. */
@@ -77,7 +92,7 @@ export class Usage {
     const c = this.#current[this.layers[layer]!.stack];
     const idle = c.idle[key]!;
     out[0] = 1;
-    out[1] = logit(c.slow[key]!, 0.01);
+    out[1] = logit(c.slow[key]!, 0.0003);
     out[2] = logit(c.fast[key]!, 0.03);
     out[3] = logit(c.middle[key]!, 0.02);
     out[4] = idle === 0 ? 1 : 0;
@@ -87,7 +102,7 @@ export class Usage {
 
   /** Learned chances by stack and language, for those that ran: what a profile is refined with. */
   learned(): { stack: Stack; languages: string[]; chances: Float32Array }[] {
-    return [...this.#contexts].filter(([, c]) => c.seen || c.visits.some((v) => v > 0)).map(
+    return [...this.#contexts].filter(([, c]) => c.visits.some((v) => v > 0)).map(
       ([id, c]) => {
         const [stack, ...languages] = id.split(" ");
         return { stack: stack as Stack, languages, chances: c.slow.slice() };
@@ -128,7 +143,6 @@ export class Usage {
       fast: slow.slice(),
       idle: new Float32Array(count).fill(1000),
       visits: new Float64Array(this.layers.length),
-      seen: false,
     };
   }
 }
