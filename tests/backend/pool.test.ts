@@ -43,3 +43,30 @@ for (const threads of [2, 3]) {
     }
   });
 }
+
+Deno.test("threads that are kept from their processors change no bit and lose no part", async () => {
+  const spin = URL.createObjectURL(
+    new Blob(["postMessage(0); for (;;) Math.random()"], { type: "text/javascript" }),
+  );
+  const hogs = Array.from({ length: 2 * navigator.hardwareConcurrency }, () => {
+    return new Worker(spin, { type: "module" });
+  });
+  await Promise.all(hogs.map((w) => new Promise((resolve) => w.onmessage = resolve)));
+  const one = await on.cpu(), several = await on.cpu({ threads: 3 });
+  try {
+    const random = seeded(7);
+    const packed = packedRandom(512, 256, on.FORMATS["2-bit group 64"]!, random);
+    const x = on.randoms(256, random);
+    const run = (b: Backend, w: LinearOp["w"]) => product(b, { w, x: on.tensor(b, 1, 256, x) });
+    const wanted = await run(one, on.matrix(one, packed));
+    const w = on.matrix(several, packed);
+    for (let round = 0; round < 300; round++) {
+      on.assertSameBits(await run(several, w), wanted, `round ${round}`);
+    }
+  } finally {
+    for (const w of hogs) w.terminate();
+    URL.revokeObjectURL(spin);
+    one.close();
+    several.close();
+  }
+});

@@ -1,4 +1,7 @@
-/** Threads over one shared WASM memory: each runs its part of a product, the caller runs the first and waits. */
+/**
+ * Threads over one shared WASM memory: each runs its part of a product, the caller runs the first, then whatever
+ * nobody has begun, and waits for the rest.
+ */
 import { MoqeError } from "../../base/errors.ts";
 import { workerUrl } from "../../base/workers.ts";
 import type { Kernels } from "./kernels.ts";
@@ -7,6 +10,7 @@ import {
   control,
   KERNEL_NAMES,
   KERNEL_WORKER_NAME,
+  NOTHING,
   type PoolStart,
   SLOT,
 } from "./pool_protocol.ts";
@@ -19,6 +23,12 @@ export interface KernelCall {
 
 /** Looks at the counter before going to sleep: longer than any part lasts beside another of its size. */
 const SPINS = 500_000;
+/** Products after which it is judged whether sharing pays: where the caller waited longer than it worked, it does not. */
+const WINDOW = 64;
+/** One bad moment is no verdict. */
+const GRACE_MS = 4;
+/** Products that the caller then does alone: twice as many each time it does not pay, half as many when it does. */
+const LEAST_REST = 512, LONGEST_REST = 32_768;
 const START_TIMEOUT_MS = 10_000;
 
 /** Threads 1 .. threads - 1; thread 0 is the caller. Used by one caller at a time, which never yields in between. */
@@ -27,10 +37,22 @@ export class KernelPool {
   readonly #state: Int32Array<SharedArrayBuffer>;
   readonly #args: Float64Array<SharedArrayBuffer>;
   readonly #buffer: SharedArrayBuffer;
+  /** Parts of this round that are or will be a thread's. */
+  #given = 0;
+  #rest = 0;
+  #nextRest = LEAST_REST;
+  /** Of the product at hand: when it was shared, when the caller's own work on it was done. */
+  #startMs = 0;
+  #doneMs = 0;
+  /** Of this window. */
+  #judged = 0;
+  #workedMs = 0;
+  #waitedMs = 0;
 
   private constructor(readonly threads: number) {
     this.#buffer = new SharedArrayBuffer(control.bytes(threads));
     this.#state = control.state(this.#buffer);
+    this.#state.fill(NOTHING, SLOT.kernels);
     this.#args = control.args(this.#buffer, threads);
   }
 
@@ -71,37 +93,69 @@ export class KernelPool {
     await promise.finally(() => clearTimeout(timer));
   }
 
-  /** Sets what a thread is to do at the next `start`; undefined for nothing. */
-  give(thread: number, call: KernelCall | undefined): void {
-    this.#state[SLOT.kernels + thread] = call === undefined
-      ? -1
-      : KERNEL_NAMES.indexOf(call.kernel);
-    if (call !== undefined) this.#args.set(call.args, thread * ARGS_A_THREAD);
+  /**
+   * Whether this product is worth sharing. Where other processes want the same processors, a thread may be off its
+   * own in the middle of a part, and the caller waits for milliseconds: where that is so it works alone for a while.
+   */
+  willing(): boolean {
+    if (this.#rest === 0) return true;
+    this.#rest--;
+    return false;
   }
 
-  /** Lets all threads go. */
-  start(): void {
+  /** Gives threads 1, 2, ... one part each and lets them go; a missing part is nothing to do. */
+  start(parts: readonly (KernelCall | undefined)[]): void {
+    this.#startMs = performance.now();
+    // Nobody is at work now, so nobody counts meanwhile.
     Atomics.store(this.#state, SLOT.done, 0);
+    this.#given = 0;
+    for (const [i, part] of parts.entries()) {
+      if (part === undefined) continue;
+      const thread = i + 1;
+      this.#args.set(part.args, thread * ARGS_A_THREAD);
+      // Whoever takes the number out owns the part; a thread may see it at once.
+      Atomics.store(this.#state, SLOT.kernels + thread, KERNEL_NAMES.indexOf(part.kernel));
+      this.#given++;
+    }
     Atomics.add(this.#state, SLOT.epoch, 1);
     Atomics.notify(this.#state, SLOT.epoch);
   }
 
-  /** Returns when every thread is done. */
+  /** Takes back a part that its thread has not begun: true, and it is the caller's to run. */
+  reclaim(thread: number): boolean {
+    const mine = Atomics.exchange(this.#state, SLOT.kernels + thread, NOTHING) !== NOTHING;
+    if (mine) this.#given--;
+    return mine;
+  }
+
+  /** Returns when every part that a thread has begun is done. */
   wait(): void {
-    const all = this.threads - 1;
-    for (let spins = 0; spins < SPINS; spins++) {
-      if (Atomics.load(this.#state, SLOT.done) === all) return;
+    this.#doneMs = performance.now();
+    let spins = 0;
+    while (Atomics.load(this.#state, SLOT.done) !== this.#given) {
+      if (spins++ < SPINS) continue;
+      const done = Atomics.load(this.#state, SLOT.done);
+      if (done !== this.#given) Atomics.wait(this.#state, SLOT.done, done, 1);
     }
-    for (let done = Atomics.load(this.#state, SLOT.done); done !== all;) {
-      Atomics.wait(this.#state, SLOT.done, done, 1);
-      done = Atomics.load(this.#state, SLOT.done);
-    }
+    this.#judge();
+  }
+
+  #judge(): void {
+    const now = performance.now();
+    this.#workedMs += this.#doneMs - this.#startMs;
+    this.#waitedMs += now - this.#doneMs;
+    const pays = this.#waitedMs <= this.#workedMs + GRACE_MS;
+    if (++this.#judged < WINDOW && pays) return;
+    if (!pays) this.#rest = this.#nextRest;
+    const next = pays ? this.#nextRest / 2 : this.#nextRest * 2;
+    this.#nextRest = Math.max(LEAST_REST, Math.min(LONGEST_REST, next));
+    this.#judged = this.#workedMs = this.#waitedMs = 0;
   }
 
   /** Ends the threads. A Worker that waits outlives terminate(), so each is told first. */
   close(): void {
     Atomics.store(this.#state, SLOT.stop, 1);
-    this.start();
+    this.start([]);
     for (const worker of this.#workers) worker.terminate();
   }
 }

@@ -18,7 +18,10 @@ export const KERNEL_NAMES: readonly (keyof Kernels)[] = [
 /** More than any kernel has. */
 export const ARGS_A_THREAD = 32;
 
-/** Places in the state: rounds started, threads done with this round, end, and each thread's kernel (-1: none). */
+/** In a thread's place: no part, or one that has been taken. */
+export const NOTHING = -1;
+
+/** Places in the state: rounds started, parts that threads have done of this round, end, and each thread's kernel. */
 export const SLOT = { epoch: 0, done: 1, stop: 2, kernels: 8 } as const;
 
 const stateBytes = (threads: number) => Math.ceil((SLOT.kernels + threads) * 4 / 64) * 64;

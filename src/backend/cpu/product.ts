@@ -76,26 +76,23 @@ export function multiply(
   n = w.n,
 ): void {
   const { pool } = d;
-  if (pool === undefined || n * w.kPadded * staged.count < LEAST_SHARED_WORK) {
-    const { kernel, args } = productCall(d, w, staged, outRows, target, {
-      n0,
-      n,
-      at: 0,
-      thread: 0,
-    });
-    d.kernels[kernel](...args);
-    return;
+  const run = ({ kernel, args }: KernelCall) => d.kernels[kernel](...args);
+  const work = n * w.kPadded * staged.count;
+  if (pool === undefined || work < LEAST_SHARED_WORK || !pool.willing()) {
+    return run(productCall(d, w, staged, outRows, target, { n0, n, at: 0, thread: 0 }));
   }
   const share = Math.ceil(n / pool.threads / SHARE_ROWS) * SHARE_ROWS;
-  const call = (thread: number) => {
+  const parts = Array.from({ length: pool.threads }, (_, thread) => {
     const at = thread * share;
     const part = { n0: n0 + at, n: Math.min(share, n - at), at, thread };
     return part.n <= 0 ? undefined : productCall(d, w, staged, outRows, target, part);
-  };
-  for (let thread = 1; thread < pool.threads; thread++) pool.give(thread, call(thread));
-  pool.start();
-  const own = call(0)!;
-  d.kernels[own.kernel](...own.args);
+  });
+  pool.start(parts.slice(1));
+  run(parts[0]!);
+  for (let thread = pool.threads - 1; thread > 0; thread--) {
+    const part = parts[thread];
+    if (part !== undefined && pool.reclaim(thread)) run(part);
+  }
   pool.wait();
 }
 
