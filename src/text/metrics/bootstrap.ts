@@ -40,6 +40,26 @@ export function pairedP(
   return (reached + 1) / (found.length + 1);
 }
 
+/**
+ * The difference of two systems' mean score over several test sets, with the bounds of 95 % of the resampled
+ * differences; each set is resampled by itself.
+ */
+export function resampled(
+  sets: readonly { ours: readonly Float64Array[]; theirs: readonly Float64Array[] }[],
+  metric: Metric,
+): { value: number; low: number; high: number } {
+  const rows = sets.map(({ ours }) => samples(ours.length));
+  const mean = (sample?: number) =>
+    sets.reduce((sum, { ours, theirs }, s) => {
+      const chosen = sample === undefined ? undefined : rows[s]![sample];
+      const gain = metric.score(sumCounts(ours, chosen)) - metric.score(sumCounts(theirs, chosen));
+      return sum + gain / sets.length;
+    }, 0);
+  const found = Array.from({ length: SAMPLES }, (_, i) => mean(i)).sort((a, b) => a - b);
+  const at = (share: number) => found[Math.round(share * (SAMPLES - 1))]!;
+  return { value: mean(), low: at(0.025), high: at(0.975) };
+}
+
 /** The same resampled rows for every metric and system of n sentences. */
 function samples(n: number): Uint32Array[] {
   const next = generator(SEED);

@@ -1,0 +1,127 @@
+/** What one packed model does: its translations of the even dev rows, its bytes, its peak ledger. */
+import { startEngine } from "../../src/engine/client.ts";
+import type { Engine, EngineOptions } from "../../src/engine/protocol.ts";
+import { MANIFEST_NAME, parseManifest } from "../../src/store/manifest.ts";
+
+const MIB = 2 ** 20;
+/** Texts of one request: below the engine's queue. */
+const BATCH = 100;
+/** Rows of the run that shows the peak ledger, and its arena: a quarter of the shipped model's experts. */
+const LEDGER_ROWS = 24;
+export const STATED_SLOTS = 20;
+
+export const LANGUAGES: Readonly<Record<string, string>> = {
+  de: "deu_Latn",
+  fr: "fra_Latn",
+  es: "spa_Latn",
+};
+
+/** Even rows of a dev file (rows are numbered from 1; odd ones tune). */
+export interface DevSet {
+  sources: string[];
+  references: string[];
+}
+
+/** All that is kept of a system's run. */
+export interface Measured {
+  /** Translations by language and beam width: "de 4". */
+  outputs: Record<string, string[]>;
+  seconds: number;
+  bytes: { experts: number; trunk: number; total: number };
+  /** Peaks with STATED_SLOTS expert slots, beam 4, in bytes. */
+  ledger: { gpu: number; host: number };
+}
+
+/** The first `most` even rows of dev.en-XX.tsv. */
+export function devSet(corpus: string, language: string, most: number): DevSet {
+  const lines = Deno.readTextFileSync(`${corpus}/dev.en-${language}.tsv`).trimEnd().split("\n");
+  const rows = lines.filter((_, i) => i % 2 === 1).slice(0, most).map((l) => l.split("\t"));
+  return { sources: rows.map((r) => r[0]!), references: rows.map((r) => r[1]!) };
+}
+
+/** Translates every dev set with every beam width. */
+export async function measure(
+  model: string,
+  beams: readonly number[],
+  sets: Readonly<Record<string, DevSet>>,
+): Promise<Measured> {
+  const start = performance.now();
+  const outputs: Record<string, string[]> = {};
+  await withEngine(model, { maxBatchTokens: 512 }, async (engine) => {
+    for (const [language, { sources }] of Object.entries(sets)) {
+      for (const width of beams) {
+        outputs[`${language} ${width}`] = await translateAll(engine, sources, language, width);
+      }
+    }
+  });
+  const seconds = (performance.now() - start) / 1000;
+  const bytes = sizes(model);
+  const [language, { sources }] = Object.entries(sets)[0]!;
+  const stated = { maxBatchTokens: 128, maxSlots: STATED_SLOTS };
+  const ledger = await withEngine(model, stated, async (engine) => {
+    await translateAll(engine, sources.slice(0, LEDGER_ROWS), language, 4);
+    const { gpu, host } = (await engine.stats()).ledger;
+    return { gpu: gpu.peakBytes, host: host.peakBytes };
+  });
+  return { outputs, seconds, bytes, ledger };
+}
+
+async function withEngine<T>(
+  model: string,
+  options: Partial<EngineOptions>,
+  work: (engine: Engine) => Promise<T>,
+): Promise<T> {
+  const engine = startEngine({
+    model,
+    device: "cpu",
+    gpuMemory: 512 * MIB,
+    hostMemory: 512 * MIB,
+    maxBatchTokens: 512,
+    maxQueue: 512,
+    threads: navigator.hardwareConcurrency,
+    maxSourceTokens: 256,
+    ...options,
+  });
+  try {
+    await engine.ready;
+    return await work(engine);
+  } finally {
+    await engine.close();
+  }
+}
+
+async function translateAll(
+  engine: Engine,
+  texts: readonly string[],
+  language: string,
+  beams: number,
+): Promise<string[]> {
+  const out: string[] = [];
+  const settings = { source: "eng_Latn", target: LANGUAGES[language]!, beams };
+  for (let at = 0; at < texts.length; at += BATCH) {
+    const found = await engine.translate({
+      ...settings,
+      texts: texts.slice(at, at + BATCH),
+      lengthPenalty: 1,
+      maxTokens: 256,
+      alternatives: 0,
+    });
+    out.push(...found.map((t) => t.text.replace(/[\r\n]+/g, " ")));
+  }
+  return out;
+}
+
+/** Bytes by part; what is stored once counts once. */
+function sizes(model: string): Measured["bytes"] {
+  const path = `${model}/${MANIFEST_NAME}`;
+  const manifest = parseManifest(Deno.readTextFileSync(path), path);
+  const distinct = (blocks: { object: number; offset: number; length: number }[]) => {
+    const once = new Map(blocks.map((b) => [`${b.object} ${b.offset}`, b.length]));
+    return [...once.values()].reduce((sum, n) => sum + n, 0);
+  };
+  return {
+    experts: distinct(manifest.expertLayers.flatMap((l) => l.experts.map((e) => e.block))),
+    trunk: distinct(manifest.trunk.flatMap((t) => t.blocks)),
+    total: manifest.objects.reduce((sum, o) => sum + o.bytes, 0) + Deno.statSync(path).size,
+  };
+}

@@ -1,0 +1,103 @@
+/** Results to a table in Markdown. */
+import { BLEU } from "../../src/text/metrics/bleu.ts";
+import { interval, resampled } from "../../src/text/metrics/bootstrap.ts";
+import { CHRF } from "../../src/text/metrics/chrf.ts";
+import type { Metric } from "../../src/text/metrics/contract.ts";
+import type { DevSet, Measured } from "./measure.ts";
+import type { System } from "./systems.ts";
+
+/** A system and what was found of it. */
+export interface Result {
+  readonly system: System;
+  readonly measured: Measured;
+  /** Relative squared error of the quantized weights; undefined where none are or they are not comparable. */
+  readonly weightError: number | undefined;
+}
+
+type Sets = Readonly<Record<string, DevSet>>;
+
+/** Counts of each sentence of one output. */
+function counts(metric: Metric, set: DevSet, output: readonly string[]): Float64Array[] {
+  return output.map((line, i) => metric.counts(line, set.references[i]!));
+}
+
+/** "18.7 / 43.1" of one language. */
+function scores(set: DevSet, output: readonly string[]): string {
+  return [BLEU, CHRF].map((m) => interval(m, counts(m, set, output)).score.toFixed(1)).join(" / ");
+}
+
+/** Mean score over languages, and its difference to a base with the 95 % interval of a paired bootstrap. */
+export function meanAgainst(
+  metric: Metric,
+  sets: Sets,
+  ours: Measured,
+  options: { beams: number; base?: Measured | undefined },
+): { mean: number; difference?: { value: number; low: number; high: number } } {
+  const languages = Object.keys(sets);
+  const key = (l: string) => `${l} ${options.beams}`;
+  const mine = languages.map((l) => counts(metric, sets[l]!, ours.outputs[key(l)]!));
+  const mean = mine.reduce((sum, c) => sum + interval(metric, c).score / languages.length, 0);
+  const { base } = options;
+  if (base === undefined) return { mean };
+  const theirs = languages.map((l) => counts(metric, sets[l]!, base.outputs[key(l)]!));
+  const differences = resampled(mine.map((c, i) => ({ ours: c, theirs: theirs[i]! })), metric);
+  return { mean, difference: differences };
+}
+
+/** Share of translations that are the same text as the base's. */
+function same(sets: Sets, ours: Measured, base: Measured, beams: number): string {
+  let equal = 0, all = 0;
+  for (const language of Object.keys(sets)) {
+    const theirs = base.outputs[`${language} ${beams}`]!;
+    for (const [i, text] of ours.outputs[`${language} ${beams}`]!.entries()) {
+      all++;
+      if (text === theirs[i]) equal++;
+    }
+  }
+  return `${(100 * equal / all).toFixed(0)} %`;
+}
+
+const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
+
+/** One table of systems, a row a system and beam width. `base` is what they are compared with. */
+export function renderTable(results: readonly Result[], sets: Sets, base: Result): string {
+  const languages = Object.keys(sets);
+  const head = [
+    "system",
+    "search",
+    "experts + trunk, MiB",
+    "peak ledger, MiB",
+    "weight error",
+    "same text",
+    ...languages.map((l) => `en-${l}`),
+    "mean BLEU",
+    "to f16 (95 %)",
+    "mean chrF++",
+  ];
+  const rows = results.flatMap(({ system, measured, weightError }) =>
+    system.beams.map((beams, i) => {
+      const first = i === 0;
+      const bleu = meanAgainst(BLEU, sets, measured, { beams, base: base.measured });
+      const { value, low, high } = bleu.difference!;
+      const { bytes, ledger } = measured;
+      return [
+        first ? system.title : "",
+        beams === 1 ? "greedy" : `beam ${beams}`,
+        first ? `${mib(bytes.experts)} + ${mib(bytes.trunk)}` : "",
+        first ? mib(ledger.gpu + ledger.host) : "",
+        first && weightError !== undefined ? weightError.toFixed(4) : "",
+        same(sets, measured, base.measured, beams),
+        ...languages.map((l) => scores(sets[l]!, measured.outputs[`${l} ${beams}`]!)),
+        bleu.mean.toFixed(2),
+        system === base.system ? "" : `${signed(value)} (${signed(low)} to ${signed(high)})`,
+        meanAgainst(CHRF, sets, measured, { beams }).mean.toFixed(2),
+      ];
+    })
+  );
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(2)}`;
+}
