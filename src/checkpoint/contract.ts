@@ -1,6 +1,6 @@
 /** What a checkpoint is to the packer: named tensors read by rows, and a few texts. */
 
-/** Element types of safetensors; weights are read from F32, F16 and BF16. */
+/** Element types of checkpoints; weights are read from F32, F16 and BF16. */
 export const DTYPE_BYTES = {
   F64: 8,
   F32: 4,
@@ -26,9 +26,19 @@ export interface TensorInfo {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** Bytes of the tensor in its file, counted from the file's start. */
+  /** Bytes of the tensor's elements, counted from the start of the file, or of the data of `entry`. */
   readonly byteRange: { readonly offset: number; readonly length: number };
   readonly file: string;
+  /** The zip entry that holds it, in files that torch wrote. */
+  readonly entry?: ZipEntry;
+  /** Elements from one index to the next of each dimension; left out where rows lie one behind the other. */
+  readonly strides?: readonly number[];
+}
+
+/** An entry of a zip file: its name, and where its local header is. */
+export interface ZipEntry {
+  readonly name: string;
+  readonly header: number;
 }
 
 /** A checkpoint's weights. Whoever opened it closes it. */

@@ -7,7 +7,7 @@ import { HeaderSyntaxError, parseHeaderText, quote, type RawEntry } from "./head
 /** Enough for 100,000 tensors; NLLB-MoE-54B's shards have 50 kB each. */
 export const MAX_HEADER_BYTES = 16 * 2 ** 20;
 export const MAX_TENSORS = 200_000;
-const MAX_NAME = 256;
+export const MAX_NAME = 256;
 
 /** "model.shared.weight" and "shared.weight" are one tensor. */
 export function canonicalName(name: string): string {

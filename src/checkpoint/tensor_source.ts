@@ -1,34 +1,70 @@
-/** Tensors of a checkpoint's safetensors files, one or sharded, read by rows as f32. */
+/** Tensors of a checkpoint's files, one or sharded, safetensors or torch's own, read by rows as f32. */
 import { MoqeError } from "../base/errors.ts";
 import { halfTable } from "../quant/half.ts";
 import { asMatrix, type Folder, type TensorInfo, type TensorSource } from "./contract.ts";
 import { quote } from "./header_text.ts";
 import { canonicalName, MAX_TENSORS, readHeader } from "./safetensors.ts";
+import { readStrided } from "./strided.ts";
+import { readTorchFile } from "./torch_file.ts";
+import { dataStart } from "./zip.ts";
 import { parseObject, readText } from "./texts.ts";
 
-const SINGLE = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
 const MAX_INDEX_BYTES = 32 * 2 ** 20;
 const MAX_SHARDS = 1000;
-/** A shard's name: in this folder, no path, no address. */
-const SHARD_NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,200}\.safetensors$/;
 
-/** Opens a folder's weights: every header read and checked. The source owns the folder from then on. */
+/** How a checkpoint is stored; the first that a folder has is read. */
+interface Form {
+  readonly single: string;
+  readonly index: string;
+  /** A shard's name: in this folder, no path, no address. */
+  readonly shard: RegExp;
+  readonly suffix: string;
+  read(folder: Folder, file: string, fileBytes: number): Promise<TensorInfo[]>;
+}
+
+const FORMS: readonly Form[] = [
+  {
+    single: "model.safetensors",
+    index: "model.safetensors.index.json",
+    shard: /^[A-Za-z0-9_][A-Za-z0-9._-]{0,200}\.safetensors$/,
+    suffix: ".safetensors",
+    read: readHeader,
+  },
+  {
+    single: "pytorch_model.bin",
+    index: "pytorch_model.bin.index.json",
+    shard: /^[A-Za-z0-9_][A-Za-z0-9._-]{0,200}\.bin$/,
+    suffix: ".bin",
+    read: readTorchFile,
+  },
+];
+
+/** Opens a folder's weights: all that its files say of them read and checked. The source owns the folder from then on. */
 export async function openTensors(folder: Folder): Promise<TensorSource> {
-  const index = await folder.stat(INDEX);
-  const shards = index === undefined ? undefined : await readIndex(folder, index.bytes);
+  const { form, shards } = await findForm(folder);
   const tensors = new Map<string, TensorInfo>();
   const versions: string[] = [];
-  for (const name of shards?.keys() ?? [SINGLE]) {
+  for (const name of shards?.keys() ?? [form.single]) {
     const info = await folder.stat(name);
     if (info === undefined) throw missingFile(folder, name);
     versions.push(`${name}:${info.bytes}:${info.version}`);
-    for (const tensor of await readHeader(folder, name, info.bytes)) {
+    for (const tensor of await form.read(folder, name, info.bytes)) {
       addTensor(tensors, tensor, folder.origin);
     }
   }
-  if (shards !== undefined) checkIndex(shards, tensors, folder.origin);
+  if (shards !== undefined) checkIndex(form.index, shards, tensors, folder.origin);
   return new FolderTensors(folder, tensors, versions.join("\n"));
+}
+
+async function findForm(
+  folder: Folder,
+): Promise<{ form: Form; shards: Map<string, string[]> | undefined }> {
+  for (const form of FORMS) {
+    const index = await folder.stat(form.index);
+    if (index !== undefined) return { form, shards: await readIndex(folder, form, index.bytes) };
+    if (await folder.stat(form.single) !== undefined) return { form, shards: undefined };
+  }
+  throw missingFile(folder, FORMS[0]!.single);
 }
 
 function addTensor(tensors: Map<string, TensorInfo>, tensor: TensorInfo, origin: string): void {
@@ -48,20 +84,24 @@ function addTensor(tensors: Map<string, TensorInfo>, tensor: TensorInfo, origin:
 }
 
 /** The index's tensors by shard. Throws MoqeError `corrupt` for anything but names of files in this folder. */
-async function readIndex(folder: Folder, bytes: number): Promise<Map<string, string[]>> {
-  const action = `read ${folder.origin}/${INDEX}`;
+async function readIndex(
+  folder: Folder,
+  form: Form,
+  bytes: number,
+): Promise<Map<string, string[]>> {
+  const action = `read ${folder.origin}/${form.index}`;
   const refuse = (rule: string, observed?: string) =>
     new MoqeError("corrupt", { action, rule, observed });
-  const index = parseObject(await readText(folder, INDEX, MAX_INDEX_BYTES, bytes), action);
+  const index = parseObject(await readText(folder, form.index, MAX_INDEX_BYTES, bytes), action);
   const map = index.weight_map;
   if (typeof map !== "object" || map === null || Array.isArray(map)) {
     throw refuse("weight_map must be an object of tensor names to file names");
   }
   const shards = new Map<string, string[]>();
   for (const [tensor, file] of Object.entries(map)) {
-    if (typeof file !== "string" || !SHARD_NAME.test(file)) {
+    if (typeof file !== "string" || !form.shard.test(file)) {
       throw refuse(
-        "a shard is a .safetensors file in the checkpoint's own folder",
+        `a shard is a ${form.suffix} file in the checkpoint's own folder`,
         quote(String(file)),
       );
     }
@@ -76,6 +116,7 @@ async function readIndex(folder: Folder, bytes: number): Promise<Map<string, str
 
 /** The index and the shards' own headers must say the same; every difference in one error. */
 function checkIndex(
+  index: string,
   shards: Map<string, string[]>,
   tensors: ReadonlyMap<string, TensorInfo>,
   origin: string,
@@ -100,7 +141,7 @@ function checkIndex(
   if (shown.length < faults.length) shown.push(`... and ${faults.length - shown.length} more`);
   throw new MoqeError("corrupt", {
     action: `open the checkpoint ${origin}`,
-    rule: `${INDEX} and its shards disagree:\n  ${shown.join("\n  ")}\n`,
+    rule: `${index} and its shards disagree:\n  ${shown.join("\n  ")}\n`,
     remedy: "download or save the checkpoint again",
   });
 }
@@ -109,14 +150,18 @@ function missingFile(folder: Folder, file: string): MoqeError {
   return new MoqeError("bad_input", {
     action: `open the checkpoint ${folder.origin}`,
     rule: `it has no ${file}`,
-    remedy: file === SINGLE
-      ? `a checkpoint is a folder with config.json and ${SINGLE} or ${INDEX}`
+    remedy: file === FORMS[0]!.single
+      ? `a checkpoint is a folder with config.json and ${
+        FORMS.flatMap((f) => [f.single, f.index]).join(" or ")
+      }`
       : "download the missing shard",
   });
 }
 
 class FolderTensors implements TensorSource {
   readonly origin: string;
+  /** Where the data of zip entries begin, by file and header; known once it was asked for. */
+  readonly #starts = new Map<string, number>();
 
   constructor(
     readonly folder: Folder,
@@ -148,10 +193,22 @@ class FolderTensors implements TensorSource {
       out.byteOffset + count * (4 - width),
       count * width,
     );
-    const start = tensor.byteRange.offset + rowStart * cols * width;
-    await this.folder.read(tensor.file, start, raw, options.signal);
+    const base = await this.#dataStart(tensor);
+    const read = (offset: number, into: Uint8Array<ArrayBuffer>) =>
+      this.folder.read(tensor.file, base + offset, into, options.signal);
+    if (tensor.strides === undefined) {
+      await read(tensor.byteRange.offset + rowStart * cols * width, raw);
+    } else await readStrided(tensor, [rowStart * cols, count], raw, width, read);
     widen(out, raw, tensor.dtype);
     return out;
+  }
+
+  async #dataStart({ file, entry }: TensorInfo): Promise<number> {
+    if (entry === undefined) return 0;
+    const id = `${file}:${entry.header}`;
+    const start = this.#starts.get(id) ?? await dataStart(this.folder, file, entry);
+    this.#starts.set(id, start);
+    return start;
   }
 
   close(): void {

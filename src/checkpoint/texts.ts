@@ -36,7 +36,7 @@ async function readBytes(
     throw new MoqeError("bad_input", {
       action,
       rule: "there is no such file",
-      remedy: "a checkpoint is a folder with config.json, tokenizer.json and safetensors files",
+      remedy: "a checkpoint is a folder with config.json, tokenizer.json and its weights",
     });
   }
   if (bytes > maxBytes) {
