@@ -12,7 +12,7 @@ import { checkManifest, type LoadOptions, Trunk } from "../nn/trunk.ts";
 import { Workspace } from "../nn/workspace.ts";
 import type { BlockFetcher } from "../store/contract.ts";
 import type { Manifest } from "../store/manifest.ts";
-import { type BudgetPlan, divideBudget, scratchShape } from "./budget.ts";
+import { type BudgetPlan, divideBudget, scratchShape, tablePages } from "./budget.ts";
 
 export interface AssembleOptions extends LoadOptions {
   maxBatchTokens: number;
@@ -62,7 +62,10 @@ export async function assemble(
     encoderShare: options.encoderShare,
     policy: options.policy ?? horizon,
   });
-  const workspace = new Workspace(backend, spec, shape);
+  const workspace = new Workspace(backend, spec, {
+    ...shape,
+    tablePages: tablePages(spec, options.maxSourceTokens),
+  });
   const model = new TranslationModel({ backend, workspace, residency, spec }, trunk, budget.pages);
   await trunk.load(manifest, fetcher, options);
   return {

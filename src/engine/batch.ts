@@ -21,9 +21,17 @@ export function encodeRows(sources: readonly Int32Array[], embedding: EmbeddingS
   return rows;
 }
 
+/** A sentence's part of a step. */
+export interface StepEntry {
+  readonly sequence: Sequence;
+  readonly rows: readonly SequenceRow[];
+  /** Set where the rows go on at a sparse layer (ordinal): where the residual of each was kept. */
+  readonly parked?: { readonly layer: number; readonly places: readonly number[] } | undefined;
+}
+
 /** A step of several sentences: each one's rows, kept together and in order. */
 export function decodeRows(
-  entries: readonly { sequence: Sequence; rows: readonly SequenceRow[] }[],
+  entries: readonly StepEntry[],
   embedding: EmbeddingSpec,
 ): DecodeRows {
   const total = entries.reduce((n, e) => n + e.rows.length, 0);
@@ -40,10 +48,20 @@ export function decodeRows(
     crossTable: array(crossPagesPerRow),
     crossPagesPerRow,
     crossLengths: array(),
+    groupStarts: array(),
+    groupLengths: array(),
     wanted: array(),
+    resumeAt: array().fill(-1),
+    parkedAt: array().fill(-1),
   };
   let t = 0;
-  for (const { sequence, rows } of entries) {
+  for (const { sequence, rows, parked } of entries) {
+    out.groupStarts.fill(t, t, t + rows.length);
+    out.groupLengths.fill(rows.length, t, t + rows.length);
+    if (parked !== undefined) {
+      out.resumeAt.fill(parked.layer, t, t + rows.length);
+      out.parkedAt.set(parked.places, t);
+    }
     for (const row of rows) {
       out.ids[t] = row.id;
       out.positions[t] = positionOf(embedding, row.index);

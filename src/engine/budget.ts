@@ -3,6 +3,7 @@ import { MoqeError } from "../base/errors.ts";
 import type { ScratchShape } from "../backend/contract.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
+import { placeTableBytes } from "../experts/places.ts";
 import { slotBytes } from "../experts/residency.ts";
 import { pageBytes, tableBytes } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
@@ -58,8 +59,10 @@ export function divideBudget(
     maxRows: ask.maxBatchTokens,
     topK: Math.max(topK, 1),
     maxCandidates: MAX_CANDIDATES,
+    tablePages: tablePages(spec, ask.maxSourceTokens),
   };
-  const activations = workspaceBytes(spec, workspace) + ask.scratchBytes;
+  const activations = workspaceBytes(spec, workspace) + ask.scratchBytes +
+    placeTableBytes(plan.expertLayers.map((l) => l.count));
   const page = pageBytes(spec);
   const maxTarget = Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions);
   const leastPages = pagesNeeded(ask.maxSourceTokens, KV_BEAMS, maxTarget);
@@ -108,6 +111,12 @@ export function divideBudget(
 function allResident(of: { leastKv: number; enoughKv: number; arena: number }): number {
   const shared = Math.min(of.arena / (1 - KV_SHARE), of.arena + of.enoughKv);
   return Math.ceil(Math.max(of.arena + of.leastKv, shared));
+}
+
+/** Most pages that a decoder row's two tables name. */
+export function tablePages(spec: ModelSpec, maxSourceTokens: number): number {
+  const maxTarget = Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions);
+  return pagesNeeded(maxSourceTokens, 1, maxTarget);
 }
 
 /** Experts a token is routed to, 0 for a dense model. */

@@ -13,6 +13,7 @@ import type {
   TranslateParams,
   Translation,
 } from "./protocol.ts";
+import { cancelled } from "./refusals.ts";
 import { fromWire } from "./wire.ts";
 
 interface Pending<T> {
@@ -159,8 +160,4 @@ function take<T>(map: Map<number, Pending<T>>, id: number): Pending<T> | undefin
   const pending = map.get(id);
   map.delete(id);
   return pending;
-}
-
-function cancelled(): MoqeError {
-  return new MoqeError("cancelled", { action: "translate", rule: "the request was cancelled" });
 }

@@ -1,6 +1,7 @@
 /** Sentences that wait: one bounded line of requests that take turns. */
 import { MoqeError } from "../base/errors.ts";
 import type { SentenceLanguages } from "../experts/contract.ts";
+import type { StepMode } from "./decoder.ts";
 import type { Finished } from "./search.ts";
 
 /** A sentence to translate. */
@@ -26,11 +27,15 @@ export interface Limits {
   readonly maxQueue: number;
   /** Told of the languages of each pass's sentences, where these are not the last pass's. */
   readonly onRunning?: (languages: readonly SentenceLanguages[]) => void;
+  /** How decoder steps run; "auto" unless a test or a benchmark wants one kind. */
+  readonly steps?: StepMode;
 }
 
 /** What accompanies the sentences of one request. */
 export interface RunOptions {
   signal?: AbortSignal | undefined;
+  /** Time from now on after which the request is answered with `expired` and all it holds is free. */
+  timeoutMs?: number | undefined;
   onProgress?: ((doneSentences: number, totalSentences: number) => void) | undefined;
   /**
    * What is certain of a sentence's translation, as it becomes so: under greedy search after each token, under
@@ -55,7 +60,7 @@ export interface Request {
   /** Index of the next job to start. */
   next: number;
   done: number;
-  /** Set once answered; what still runs for it is dropped. */
+  /** Set once answered; nothing runs for it any more. */
   closed: boolean;
   onProgress: RunOptions["onProgress"];
   onTokens?: RunOptions["onTokens"];
@@ -71,6 +76,10 @@ export class WaitingLine {
   readonly #requests: Request[] = [];
 
   constructor(readonly places: number) {}
+
+  get requests(): readonly Request[] {
+    return this.#requests;
+  }
 
   /** Sentences that wait. */
   get length(): number {

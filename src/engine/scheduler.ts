@@ -5,25 +5,27 @@
 import { setImmediate } from "node:timers";
 import { errorText, MoqeError } from "../base/errors.ts";
 import type { SentenceLanguages } from "../experts/contract.ts";
-import type { Candidates, TranslationModel } from "../nn/model.ts";
+import type { TranslationModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
-import { decodeRows, encodeRows } from "./batch.ts";
+import { encodeRows } from "./batch.ts";
+import { type DecodeCounts, Decoder, type Decoding } from "./decoder.ts";
 import { PagePool } from "./pages.ts";
 import type { Finished } from "./search.ts";
+import { cancelled, expired, refuseTooLarge } from "./refusals.ts";
 import { type Job, type Limits, type Request, type RunOptions, WaitingLine } from "./queue.ts";
 import { pagesNeeded, rowsNeeded, Sequence } from "./sequence.ts";
 
-interface Active {
+interface Active extends Decoding {
   readonly request: Request;
   readonly index: number;
-  readonly sequence: Sequence;
 }
 
 /** What the scheduler counts. */
 export interface SchedulerStats {
-  queue: { waiting: number; running: number };
+  queue: { waiting: number; running: number; parked: number };
   tokens: { source: number; target: number };
   steps: { encode: number; decode: number };
+  decode: DecodeCounts;
 }
 
 /**
@@ -36,8 +38,11 @@ const yieldToEvents = () => new Promise<void>((resolve) => void setImmediate(res
 export class Scheduler {
   readonly #pool: PagePool;
   readonly #waiting: WaitingLine;
+  readonly #decoder: Decoder;
   #active: Active[] = [];
   #loop: Promise<void> | undefined;
+  /** Aborted when nobody waits for the encoder pass under way. */
+  #encoding: { batch: readonly Active[]; stop: AbortController } | undefined;
   readonly #tokens = { source: 0, target: 0 };
   readonly #steps = { encode: 0, decode: 0 };
   /** Languages of the last pass; sentences of one request share one object. */
@@ -52,40 +57,64 @@ export class Scheduler {
   ) {
     this.#pool = new PagePool(model.pages);
     this.#waiting = new WaitingLine(limits.maxQueue);
+    const { maxRows, steps } = limits;
+    this.#decoder = new Decoder(model, spec, { maxRows, mode: steps ?? "auto" });
   }
 
   /**
    * Queues the sentences of one request and resolves with the ended hypotheses of each, best first.
-   * Throws MoqeError `too_large` (never fits), `overloaded` (does not fit now), `cancelled` (signal).
+   * Throws MoqeError `too_large` (never fits), `overloaded` (does not fit now), `expired` (timeoutMs),
+   * `cancelled` (signal); the last two free all that the request holds at once.
    */
   async run(jobs: readonly Job[], options: RunOptions = {}): Promise<Finished[][]> {
     if (jobs.length === 0) return [];
     this.#admit(jobs);
-    return await new Promise((resolve, reject) => {
-      const request: Request = {
-        jobs,
-        results: [],
-        next: 0,
-        done: 0,
-        closed: false,
-        onProgress: options.onProgress,
-        onTokens: options.onTokens,
-        resolve,
-        reject,
-      };
-      const { signal } = options;
-      if (signal?.aborted) return reject(cancelled());
-      signal?.addEventListener("abort", () => this.#close(request, cancelled()), { once: true });
-      this.#waiting.push(request);
-      this.#loop ??= this.#run().finally(() => this.#loop = undefined);
-    });
+    const { signal, timeoutMs } = options;
+    if (signal?.aborted) throw cancelled();
+    const { promise, resolve, reject } = Promise.withResolvers<Finished[][]>();
+    const request: Request = {
+      jobs,
+      results: [],
+      next: 0,
+      done: 0,
+      closed: false,
+      onProgress: options.onProgress,
+      onTokens: options.onTokens,
+      resolve,
+      reject,
+    };
+    const abort = () => this.#close(request, cancelled());
+    signal?.addEventListener("abort", abort, { once: true });
+    const timer = timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => this.#close(request, expired(timeoutMs)), timeoutMs);
+    this.#waiting.push(request);
+    this.#decoder.nudge();
+    this.#loop ??= this.#run().finally(() => this.#loop = undefined);
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Answers every request, waiting or running, with an error. */
+  failAll(error: MoqeError): void {
+    const requests = new Set(this.#active.map((a) => a.request));
+    for (const r of [...requests, ...this.#waiting.requests]) this.#close(r, error);
   }
 
   stats(): SchedulerStats {
     return {
-      queue: { waiting: this.#waiting.length, running: this.#active.length },
+      queue: {
+        waiting: this.#waiting.length,
+        running: this.#active.length,
+        parked: this.#active.filter((a) => a.parked !== undefined).length,
+      },
       tokens: { ...this.#tokens },
       steps: { ...this.#steps },
+      decode: { ...this.#decoder.counts },
     };
   }
 
@@ -95,20 +124,7 @@ export class Scheduler {
   }
 
   #admit(jobs: readonly Job[]): void {
-    for (const job of jobs) {
-      const pages = pagesNeeded(job.source.length, job.beams, job.maxTokens);
-      if (
-        pages > this.#pool.count || job.source.length > this.limits.maxRows ||
-        rowsNeeded(job.beams) > this.limits.maxRows
-      ) {
-        throw new MoqeError("too_large", {
-          action: `translate a sentence of ${job.source.length} tokens with ${job.beams} beams`,
-          rule:
-            `it needs ${pages} K/V pages of ${this.#pool.count}, and ${this.limits.maxRows} rows are the most`,
-          remedy: "ask for fewer beams or tokens, or raise --gpu-memory",
-        });
-      }
-    }
+    for (const job of jobs) refuseTooLarge(job, this.#pool.count, this.limits.maxRows);
     this.#waiting.admit(jobs.length, this.#rate);
   }
 
@@ -116,12 +132,17 @@ export class Scheduler {
     while (this.#waiting.length > 0 || this.#active.length > 0) {
       const started = performance.now();
       const before = this.#active.length;
-      await this.#encode(this.#start());
-      await this.#decode();
+      const batch = this.#start();
+      await this.#encode(batch);
+      const ran = await this.#decode();
       const finished = this.#sweep();
       if (finished > 0 || before > 0) {
         const seconds = (performance.now() - started) / 1e3;
         this.#rate = 0.95 * this.#rate + 0.05 * (finished / Math.max(seconds, 1e-6));
+      }
+      // Every sentence waits for an expert: the next to come wakes this, as does a request.
+      if (batch.length === 0 && ran === 0 && finished === 0 && this.#active.length > 0) {
+        await this.#decoder.changed();
       }
       await yieldToEvents();
     }
@@ -130,6 +151,9 @@ export class Scheduler {
   /** Takes sentences from the queue, one of each request in turn, while rows and pages last. */
   #start(): Active[] {
     const started: Active[] = [];
+    // The encoder runs in waves, which need a slot that nobody holds.
+    const { residency } = this.model;
+    if (residency.arenas.length > 0 && residency.room < 1) return started;
     let tokens = 0;
     let rows = this.#active.reduce((n, a) => n + rowsNeeded(a.request.jobs[a.index]!.beams), 0);
     for (let turn = this.#waiting.peek(); turn !== undefined; turn = this.#waiting.peek()) {
@@ -175,34 +199,34 @@ export class Scheduler {
       for (let i = 0; i < sequence.sourceTokens; i++) places[t++] = sequence.crossPlace(i);
     }
     this.#tellLanguages(batch);
+    const stop = new AbortController();
+    this.#encoding = { batch, stop };
     try {
-      await this.model.encode(rows, places);
+      await this.model.encode(rows, places, stop.signal);
       this.#steps.encode++;
       this.#tokens.source += rows.ids.length;
     } catch (error) {
       this.#fail(batch, error);
+    } finally {
+      this.#encoding = undefined;
     }
   }
 
-  async #decode(): Promise<void> {
-    const live = this.#active.filter((a) => !a.request.closed && !a.sequence.search.done);
-    if (live.length === 0) return;
+  /** One step of those that can; returns how many sentences ran. */
+  async #decode(): Promise<number> {
+    const live = this.#active.filter((a) => !a.sequence.search.done);
+    if (live.length === 0) return 0;
     this.#tellLanguages(live);
-    const entries = live.map((a) => ({ ...a, rows: a.sequence.rows() }));
-    const count = Math.max(...live.map((a) => a.sequence.search.candidates));
     try {
-      const found = await this.model.decode(decodeRows(entries, this.spec.embedding), count);
-      this.#steps.decode++;
-      let row = 0;
-      for (const { sequence, rows } of entries) {
-        const wanted = rows.flatMap((r, i) => r.wanted ? [continuations(found, row + i)] : []);
-        row += rows.length;
-        this.#tokens.target += wanted.length;
-        sequence.advance(wanted);
-      }
-      for (const a of live) tellTokens(a);
+      const failed = (s: Decoding, error: unknown) => this.#fail([s as Active], error);
+      const { ran, tokens } = await this.#decoder.step(live, failed);
+      if (ran.length > 0) this.#steps.decode++;
+      this.#tokens.target += tokens;
+      for (const a of ran) if (a.parked === undefined) tellTokens(a as Active);
+      return ran.length;
     } catch (error) {
       this.#fail(live, error);
+      return 0;
     }
   }
 
@@ -216,14 +240,12 @@ export class Scheduler {
     onRunning([...now]);
   }
 
-  /** Takes ended and dropped sentences out of the batch; returns how many ended. */
+  /** Takes ended sentences out of the batch; returns how many. */
   #sweep(): number {
-    let ended = 0;
-    this.#active = this.#active.filter(({ request, index, sequence }) => {
-      if (!request.closed && !sequence.search.done) return true;
-      sequence.close();
-      if (request.closed) return false;
-      ended++;
+    const ended = this.#active.filter((a) => a.sequence.search.done);
+    for (const a of ended) {
+      const { request, index, sequence } = a;
+      this.#drop(a);
       request.results[index] = [...sequence.search.finished];
       request.done++;
       request.onProgress?.(request.done, request.jobs.length);
@@ -231,9 +253,15 @@ export class Scheduler {
         request.closed = true;
         request.resolve(request.results);
       }
-      return false;
-    });
-    return ended;
+    }
+    return ended.length;
+  }
+
+  /** Takes a sentence out of the batch; its pages, slots and places are free from now on. */
+  #drop(a: Active): void {
+    this.#active.splice(this.#active.indexOf(a), 1);
+    this.#decoder.drop(a);
+    a.sequence.close();
   }
 
   /** A pass failed: the requests whose sentences were in it are answered with the error; the others go on. */
@@ -246,29 +274,24 @@ export class Scheduler {
     for (const a of batch) this.#close(a.request, told);
   }
 
+  /**
+   * Answers a request with an error and frees what it holds. A pass under way may still write to its pages: they
+   * can be given to others all the same, who write to them in a later pass.
+   */
   #close(request: Request, error: MoqeError): void {
     if (request.closed) return;
     request.closed = true;
     this.#waiting.remove(request);
+    for (const a of this.#active.filter((a) => a.request === request)) this.#drop(a);
+    if (this.#encoding?.batch.every((a) => a.request.closed)) this.#encoding.stop.abort(error);
     request.reject(error);
+    this.#decoder.nudge();
   }
 }
 
 /** Tells who listens what became certain of a sentence in this step. */
-function tellTokens({ request, index, sequence: { search } }: Active): void {
-  if (request.onTokens === undefined || request.closed) return;
+function tellTokens({ request, index, gone, sequence: { search } }: Active): void {
+  if (request.onTokens === undefined || gone) return;
   const { done } = search, tokens = done ? search.finished[0]?.tokens : search.certain;
   if (tokens !== undefined) request.onTokens({ sentence: index, tokens, done });
-}
-
-function cancelled(): MoqeError {
-  return new MoqeError("cancelled", { action: "translate", rule: "the request was cancelled" });
-}
-
-function continuations(found: Candidates, row: number) {
-  const at = row * found.count;
-  return {
-    ids: found.ids.subarray(at, at + found.count),
-    logProbs: found.logProbs.subarray(at, at + found.count),
-  };
 }

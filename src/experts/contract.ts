@@ -1,7 +1,7 @@
 /** Which experts are on the device, and who decides. */
 import type { ExpertLayout } from "../base/layout.ts";
 import type { ExpertKey, Stack } from "../base/plan.ts";
-import type { Arena, ResidentExpert } from "../backend/contract.ts";
+import type { Arena, DeviceRange, ResidentExpert } from "../backend/contract.ts";
 
 /** Pure cache policy: it is told what happens and names victims; it never sees a slot or a byte. */
 export interface Policy {
@@ -51,6 +51,16 @@ export interface Wave {
   done(): void;
 }
 
+/** Experts of one layer that parked rows wait for; see holds.ts. Its owner releases it. */
+export interface Hold {
+  /** All are resident and pinned: the rows may run. */
+  readonly ready: boolean;
+  /** Why they will not come. */
+  readonly failure: { readonly error: unknown } | undefined;
+  /** Unpins, and lets go of what is still on its way. A second call does nothing. */
+  release(): void;
+}
+
 /** The distinct experts that a pass routed its rows to in a layer (ordinal in ModelPlan.expertLayers). */
 export type RoutingObserver = (layer: number, experts: readonly number[]) => void;
 
@@ -75,6 +85,21 @@ export interface ResidencyStats {
 export interface Residency {
   readonly arenas: readonly Arena[];
   waves(layer: number, experts: readonly number[], signal?: AbortSignal): AsyncIterable<Wave>;
+  /** Distinct layouts of a layer's experts; a place's layout index is an index into them. */
+  layouts(layer: number): readonly ExpertLayout[];
+  /** Brings the device's table of places up to date: before a waitless step is recorded, never within one. */
+  flush(): void;
+  /** A layer's part of that table, for the router. */
+  placesOf(layer: number): DeviceRange;
+  /** Distinct experts that rows of a waitless step ran in a layer. */
+  used(layer: number, experts: readonly number[]): void;
+  /**
+   * Asks for all of a layer's `experts` (distinct) at once, for rows that missed one. `changed` is called when the
+   * hold is ready or has failed, perhaps at once. Undefined where there are fewer slots: waves must do.
+   */
+  hold(layer: number, experts: readonly number[], changed: () => void): Hold | undefined;
+  /** Slots that holds leave; waves need one. */
+  readonly room: number;
   /**
    * Brings experts in before they are asked for, while slots that nobody has pinned allow. Resolves with how many
    * came; a failed fetch or `signal` ends it quietly: whoever needs the expert asks again and is told.

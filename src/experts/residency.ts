@@ -1,11 +1,18 @@
 /** Experts on demand: what is resident runs first, the rest is fetched, placed and run in waves. */
 import { MoqeError } from "../base/errors.ts";
-import { type ExpertLayout, expertLayout } from "../base/layout.ts";
-import type { ExpertKey, ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
-import type { Arena, Backend, ResidentExpert } from "../backend/contract.ts";
+import type { ExpertLayout } from "../base/layout.ts";
+import type { ExpertKey, ModelPlan } from "../base/plan.ts";
+import {
+  type Arena,
+  type Backend,
+  type DeviceRange,
+  placeOf,
+  type ResidentExpert,
+} from "../backend/contract.ts";
 import type { BlockFetcher } from "../store/contract.ts";
 import type { Manifest } from "../store/manifest.ts";
 import type {
+  Hold,
   PolicyFactory,
   Residency,
   ResidencyStats,
@@ -15,6 +22,9 @@ import type {
   WavePart,
 } from "./contract.ts";
 import { Arrivals, type Arrived } from "./arrivals.ts";
+import { Holds } from "./holds.ts";
+import { checkedLayouts } from "./layouts.ts";
+import { PlaceTable } from "./places.ts";
 import { SlotTable } from "./slots.ts";
 
 export interface ResidencyOptions {
@@ -40,6 +50,9 @@ export class ExpertResidency implements Residency {
   readonly #slots: SlotTable;
   readonly #firstKey: readonly number[];
   readonly #layouts: ExpertLayout[][];
+  readonly #distinct: ExpertLayout[][];
+  readonly #places: PlaceTable;
+  readonly #holds: Holds;
   readonly #counts: Omit<ResidencyStats, "slots" | "slotBytes" | "resident">;
   readonly #slotBytes: number;
 
@@ -63,6 +76,17 @@ export class ExpertResidency implements Residency {
       { encoder: policy, decoder: policy },
       options.encoderShare === undefined ? undefined : { encoder, decoder: slots - encoder },
     );
+    this.#distinct = this.#layouts.map((list) => [...new Set(list)]);
+    this.#places = new PlaceTable(backend, plan.expertLayers.map((l) => l.count));
+    this.#holds = new Holds({
+      slots,
+      isResident: (l, e) => this.isResident(l, e),
+      pin: (l, e) => this.#slots.pin(this.#key(l, e)),
+      unpin: (l, e) => this.#slots.unpin(this.#key(l, e)),
+      put: (l, e, bytes) => this.#put(l, e, bytes),
+      fetch: (l, e, signal) =>
+        this.fetcher.fetch(manifest.expertLayers[l]!.experts[e]!.block, { signal }),
+    });
     this.#counts = { hits: 0, misses: 0, evictions: 0, loads: 0, loadedBytes: 0, waves: 0 };
   }
 
@@ -71,13 +95,11 @@ export class ExpertResidency implements Residency {
     experts: readonly number[],
     signal?: AbortSignal,
   ): AsyncGenerator<Wave> {
-    const { stack } = this.plan.expertLayers[layer]!;
-    this.#slots.visit(stack, layer, experts.map((e) => this.#key(layer, e)));
-    const resident = experts.filter((e) => this.#slots.slotOf(this.#key(layer, e)) !== undefined);
-    const missing = experts.filter((e) => this.#slots.slotOf(this.#key(layer, e)) === undefined);
+    this.#visit(layer, experts);
+    const resident = experts.filter((e) => this.isResident(layer, e));
+    const missing = experts.filter((e) => !this.isResident(layer, e));
     this.#counts.hits += resident.length;
     this.#counts.misses += missing.length;
-    this.onRouting?.(layer, experts);
     for (const e of resident) this.#slots.hit(this.#key(layer, e));
     const stop = new AbortController();
     const arrivals = this.#fetchAll(layer, missing, anySignal(stop.signal, signal));
@@ -97,6 +119,45 @@ export class ExpertResidency implements Residency {
       for (const a of waiting) a.block.release();
       arrivals.discard();
     }
+  }
+
+  layouts(layer: number): readonly ExpertLayout[] {
+    return this.#distinct[layer]!;
+  }
+
+  flush(): void {
+    this.#places.flush();
+  }
+
+  placesOf(layer: number): DeviceRange {
+    return this.#places.of(layer);
+  }
+
+  get room(): number {
+    return this.#holds.room;
+  }
+
+  used(layer: number, experts: readonly number[]): void {
+    this.#visit(layer, experts);
+    this.#counts.hits += experts.length;
+    for (const e of experts) if (this.isResident(layer, e)) this.#slots.hit(this.#key(layer, e));
+  }
+
+  hold(layer: number, experts: readonly number[], changed: () => void): Hold | undefined {
+    if (experts.length > this.#slots.count) return undefined;
+    this.#visit(layer, experts);
+    const resident = experts.filter((e) => this.isResident(layer, e));
+    this.#counts.hits += resident.length;
+    this.#counts.misses += experts.length - resident.length;
+    for (const e of resident) this.#slots.hit(this.#key(layer, e));
+    return this.#holds.add(layer, experts, changed);
+  }
+
+  /** Policies and observers are told what a layer is about to run. */
+  #visit(layer: number, experts: readonly number[]): void {
+    const { stack } = this.plan.expertLayers[layer]!;
+    this.#slots.visit(stack, layer, experts.map((e) => this.#key(layer, e)));
+    this.onRouting?.(layer, experts);
   }
 
   async prefetch(
@@ -136,8 +197,14 @@ export class ExpertResidency implements Residency {
       this.plan.expertLayers[layer]!.stack,
     );
     if (place === undefined) return false;
-    if (place.evicted !== undefined) this.#counts.evictions++;
+    if (place.evicted !== undefined) {
+      this.#counts.evictions++;
+      const [gone, of] = this.#named(place.evicted);
+      this.#places.clear(gone, of);
+    }
     const { arena, slot } = this.#locate(place.slot);
+    const layoutIndex = this.#distinct[layer]!.indexOf(this.#layouts[layer]![expert]!);
+    this.#places.set(layer, expert, placeOf(place.slot, layoutIndex));
     this.#counts.loads++;
     this.#counts.loadedBytes += bytes.length;
     this.backend.write(this.arenas[arena]!.buffer, slot * this.#slotBytes, bytes);
@@ -181,6 +248,7 @@ export class ExpertResidency implements Residency {
         if (!open) return;
         open = false;
         for (const e of experts) this.#slots.unpin(this.#key(layer, e));
+        this.#holds.retry();
       },
     };
   }
@@ -192,6 +260,13 @@ export class ExpertResidency implements Residency {
 
   #key(layer: number, expert: number): ExpertKey {
     return this.#firstKey[layer]! + expert;
+  }
+
+  /** Layer and index of a key. */
+  #named(key: ExpertKey): [number, number] {
+    let layer = this.#firstKey.length - 1;
+    while (this.#firstKey[layer]! > key) layer--;
+    return [layer, key - this.#firstKey[layer]!];
   }
 
   #locate(slot: number): { arena: number; slot: number } {
@@ -208,35 +283,13 @@ export class ExpertResidency implements Residency {
     };
   }
 
-  /** Gives the arenas back. */
+  /** Gives the arenas and the table back. */
   free(): void {
+    this.#places.free();
     for (const a of this.arenas) this.backend.free(a.buffer);
   }
 }
 
 function anySignal(a: AbortSignal, b: AbortSignal | undefined): AbortSignal {
   return b === undefined ? a : AbortSignal.any([a, b]);
-}
-
-/** The layout of each expert; equal (shape, format) share one object. Throws when a block has other bytes. */
-function checkedLayouts(manifest: Manifest, plan: ModelPlan): ExpertLayout[][] {
-  const shared = new Map<string, ExpertLayout>();
-  const layoutOf = (spec: ExpertLayerSpec, format: number): ExpertLayout => {
-    const id = `${format} ${spec.projections.map((p) => `${p.rows}x${p.cols}${p.bias}`)}`;
-    const known = shared.get(id) ?? expertLayout(spec.projections, manifest.formats[format]!);
-    shared.set(id, known);
-    return known;
-  };
-  return plan.expertLayers.map((spec, l) =>
-    manifest.expertLayers[l]!.experts.map((e, i) => {
-      const layout = layoutOf(spec, e.format);
-      if (layout.bytes === e.block.length) return layout;
-      throw new MoqeError("corrupt", {
-        action: `use ${spec.stack} layer ${spec.layer} expert ${i}`,
-        rule: `its block must have ${layout.bytes} bytes`,
-        observed: String(e.block.length),
-        remedy: "pack the checkpoint again",
-      });
-    })
-  );
 }

@@ -1,7 +1,7 @@
 /** Attention blocks: pre-norm, projections, attention over segments or pages, output added to the residual. */
 import type { KvLayer, Matrix, Scores, Tensor, Vector } from "../backend/contract.ts";
 import type { Trunk } from "./trunk.ts";
-import type { Context, DecodeRows, EncodeRows } from "./context.ts";
+import type { Context, EncodeRows, StepRows } from "./context.ts";
 import type { Distances } from "./distances.ts";
 import { buildNorm, type Norm, normalize } from "./norm.ts";
 import type { AffineNames, AttentionSpec, ScoresSpec } from "./spec.ts";
@@ -63,7 +63,7 @@ export function project(
   out: Tensor,
   residual?: Tensor,
 ): void {
-  ctx.backend.linear({ x, w: affine.weight, bias: affine.bias, out, residual });
+  ctx.backend.linear({ x, w: affine.weight, bias: affine.bias, out, residual, mask: ctx.mask });
 }
 
 /** x += SelfAttention(norm(x)), each token over its own sentence. x: [T, d_model]. */
@@ -98,7 +98,7 @@ export function decoderSelfAttention(
   w: Attention,
   x: Tensor,
   kv: KvLayer,
-  rows: DecodeRows,
+  rows: StepRows,
 ): void {
   const at = (name: "h" | "q" | "k" | "v" | "a") => ctx.workspace.view(name, x.rows);
   const h = at("h"), q = at("q"), k = at("k"), v = at("v"), a = at("a");
@@ -106,7 +106,7 @@ export function decoderSelfAttention(
   project(ctx, h, w.query, q);
   project(ctx, h, w.key, k);
   project(ctx, h, w.value, v);
-  ctx.backend.storeKv({ k, v, kv, places: rows.selfPlaces });
+  ctx.backend.storeKv({ k, v, kv, places: rows.selfPlaces, mask: ctx.mask });
   ctx.backend.pagedAttention({
     q,
     ...w.scores,
@@ -116,6 +116,7 @@ export function decoderSelfAttention(
     pagesPerRow: rows.selfPagesPerRow,
     lengths: rows.selfLengths,
     out: a,
+    mask: ctx.mask,
   });
   project(ctx, a, w.output, x, x);
 }
@@ -126,7 +127,7 @@ export function crossAttention(
   w: Attention,
   x: Tensor,
   kv: KvLayer,
-  rows: DecodeRows,
+  rows: StepRows,
 ): void {
   const at = (name: "h" | "q" | "a") => ctx.workspace.view(name, x.rows);
   const h = at("h"), q = at("q"), a = at("a");
@@ -141,6 +142,7 @@ export function crossAttention(
     pagesPerRow: rows.crossPagesPerRow,
     lengths: rows.crossLengths,
     out: a,
+    mask: ctx.mask,
   });
   project(ctx, a, w.output, x, x);
 }

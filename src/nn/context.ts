@@ -1,5 +1,5 @@
 /** What every block is given, and the rows of a call. */
-import type { Backend } from "../backend/contract.ts";
+import type { Backend, IndexArray, RowMask } from "../backend/contract.ts";
 import type { Residency } from "../experts/contract.ts";
 import type { ModelSpec } from "./spec.ts";
 import type { Workspace } from "./workspace.ts";
@@ -9,6 +9,8 @@ export interface Context {
   readonly workspace: Workspace;
   readonly residency: Residency;
   readonly spec: ModelSpec;
+  /** Rows that operations of this pass may write; every block hands it on. */
+  readonly mask?: RowMask;
 }
 
 /** Sentences end to end, without padding. All arrays [T]. */
@@ -22,19 +24,31 @@ export interface EncodeRows {
 }
 
 /** One row a live hypothesis (and one a prefix token at its first step). Arrays are [T] unless said. */
-export interface DecodeRows {
-  readonly ids: Int32Array;
-  readonly positions: Int32Array;
+interface DecodeRowsOf<Indices> {
+  readonly ids: Indices;
+  readonly positions: Indices;
   /** Where this step's K and V go: page * PAGE_TOKENS + place in page. */
-  readonly selfPlaces: Int32Array;
+  readonly selfPlaces: Indices;
   /** [T, selfPagesPerRow] */
-  readonly selfTable: Int32Array;
+  readonly selfTable: Indices;
   readonly selfPagesPerRow: number;
-  readonly selfLengths: Int32Array;
+  readonly selfLengths: Indices;
   /** [T, crossPagesPerRow] */
-  readonly crossTable: Int32Array;
+  readonly crossTable: Indices;
   readonly crossPagesPerRow: number;
-  readonly crossLengths: Int32Array;
+  readonly crossLengths: Indices;
+  /** Row t is of the sentence of rows groupStarts[t] .. groupStarts[t] + groupLengths[t] - 1, which stop together. */
+  readonly groupStarts: Indices;
+  readonly groupLengths: Indices;
   /** 1 where the vocabulary is asked, 0 for prefix tokens whose successor is known. */
   readonly wanted: Int32Array;
+  /** Sparse layer (ordinal) at which a parked row goes on, -1 for rows that begin with this step. */
+  readonly resumeAt: Int32Array;
+  /** Where a parked row's residual was kept; -1. */
+  readonly parkedAt: Int32Array;
 }
+
+/** A step as the host makes it. */
+export type DecodeRows = DecodeRowsOf<Int32Array>;
+/** A step as blocks read it: its indices may be on the device. */
+export type StepRows = DecodeRowsOf<IndexArray>;

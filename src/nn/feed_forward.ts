@@ -31,6 +31,13 @@ export function denseFeedForward(ctx: Context, w: DenseFeedForward, x: Tensor): 
   const h = ctx.workspace.view("h", x.rows);
   const f = ctx.workspace.view("f", x.rows, w.fc1.weight.layout.rows);
   normalize(ctx, x, w.norm, h);
-  ctx.backend.linear({ x: h, w: w.fc1.weight, bias: w.fc1.bias, activation: w.activation, out: f });
+  ctx.backend.linear({
+    x: h,
+    w: w.fc1.weight,
+    bias: w.fc1.bias,
+    activation: w.activation,
+    out: f,
+    mask: ctx.mask,
+  });
   project(ctx, f, w.fc2, x, x);
 }

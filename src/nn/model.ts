@@ -1,6 +1,14 @@
 /** The builder: an architecture's spec and a trunk become a model that encodes and decodes. */
-import type { Backend, DeviceBuffer, KvLayer, Matrix, Tensor } from "../backend/contract.ts";
+import type {
+  Backend,
+  DeviceBuffer,
+  IndexArray,
+  KvLayer,
+  Matrix,
+  Tensor,
+} from "../backend/contract.ts";
 import { PAGE_TOKENS } from "../backend/contract.ts";
+import type { Residency } from "../experts/contract.ts";
 import {
   type Attention,
   buildAttention,
@@ -14,8 +22,14 @@ import { buildDense, type DenseFeedForward, denseFeedForward } from "./feed_forw
 import { distanceBytes, Distances } from "./distances.ts";
 import { buildNorm, type Norm, normalize } from "./norm.ts";
 import { positionRows, positionTable } from "./positions.ts";
-import { buildSparse, type SparseFeedForward, sparseFeedForward } from "./sparse_feed_forward.ts";
+import {
+  buildSparse,
+  type SparseFeedForward,
+  sparseFeedForward,
+  waitlessFeedForward,
+} from "./sparse_feed_forward.ts";
 import type { FeedForwardSpec, ModelSpec } from "./spec.ts";
+import type { StepResult, StepView } from "./step.ts";
 import type { Trunk } from "./trunk.ts";
 
 type FeedForward = DenseFeedForward | SparseFeedForward;
@@ -30,13 +44,14 @@ interface DecoderLayer extends EncoderLayer {
   readonly kv: KvLayer;
 }
 
-/** The best continuations of each wanted row. */
-export interface Candidates {
-  /** Candidates a row. */
-  readonly count: number;
-  /** [T, count], best first; rows that were not wanted hold stale values. */
-  readonly ids: Int32Array;
-  readonly logProbs: Float32Array;
+/** How a decoder step runs. */
+export interface DecodeOptions {
+  /**
+   * "park": no waiting, rows that miss an expert stop at its layer. "waves": the routing of every sparse layer is
+   * read back, its experts are brought in, and no row stops.
+   */
+  readonly mode: "park" | "waves";
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Bytes that one K/V page takes over all decoder layers: PAGE_TOKENS keys and values, f32. */
@@ -118,10 +133,12 @@ export class TranslationModel {
    * valid until the next call.
    */
   async encode(rows: EncodeRows, places: Int32Array, signal?: AbortSignal): Promise<Tensor> {
-    const x = this.#embed(rows.ids, rows.positions);
-    for (const layer of this.#encoder) {
-      encoderSelfAttention(this.#ctx, layer.attention, x, rows);
-      await this.#feedForward(layer.feedForward, x, signal);
+    const x = this.#ctx.workspace.view("x", rows.ids.length);
+    this.#embedInto(this.#ctx, rows.ids, rows.positions, x);
+    for (const { attention, feedForward } of this.#encoder) {
+      encoderSelfAttention(this.#ctx, attention, x, rows);
+      if (feedForward.kind === "dense") denseFeedForward(this.#ctx, feedForward, x);
+      else await sparseFeedForward(this.#ctx, feedForward, x, { signal });
     }
     const encoded = this.#ctx.workspace.view("h", x.rows);
     normalize(this.#ctx, x, this.#encoderNorm, encoded);
@@ -132,40 +149,100 @@ export class TranslationModel {
     return encoded;
   }
 
-  /** One decoder step of all rows, without the vocabulary. Returns the normed hidden state [T, d_model]. */
-  async decodeHidden(rows: DecodeRows, signal?: AbortSignal): Promise<Tensor> {
-    const x = this.#embed(rows.ids, rows.positions);
-    for (const layer of this.#decoder) {
-      decoderSelfAttention(this.#ctx, layer.attention, x, layer.kv, rows);
-      crossAttention(this.#ctx, layer.cross, x, layer.kv, rows);
-      await this.#feedForward(layer.feedForward, x, signal);
-    }
-    const h = this.#ctx.workspace.view("h", x.rows);
-    normalize(this.#ctx, x, this.#decoderNorm, h);
-    return h;
+  /**
+   * One decoder step of all rows, without the vocabulary, in waves. Returns the normed hidden state [T, d_model]:
+   * for goldens and self-tests, not for service.
+   */
+  async decodeHidden(rows: DecodeRows): Promise<Tensor> {
+    return await this.#hidden(this.#ctx.workspace.step.begin(rows, 1), { mode: "waves" });
   }
 
-  /** One decoder step: the `count` best next tokens of each wanted row, with log-probabilities. */
-  async decode(rows: DecodeRows, count: number, signal?: AbortSignal): Promise<Candidates> {
-    const { backend, workspace } = this.#ctx;
-    const h = await this.decodeHidden(rows, signal);
-    const n = h.rows * count;
-    const logProbs = workspace.view("logProbs", h.rows, count);
+  /**
+   * One decoder step: the `count` best next tokens of each wanted row that ran to the end, and where the others
+   * stopped. A stopped row's residual is where `park` finds it until the next pass.
+   */
+  async decode(rows: DecodeRows, count: number, options: DecodeOptions): Promise<StepResult> {
+    const { backend, residency, workspace } = this.#ctx;
+    if (options.mode === "park") residency.flush();
+    const step = workspace.step.begin(rows, count);
+    const h = await this.#hidden(step, options);
+    step.dropUnwanted();
     backend.vocabTopK({
       x: h,
       w: this.#lmHead,
       candidates: count,
-      ids: workspace.candidateIds,
-      logProbs,
-      mask: rows.wanted,
+      ids: step.ids,
+      logProbs: step.logProbs,
+      mask: step.live,
     });
-    const ids = await backend.readback(workspace.candidateIds.buffer, 0, n * 4);
-    const values = await backend.readback(logProbs.buffer, logProbs.offset, n * 4);
-    return {
-      count,
-      ids: new Int32Array(ids.buffer, ids.byteOffset, n),
-      logProbs: new Float32Array(values.buffer, values.byteOffset, n),
-    };
+    const result = await step.read();
+    if (options.mode === "park") this.#tellUse(rows, result);
+    return result;
+  }
+
+  async #hidden(step: StepView, { mode, signal }: DecodeOptions): Promise<Tensor> {
+    const ctx: Context = { ...this.#ctx, mask: step.live };
+    const x = this.#restore(step);
+    this.#embedInto(ctx, step.rows.ids, step.rows.positions, x);
+    for (const layer of this.#decoder) {
+      decoderSelfAttention(ctx, layer.attention, x, layer.kv, step.rows);
+      crossAttention(ctx, layer.cross, x, layer.kv, step.rows);
+      const { feedForward } = layer;
+      if (feedForward.kind === "dense") denseFeedForward(ctx, feedForward, x);
+      else {
+        step.wake(feedForward.expertLayer);
+        if (mode === "park") waitlessFeedForward(ctx, feedForward, x, step);
+        else await sparseFeedForward(ctx, feedForward, x, { step, signal });
+      }
+    }
+    const h = ctx.workspace.view("h", x.rows);
+    normalize(ctx, x, this.#decoderNorm, h);
+    return h;
+  }
+
+  /** The residual stream of a step, with that of parked rows in its place; nothing writes to it until they wake. */
+  #restore({ rows }: StepView): Tensor {
+    const { workspace, spec, backend } = this.#ctx;
+    const x = workspace.view("x", rows.parkedAt.length), parked = workspace.view("parked", 0);
+    const bytes = spec.dModel * 4;
+    rows.parkedAt.forEach((at, t) => {
+      if (at >= 0) {
+        backend.copy(
+          parked.buffer,
+          parked.offset + at * bytes,
+          x.buffer,
+          x.offset + t * bytes,
+          bytes,
+        );
+      }
+    });
+    return x;
+  }
+
+  /** Keeps the residual of row t of the last step at place `at`, below the workspace's rows. */
+  park(t: number, at: number): void {
+    const { workspace, spec, backend } = this.#ctx, bytes = spec.dModel * 4;
+    const x = workspace.view("x", 0), parked = workspace.view("parked", 0);
+    backend.copy(x.buffer, x.offset + t * bytes, parked.buffer, parked.offset + at * bytes, bytes);
+  }
+
+  /** Recency of the experts that rows of a waitless step ran. */
+  #tellUse(rows: DecodeRows, result: StepResult): void {
+    for (const { feedForward: f } of this.#decoder) {
+      if (f.kind !== "sparse") continue;
+      const layer = f.expertLayer, chosen = result.choices(layer), used = new Set<number>();
+      result.faults.forEach((fault, t) => {
+        // A row that resumes here was counted when it missed.
+        if (rows.resumeAt[t]! >= layer || (fault >= 0 && fault <= layer)) return;
+        for (let pair = t * f.topK; pair < (t + 1) * f.topK; pair++) used.add(chosen[pair]!);
+      });
+      if (used.size > 0) this.#ctx.residency.used(layer, [...used]);
+    }
+  }
+
+  /** Which experts of the model are where. */
+  get residency(): Residency {
+    return this.#ctx.residency;
   }
 
   /** A matrix of the model with room for its input and output, for a self-test of the device between passes. */
@@ -194,23 +271,16 @@ export class TranslationModel {
     }
   }
 
-  #embed(ids: Int32Array, positions: Int32Array): Tensor {
-    const { backend, workspace, spec } = this.#ctx;
-    const x = workspace.view("x", ids.length);
-    backend.embed({
+  #embedInto(ctx: Context, ids: IndexArray, positions: IndexArray, out: Tensor): void {
+    ctx.backend.embed({
       ids,
       positions,
       table: this.#table,
-      scale: spec.embedding.scale,
+      scale: ctx.spec.embedding.scale,
       positionTable: this.#positions,
-      out: x,
+      out,
+      mask: ctx.mask,
     });
-    return x;
-  }
-
-  async #feedForward(w: FeedForward, x: Tensor, signal?: AbortSignal): Promise<void> {
-    if (w.kind === "dense") denseFeedForward(this.#ctx, w, x);
-    else await sparseFeedForward(this.#ctx, w, x, signal);
   }
 
   /** Gives K/V pages and tables back. */

@@ -19,10 +19,10 @@ export function buildNorm(trunk: Trunk, spec: NormSpec): Norm {
 
 /** out = norm(x). */
 export function normalize(ctx: Context, x: Tensor, norm: Norm, out: Tensor): void {
-  const epsilon = ctx.spec.normEpsilon;
+  const epsilon = ctx.spec.normEpsilon, { mask } = ctx;
   if (norm.kind === "layer") {
-    ctx.backend.layerNorm({ x, weight: norm.weight, bias: norm.bias, epsilon, out });
+    ctx.backend.layerNorm({ x, weight: norm.weight, bias: norm.bias, epsilon, out, mask });
   } else {
-    ctx.backend.rmsNorm({ x, weight: norm.weight, scale: norm.scale, epsilon, out });
+    ctx.backend.rmsNorm({ x, weight: norm.weight, scale: norm.scale, epsilon, out, mask });
   }
 }

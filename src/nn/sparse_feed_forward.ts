@@ -1,7 +1,8 @@
-/** The sparse feed-forward block: route, run the routed experts in waves, combine in rank order. */
+/** The sparse feed-forward block: route, run the routed experts where they lie or in waves, combine in rank order. */
 import type { Activation, Matrix, Tensor, Vector } from "../backend/contract.ts";
 import type { Context } from "./context.ts";
 import { buildNorm, type Norm, normalize } from "./norm.ts";
+import type { StepView } from "./step.ts";
 import type { SparseFeedForwardSpec } from "./spec.ts";
 import type { Trunk } from "./trunk.ts";
 
@@ -32,42 +33,61 @@ export function buildSparse(trunk: Trunk, spec: SparseFeedForwardSpec): SparseFe
   };
 }
 
-/** x += outputScale * sum over rank of weight * expert(norm(x)). x: [T, d_model]. */
-export async function sparseFeedForward(
-  ctx: Context,
-  w: SparseFeedForward,
-  x: Tensor,
-  signal?: AbortSignal,
-): Promise<void> {
-  const { backend, workspace, residency } = ctx;
+/** The operands that both ways below share. x: [T, d_model]. */
+function operands(ctx: Context, w: SparseFeedForward, x: Tensor) {
+  const { workspace } = ctx;
   const h = workspace.view("h", x.rows);
   const weights = workspace.view("expertWeights", x.rows, w.topK);
   const out = workspace.view("expertOut", x.rows * w.topK);
-  const experts = workspace.expertIds;
   normalize(ctx, x, w.norm, h);
-  backend.router({
+  const router = {
     x: h,
     classifier: w.classifier,
     bias: w.classifierBias,
     topK: w.topK,
     weighting: w.weighting,
-    experts,
     weights,
-  });
-  const chosen = await backend.readback(experts.buffer, experts.offset, x.rows * w.topK * 4);
-  const wanted = [...new Set(new Int32Array(chosen.buffer, chosen.byteOffset, x.rows * w.topK))];
-  for await (const wave of residency.waves(w.expertLayer, wanted, signal)) {
+    mask: ctx.mask,
+  };
+  const experts = { x: h, topK: w.topK, activation: w.activation, out, mask: ctx.mask };
+  const combine = {
+    expertOut: out,
+    weights,
+    topK: w.topK,
+    scale: w.outputScale,
+    residual: x,
+    out: x,
+    mask: ctx.mask,
+  };
+  return { router, experts, combine };
+}
+
+/**
+ * x += outputScale * sum over rank of weight * expert(LayerNorm(x)). x: [T, d_model]. Waits for the routing, then
+ * runs what the layer needs in waves. `step`, where this is one of a decoder step, says which rows are live.
+ */
+export async function sparseFeedForward(
+  ctx: Context,
+  w: SparseFeedForward,
+  x: Tensor,
+  { step, signal }: { step?: StepView | undefined; signal?: AbortSignal | undefined } = {},
+): Promise<void> {
+  const { backend, residency } = ctx;
+  const { router, experts, combine } = operands(ctx, w, x);
+  const chosen = step?.choices(w.expertLayer) ?? ctx.workspace.expertIds;
+  backend.router({ ...router, experts: chosen });
+  const bytes = await backend.readback(chosen.buffer, chosen.offset, x.rows * w.topK * 4);
+  const all = new Int32Array(bytes.buffer, bytes.byteOffset, x.rows * w.topK);
+  const wanted = step === undefined ? new Set(all) : runHere(w, all, step.rows.resumeAt);
+  for await (const wave of residency.waves(w.expertLayer, [...wanted], signal)) {
     try {
-      for (const part of wave.parts) {
+      for (const { layout, experts: members } of wave.parts) {
         backend.experts({
-          x: h,
-          experts,
-          topK: w.topK,
+          ...experts,
+          experts: chosen,
           arenas: residency.arenas,
-          wave: part.experts,
-          layout: part.layout,
-          activation: w.activation,
-          out,
+          wave: members,
+          layout,
         });
       }
       backend.submit();
@@ -75,12 +95,36 @@ export async function sparseFeedForward(
       wave.done();
     }
   }
-  backend.combine({
-    expertOut: out,
-    weights,
-    topK: w.topK,
-    scale: w.outputScale,
-    residual: x,
-    out: x,
-  });
+  backend.combine(combine);
+}
+
+/** Distinct experts of the rows that are not parked at a later layer. */
+function runHere(w: SparseFeedForward, all: Int32Array, resumeAt: Int32Array): Set<number> {
+  return new Set(all.filter((_, pair) => resumeAt[Math.floor(pair / w.topK)]! <= w.expertLayer));
+}
+
+/** The same without waiting: rows that miss an expert are out of the step from here on. */
+export function waitlessFeedForward(
+  ctx: Context,
+  w: SparseFeedForward,
+  x: Tensor,
+  step: StepView,
+): void {
+  const { backend, residency } = ctx;
+  const { router, experts, combine } = operands(ctx, w, x);
+  const places = ctx.workspace.places;
+  const lookup = {
+    table: residency.placesOf(w.expertLayer),
+    places,
+    live: step.live,
+    faults: step.faults,
+    layer: w.expertLayer,
+    groupStarts: step.rows.groupStarts,
+    groupLengths: step.rows.groupLengths,
+  };
+  backend.router({ ...router, experts: step.choices(w.expertLayer), lookup });
+  residency.layouts(w.expertLayer).forEach((layout, layoutIndex) =>
+    backend.placedExperts({ ...experts, places, arenas: residency.arenas, layout, layoutIndex })
+  );
+  backend.combine(combine);
 }

@@ -1,6 +1,7 @@
 /** The activations of one forward pass: taken once at the largest size, seen through views of fewer rows. */
 import type { Backend, DeviceRange, Tensor } from "../backend/contract.ts";
 import type { ModelSpec } from "./spec.ts";
+import { StepBuffers, stepBytes } from "./step.ts";
 
 export interface WorkspaceShape {
   /** Rows (tokens) of the largest call. */
@@ -8,20 +9,21 @@ export interface WorkspaceShape {
   readonly topK: number;
   /** Most candidates a row asked of the vocabulary. */
   readonly maxCandidates: number;
+  /** Pages of a decoder row's tables, own and cross together, at the most. */
+  readonly tablePages: number;
 }
 
 /** All device memory that a pass writes to, besides K/V pages and backend scratch. */
 export class Workspace {
   readonly maxRows: number;
-  readonly maxCandidates: number;
-  /** i32 [rows * topK] chosen experts; i32 [rows * candidates] vocabulary ids. */
+  /** i32 [rows * topK]: experts chosen while encoding; their places in a decoder step. */
   readonly expertIds: DeviceRange;
-  readonly candidateIds: DeviceRange;
+  readonly places: DeviceRange;
+  readonly step: StepBuffers;
   readonly #tensors: Record<TensorName, Tensor>;
 
   constructor(backend: Backend, spec: ModelSpec, shape: WorkspaceShape) {
     this.maxRows = shape.maxRows;
-    this.maxCandidates = shape.maxCandidates;
     const sizes = workspaceSizes(spec, shape);
     const make = (name: TensorName): Tensor => {
       const [rows, cols] = sizes[name];
@@ -36,7 +38,8 @@ export class Workspace {
       offset: 0,
     });
     this.expertIds = ids("expert ids", shape.maxRows * shape.topK);
-    this.candidateIds = ids("candidate ids", shape.maxRows * shape.maxCandidates);
+    this.places = ids("places", shape.maxRows * shape.topK);
+    this.step = new StepBuffers(backend, spec, shape);
   }
 
   /** The first `rows` rows of a tensor, read as `cols` columns where that is narrower than it was made. */
@@ -55,13 +58,15 @@ export class Workspace {
   free(backend: Backend): void {
     for (const t of Object.values(this.#tensors)) backend.free(t.buffer);
     backend.free(this.expertIds.buffer);
-    backend.free(this.candidateIds.buffer);
+    backend.free(this.places.buffer);
+    this.step.free();
   }
 }
 
-/** x: residual stream; h: normed input; q, k, v, a: attention; f: hidden layer of dense blocks. */
+/** x: residual stream; parked: that of rows that wait for an expert; h: normed input; q, k, v, a: attention; f: hidden layer of dense blocks. */
 const TENSORS = [
   "x",
+  "parked",
   "h",
   "q",
   "k",
@@ -70,7 +75,6 @@ const TENSORS = [
   "f",
   "expertOut",
   "expertWeights",
-  "logProbs",
 ] as const;
 export type TensorName = typeof TENSORS[number];
 
@@ -79,6 +83,7 @@ function workspaceSizes(spec: ModelSpec, s: WorkspaceShape): Record<TensorName, 
   const attention: [number, number] = [s.maxRows, spec.attentionWidth];
   return {
     x: model,
+    parked: model,
     h: model,
     q: attention,
     k: attention,
@@ -87,7 +92,6 @@ function workspaceSizes(spec: ModelSpec, s: WorkspaceShape): Record<TensorName, 
     f: [s.maxRows, spec.maxHidden],
     expertOut: [s.maxRows * s.topK, spec.dModel],
     expertWeights: [s.maxRows, s.topK],
-    logProbs: [s.maxRows, s.maxCandidates],
   };
 }
 
@@ -97,5 +101,5 @@ export function workspaceBytes(spec: ModelSpec, shape: WorkspaceShape): number {
     (sum, [r, c]) => sum + r * c * 4,
     0,
   );
-  return tensors + shape.maxRows * (shape.topK + shape.maxCandidates) * 4;
+  return tensors + shape.maxRows * 2 * shape.topK * 4 + stepBytes(spec, shape);
 }

@@ -91,7 +91,7 @@ Deno.test("requests of every kind of company give each the answer it would get a
       assertEquals(await Promise.all(answers), alone);
       assertEquals(await dropped, "cancelled");
       await scheduler.idle();
-      assertEquals(scheduler.stats().queue, { waiting: 0, running: 0 });
+      assertEquals(scheduler.stats().queue, { waiting: 0, running: 0, parked: 0 });
     }, { maxSlots: 3, policy: lru });
   } finally {
     await Deno.remove(folder, { recursive: true });

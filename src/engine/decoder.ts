@@ -1,0 +1,193 @@
+/**
+ * Decoder steps of the sentences that run. A step does not wait: a sentence that misses an expert parks with all
+ * its rows, the others go on, and it rejoins a later step at that layer when the expert is there. Where experts
+ * change so fast that most sentences would park, the step runs in waves instead.
+ */
+import type { Hold, Residency } from "../experts/contract.ts";
+import type { TranslationModel } from "../nn/model.ts";
+import type { ModelSpec } from "../nn/spec.ts";
+import type { StepResult } from "../nn/step.ts";
+import { decodeRows } from "./batch.ts";
+import type { Sequence, SequenceRow } from "./sequence.ts";
+
+/** "park" and "waves" as in DecodeOptions; "auto" chooses by what was missed of late. */
+export type StepMode = "auto" | "park" | "waves";
+
+/** A sentence as the decoder sees it. */
+export interface Decoding {
+  readonly sequence: Sequence;
+  /** What it waits for, set and cleared by the decoder. */
+  parked?: Parked | undefined;
+  /** It was answered otherwise: whatever a running step says of it is dropped. */
+  gone?: boolean;
+}
+
+/** Rows that stopped at a sparse layer (ordinal): their residual, and the hold of what they miss. */
+interface Parked {
+  readonly layer: number;
+  readonly rows: readonly SequenceRow[];
+  /** Places in the model's parking area, one a row. */
+  readonly places: readonly number[];
+  /** Undefined where the arena cannot hold all experts at once: the sentence goes on in waves. */
+  readonly hold: Hold | undefined;
+}
+
+/** What steps did since start. */
+export interface DecodeCounts {
+  /** Steps of each kind, and the sentences that parked. */
+  parkSteps: number;
+  waveSteps: number;
+  faults: number;
+}
+
+/** Misses a sentence and step from which waves are better, and from which they no longer are. */
+const WAVES_ABOVE = 1;
+const WAVES_BELOW = 0.25;
+/** Weight of the last step in the average. */
+const RECENT = 0.2;
+
+interface Entry extends Decoding {
+  readonly of: Decoding;
+  readonly rows: readonly SequenceRow[];
+}
+
+/** Runs steps on one model; sentences are its caller's. */
+export class Decoder {
+  readonly counts: DecodeCounts = { parkSteps: 0, waveSteps: 0, faults: 0 };
+  readonly #residency: Residency;
+  readonly #freePlaces: number[];
+  #pressure = 0;
+  #waves = false;
+  #wake: (() => void) | undefined;
+  #changed = false;
+
+  constructor(
+    private readonly model: TranslationModel,
+    private readonly spec: ModelSpec,
+    private readonly options: { maxRows: number; mode: StepMode },
+  ) {
+    this.#residency = model.residency;
+    this.#freePlaces = Array.from({ length: options.maxRows }, (_, i) => options.maxRows - 1 - i);
+  }
+
+  /**
+   * One step of all that can run. Advances their searches; `failed` is told of those whose experts will not come.
+   * Returns the sentences that moved: none where all wait. Throws what the pass threw, for all of `running`.
+   */
+  async step(
+    sentences: readonly Decoding[],
+    failed: (sentence: Decoding, error: unknown) => void,
+  ): Promise<{ ran: readonly Decoding[]; tokens: number }> {
+    for (const s of sentences) {
+      if (s.parked?.hold?.failure !== undefined) failed(s, s.parked.hold.failure.error);
+    }
+    const waves = this.#inWaves(sentences);
+    if (waves) { for (const s of sentences) s.parked?.hold?.release(); }
+    const running = sentences.filter((s) => !s.gone && (waves || canRun(s)));
+    if (running.length === 0) return { ran: [], tokens: 0 };
+    const entries = running.map((of): Entry => ({
+      ...of,
+      of,
+      rows: of.parked?.rows ?? of.sequence.rows(),
+    }));
+    const count = Math.max(...running.map((s) => s.sequence.search.candidates));
+    const before = this.#residency.stats().misses;
+    try {
+      const rows = decodeRows(entries, this.spec.embedding);
+      const result = await this.model.decode(rows, count, { mode: waves ? "waves" : "park" });
+      return { ran: running, tokens: this.#settle(entries, result) };
+    } finally {
+      this.counts[waves ? "waveSteps" : "parkSteps"]++;
+      this.#notePressure(this.#residency.stats().misses - before, running.length);
+    }
+  }
+
+  /** Resolves when a parked sentence may run, or `nudge` was called; at once if one did since the last step. */
+  async changed(): Promise<void> {
+    if (!this.#changed) await new Promise<void>((resolve) => this.#wake = resolve);
+    this.#changed = false;
+  }
+
+  /** Something happened that may let the scheduler go on. */
+  readonly nudge = (): void => {
+    this.#changed = true;
+    this.#wake?.();
+    this.#wake = undefined;
+  };
+
+  /** Lets go of whatever a sentence waits for. */
+  drop(s: Decoding): void {
+    s.gone = true;
+    this.#unpark(s);
+  }
+
+  /** Whether this step runs in waves; a sentence that no arena holds needs them. */
+  #inWaves(sentences: readonly Decoding[]): boolean {
+    if (sentences.some((s) => s.parked !== undefined && s.parked.hold === undefined)) return true;
+    const { mode } = this.options;
+    return mode === "waves" || (mode === "auto" && this.#waves);
+  }
+
+  /** Whether most sentences miss something in most steps. */
+  #notePressure(misses: number, sentences: number): void {
+    const { resident, slots } = this.#residency.stats();
+    // While there are free slots, what is missed stays: that passes. One sentence alone has nobody to run meanwhile.
+    const counted = resident < slots && sentences > 1 ? 0 : misses;
+    this.#pressure += RECENT * (counted / sentences - this.#pressure);
+    if (this.#pressure > WAVES_ABOVE) this.#waves = true;
+    if (this.#pressure < WAVES_BELOW) this.#waves = false;
+  }
+
+  /** Advances or parks each sentence of a step; returns the tokens that were chosen from. */
+  #settle(entries: readonly Entry[], result: StepResult): number {
+    let row = 0, tokens = 0;
+    for (const { of, rows } of entries) {
+      const first = row;
+      row += rows.length;
+      if (of.gone) continue;
+      this.#unpark(of);
+      const layer = result.faults[first]!;
+      if (layer >= 0) {
+        of.parked = this.#park(rows, first, layer, result);
+        continue;
+      }
+      const wanted = rows.flatMap((r, i) => r.wanted ? [continuations(result, first + i)] : []);
+      tokens += wanted.length;
+      of.sequence.advance(wanted);
+    }
+    return tokens;
+  }
+
+  #park(rows: readonly SequenceRow[], first: number, layer: number, result: StepResult): Parked {
+    this.counts.faults++;
+    const places = rows.map((_, i) => {
+      const place = this.#freePlaces.pop()!;
+      this.model.park(first + i, place);
+      return place;
+    });
+    const topK = result.choices(layer).length / result.faults.length;
+    const chosen = result.choices(layer).subarray(first * topK, (first + rows.length) * topK);
+    const hold = this.#residency.hold(layer, [...new Set(chosen)], this.nudge);
+    return { layer, rows, places, hold };
+  }
+
+  #unpark(s: Decoding): void {
+    const { parked } = s;
+    if (parked === undefined) return;
+    s.parked = undefined;
+    this.#freePlaces.push(...parked.places);
+    parked.hold?.release();
+  }
+}
+
+function canRun(s: Decoding): boolean {
+  return s.parked === undefined || s.parked.hold?.ready === true;
+}
+
+function continuations(found: StepResult, row: number) {
+  const at = row * found.count;
+  return {
+    ids: found.ids.subarray(at, at + found.count),
+    logProbs: found.logProbs.subarray(at, at + found.count),
+  };
+}
