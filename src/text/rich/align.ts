@@ -25,10 +25,13 @@ export class Alignment {
   readonly #target: readonly Word[];
   /** Places known in both, in order of the source: [source position, target position]. */
   readonly #known: readonly (readonly [number, number])[];
+  /** The translation is the source: every place is where it was. */
+  readonly #same: boolean;
   /** Target word of a source word, where that is known. */
   readonly #pairs = new Map<Word, Word>();
 
   constructor(private readonly sentence: Sentence, private readonly translated: Translated) {
+    this.#same = sentence.text === translated.text;
     this.#source = wordsOf(sentence.text, sentence.spans.map((span) => ({ ...span, span })));
     this.#target = wordsOf(translated.text, translated.spans);
     this.#pairWords();
@@ -45,6 +48,7 @@ export class Alignment {
    * A range at an edge that goes on in the next sentence stays at that edge.
    */
   range(source: Range, hint: string | undefined, edges: { start: boolean; end: boolean }): Range {
+    if (this.#same) return source;
     const words = this.#source.filter((w) => source.start <= w.start && w.end <= source.end);
     const target = this.#target;
     if (words.length === 0 || target.length === 0) {
@@ -55,14 +59,16 @@ export class Alignment {
       ? [0, target.length - 1] as const
       : this.#fromPairs(words) ?? this.#window(words, hint, source, edges) ??
         this.#inProportion(source);
+    const [first, last] = this.#withOwnSpans(words, found);
     return this.#widened(source, {
-      start: edges.start ? 0 : target[found[0]]!.start,
-      end: edges.end ? this.translated.text.length : target[found[1]]!.end,
+      start: edges.start ? 0 : target[first]!.start,
+      end: edges.end ? this.translated.text.length : target[last]!.end,
     });
   }
 
   /** The place of a point between two characters of the source. */
   point(at: number): number {
+    if (this.#same) return at;
     const source = this.#source, target = this.#target;
     if (at === 0) return 0;
     if (at === this.sentence.text.length || target.length === 0) return this.translated.text.length;
@@ -146,6 +152,30 @@ export class Alignment {
       }
     }
     return best;
+  }
+
+  /** The range with the spans that belong to it, and without others where they are at its side. */
+  #withOwnSpans(
+    words: readonly Word[],
+    range: readonly [number, number],
+  ): readonly [number, number] {
+    const own = new Set(words.map((w) => w.span).filter((s) => s !== undefined));
+    const target = this.#target;
+    let [first, last] = range;
+    const places = target.flatMap((w, i) => w.span !== undefined && own.has(w.span) ? [i] : []);
+    const low = places[0], high = places.at(-1);
+    if (low !== undefined && high !== undefined) {
+      first = Math.min(first, low);
+      last = Math.max(last, high);
+    }
+    const isOther = (i: number) => target[i]!.span !== undefined && !own.has(target[i]!.span!);
+    for (let i = first; i <= last; i++) {
+      if (!isOther(i)) continue;
+      const keepsLeft = high !== undefined ? high < i : i - first > last - i;
+      if (keepsLeft && i > first) last = i - 1;
+      else if (low === undefined ? i < last : i < low) first = i + 1;
+    }
+    return [first, Math.max(first, last)];
   }
 
   /** The words nearest to where the range would be if everything kept its proportion. */

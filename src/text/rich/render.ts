@@ -75,31 +75,52 @@ interface DonePart {
   readonly alignment: Alignment | undefined;
 }
 
-/** Writes the segment. `translated` is by index of part; `hints` by hint text. */
+/** A span's place in the translation and where it was in the view. */
+interface RenderedSpan extends Placed {
+  readonly source: number;
+}
+
+/**
+ * Writes the segment; undefined where a kept span would come to stand in other elements than it was in. `translated`
+ * is by index of part; `hints` by hint text.
+ */
 export function render(
   segment: Segment,
   view: View,
   translated: ReadonlyMap<number, Translated>,
   hints: ReadonlyMap<string, string>,
-): string {
-  const done: DonePart[] = [], spans: Placed[] = [];
+): string | undefined {
+  const done: DonePart[] = [], spans: RenderedSpan[] = [];
   const sentences = new Map(sentencesOf(view).map((s) => [s.part, s]));
-  let text = "";
+  let text = "", nextSpan = 0;
   for (const [i, part] of view.parts.entries()) {
     const base = text.length, result = translated.get(i);
     const source = view.text.slice(part.start, part.end);
-    const own = result?.spans ?? view.spans
-      .filter((s) => part.start <= s.start && s.end <= part.end)
-      .map((span) => ({ start: span.start - part.start, end: span.end - part.start, span }));
+    const own = result?.spans ?? identical(view, part, nextSpan);
+    while (nextSpan < view.spans.length && view.spans[nextSpan]!.end <= part.end) nextSpan++;
     const needsPlaces = result !== undefined && view.points.length > 0;
     const alignment = needsPlaces ? new Alignment(sentences.get(i)!, result) : undefined;
-    spans.push(...own.map((p) => ({ ...p, start: base + p.start, end: base + p.end })));
+    for (const { start, end, span } of own) {
+      // Spans of a sentence are counted from its start, those of the view from the view's.
+      const source = result === undefined ? span.start : part.start + span.start;
+      spans.push({ start: base + start, end: base + end, span, source });
+    }
     text += result?.text ?? source;
     done.push({ base, text: result?.text ?? source, alignment });
   }
   const wish = (node: TagNode) => outOfSpans(wished(view, done, node, hints), spans);
   const laid = layOut(tagTree(view.points), { start: 0, end: text.length }, wish);
-  return new Writer(segment, text, spans).write(laid);
+  return keepsSpans(laid, spans) ? new Writer(segment, text, spans).write(laid) : undefined;
+}
+
+/** Spans of a part that is not translated, from the view's span `next` on. */
+function identical(view: View, part: ViewPart, next: number): Placed[] {
+  const placed: Placed[] = [];
+  for (let i = next; i < view.spans.length && view.spans[i]!.end <= part.end; i++) {
+    const span = view.spans[i]!;
+    placed.push({ start: span.start - part.start, end: span.end - part.start, span });
+  }
+  return placed;
 }
 
 /** Where a node would best be in the segment's translation. */
@@ -141,6 +162,17 @@ function trimmed(text: string, part: ViewPart, { start, end }: Range): Range {
     start: start + slice.length - slice.trimStart().length,
     end: end - (slice.length - slice.trimEnd().length),
   };
+}
+
+/** Whether every element has the spans that it had, and no other; numbers and terms may move. */
+function keepsSpans(laid: readonly LaidNode[], spans: readonly RenderedSpan[]): boolean {
+  const bound = spans.filter(({ span }) => span.kind !== "number" && span.kind !== "term");
+  const check = ({ node, start, end, children }: LaidNode): boolean =>
+    bound.every((s) =>
+      (node.start <= s.source && s.source < node.end) === (start <= s.start && s.end <= end)
+    ) &&
+    children.every(check);
+  return bound.length === 0 || laid.every(check);
 }
 
 /** A range that begins and ends in no kept span. */

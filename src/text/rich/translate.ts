@@ -71,14 +71,27 @@ class Run {
     const hints = await this.#ask(views.flatMap((v) => v.points.length > 0 ? hintTexts(v) : []));
     const sentences = views.map((v) => sentencesOf(v));
     const translated = await this.#sentences(sentences.flat());
-    const written = flat.map((segment, i) => {
+    const written: (string | undefined)[] = flat.map((segment, i) => {
       const byPart = new Map(sentences[i]!.map((s) => [s.part, translated.get(s)!]));
       return render(segment, views[i]!, byPart, hints);
     });
+    await this.#placedBadly(flat, written);
     let next = 0;
-    return cut.map((parts) =>
-      parts.map((p) => typeof p === "string" ? p : written[next++]).join("")
+    const put = (part: string | Segment) => typeof part === "string" ? part : written[next++];
+    return cut.map((parts) => parts.map(put).join(""));
+  }
+
+  /** Segments whose tags found no place: the texts between their tags are translated one by one. */
+  async #placedBadly(segments: readonly Segment[], written: (string | undefined)[]): Promise<void> {
+    const bad = segments.flatMap((segment, i) =>
+      written[i] === undefined ? [{ i, parts: betweenTags(segment) }] : []
     );
+    const inner = bad.flatMap(({ parts }) => parts).filter((p) => typeof p !== "string");
+    const texts = inner.length === 0 ? [] : await this.window(inner);
+    let next = 0;
+    for (const { i, parts } of bad) {
+      written[i] = parts.map((p) => typeof p === "string" ? p : texts[next++]).join("");
+    }
   }
 
   /** Sentences by attempts; the last attempt accepts whatever comes. */
