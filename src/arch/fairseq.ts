@@ -3,7 +3,6 @@
  * sinusoidal positions, one embedding. Their files name some tensors otherwise and say which layers are sparse.
  */
 import { z } from "zod";
-import { MoqeError } from "../base/errors.ts";
 import type { ExpertLayerSpec, ModelPlan, Stack, TensorSpec } from "../base/plan.ts";
 import type {
   AffineNames,
@@ -14,12 +13,12 @@ import type {
   ModelSpec,
   NormSpec,
 } from "../nn/spec.ts";
+import { count } from "./config.ts";
 import { affineTensors, matrix, vector } from "./tensors.ts";
 
 /** LayerNorm's epsilon in the reference implementations (torch's default; not in config.json). */
 const NORM_EPSILON = 1e-5;
 
-export const count = z.number().int().positive().max(1 << 20);
 const token = (id: number) => z.number().int().nonnegative().default(id);
 
 /** Fields of config.json that decide shapes and meaning in every one of them. */
@@ -37,7 +36,6 @@ export const fairseqFields = {
   scale_embedding: z.boolean().default(true),
   tie_word_embeddings: z.boolean().default(true),
   pad_token_id: token(1),
-  bos_token_id: token(0),
   eos_token_id: token(2),
   decoder_start_token_id: token(2),
 };
@@ -61,32 +59,6 @@ export interface FairseqLayout {
   readonly dense: string;
   /** The sparse block of a layer (`ordinal`: how many came before it), or undefined where it is dense. */
   sparse(stack: Stack, layer: number, ordinal: number): SparseLayer | undefined;
-}
-
-/** Parses config.json by a schema. Throws MoqeError `corrupt` with every fault. */
-export function parseConfig<T>(schema: z.ZodType<T>, json: unknown, modelType: string): T {
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw new MoqeError("corrupt", {
-    action: `read config.json of a ${modelType} model`,
-    rule: parsed.error.issues.map((i) => `${i.path.join(".")} ${i.message}`).join("; "),
-  });
-}
-
-/** Throws MoqeError `unsupported` with every option whose value is not the one that is run, and `more` faults. */
-export function refuseOptions(
-  config: { model_type: string; [option: string]: unknown },
-  only: Readonly<Record<string, unknown>>,
-  more: readonly string[] = [],
-): void {
-  const faults = Object.entries(only).filter(([option, wanted]) => config[option] !== wanted).map((
-    [option, wanted],
-  ) => `${option} is ${JSON.stringify(config[option])}, only ${JSON.stringify(wanted)} is run`);
-  if (faults.length + more.length === 0) return;
-  throw new MoqeError("unsupported", {
-    action: `run this ${config.model_type} model`,
-    rule: [...faults, ...more].join("; "),
-  });
 }
 
 /** Heads that do not divide the width, in words. */
@@ -144,7 +116,6 @@ function modelSpec(c: FairseqConfig): Omit<ModelSpec, "encoder" | "decoder"> {
     normEpsilon: NORM_EPSILON,
     tokens: {
       pad: c.pad_token_id,
-      bos: c.bos_token_id,
       eos: c.eos_token_id,
       decoderStart: c.decoder_start_token_id,
     },

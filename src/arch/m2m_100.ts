@@ -1,14 +1,8 @@
 /** M2M100 and NLLB-200 dense: every layer has one feed-forward block and no router. */
 import { z } from "zod";
+import { parseConfig, refuseOptions } from "./config.ts";
 import type { Architecture } from "./contract.ts";
-import {
-  fairseqFields,
-  type FairseqLayout,
-  headFaults,
-  parseConfig,
-  readFairseq,
-  refuseOptions,
-} from "./fairseq.ts";
+import { fairseqFields, type FairseqLayout, headFaults, readFairseq } from "./fairseq.ts";
 
 const config = z.looseObject({ model_type: z.literal("m2m_100"), ...fairseqFields });
 

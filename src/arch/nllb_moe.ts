@@ -1,16 +1,9 @@
 /** NLLB-MoE as released (facebook/nllb-moe-54b): configuration, which layers are sparse, names of experts. */
 import { z } from "zod";
 import type { Stack } from "../base/plan.ts";
+import { count, parseConfig, refuseOptions } from "./config.ts";
 import type { Architecture } from "./contract.ts";
-import {
-  count,
-  fairseqFields,
-  headFaults,
-  parseConfig,
-  readFairseq,
-  refuseOptions,
-  type SparseLayer,
-} from "./fairseq.ts";
+import { fairseqFields, headFaults, readFairseq, type SparseLayer } from "./fairseq.ts";
 import { matrix, vector } from "./tensors.ts";
 
 const config = z.looseObject({

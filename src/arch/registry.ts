@@ -3,8 +3,9 @@ import { MoqeError } from "../base/errors.ts";
 import type { Architecture } from "./contract.ts";
 import { m2m100 } from "./m2m_100.ts";
 import { nllbMoe } from "./nllb_moe.ts";
+import { switchTransformers } from "./switch_transformers.ts";
 
-const ARCHITECTURES: readonly Architecture[] = [nllbMoe, m2m100];
+const ARCHITECTURES: readonly Architecture[] = [nllbMoe, m2m100, switchTransformers];
 
 /** The architecture of a config.json. Throws MoqeError `unsupported` with what there is. */
 export function architectureOf(config: unknown): Architecture {

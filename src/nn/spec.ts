@@ -126,7 +126,6 @@ export interface EmbeddingSpec {
 /** Ids with a meaning of their own. */
 export interface TokenIds {
   readonly pad: number;
-  readonly bos: number;
   readonly eos: number;
   readonly decoderStart: number;
 }

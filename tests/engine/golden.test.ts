@@ -107,7 +107,7 @@ async function teacherForced(
     maxTokens: s.decoder_input.length + 1,
     eos: -1,
     startToken: s.decoder_input[0]!,
-    languageToken: s.decoder_input[1]!,
+    languageToken: s.target,
   });
   const rows = encodeRows([Int32Array.from(s.source)], m.spec.embedding);
   const places = Int32Array.from(s.source, (_, i) => sequence.crossPlace(i));

@@ -30,7 +30,7 @@ def checkpoints(architecture: str, names: list[str]) -> None:
             found = record.sentences(model, seed, options["alternative_beam"])
             # Both ways of stopping belong in a golden.
             searches = sum(1 + len(f["beams"]) for f in found or [])
-            if found and 2 <= record.ends(found) <= searches - 2:
+            if found and 2 <= record.ends(model, found) <= searches - 2:
                 break
         else:
             raise RuntimeError(f"{name}: no seed below 100 has clear sentences; change its std in specs.py")
@@ -39,7 +39,7 @@ def checkpoints(architecture: str, names: list[str]) -> None:
                       tolerance=record.TOLERANCE, safety=record.SAFETY, max_length=record.MAX_LENGTH, **seen)
         record.write(folder / "golden.json", header, found)
         size = sum(f.stat().st_size for f in folder.iterdir())
-        print(f"{name}: seed {seed}, {record.ends(found)} ends, {size / 1e3:.0f} kB, {seen}", flush=True)
+        print(f"{name}: seed {seed}, {record.ends(model, found)} ends, {size / 1e3:.0f} kB, {seen}", flush=True)
 
 
 def main() -> None:

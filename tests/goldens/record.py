@@ -28,16 +28,17 @@ def f32(tensor: torch.Tensor) -> dict:
 
 
 class Watch(contextlib.AbstractContextManager):
-    """Records, over all routers, the smallest gap 1st-2nd and 2nd-3rd expert and the largest |router logit|."""
+    """Records, over all routers, the smallest gap that changes who is chosen or in what order, and the largest |logit|."""
 
     def __init__(self, model: torch.nn.Module):
         self.gap, self.largest = math.inf, 0.0
+        self.chosen = 2 if tiny.speaks_languages(model.config) else 1
         routers = [m for name, m in model.named_modules() if name.endswith("router.classifier")]
         self.hooks = [router.register_forward_hook(self.see) for router in routers]
 
     def see(self, _module, _inputs, logits: torch.Tensor) -> None:
-        top = logits.topk(3, dim=-1).values
-        self.gap = min(self.gap, float((top[:, :-1] - top[:, 1:]).min()))
+        top = logits.topk(self.chosen + 1, dim=-1).values
+        self.gap = min(self.gap, float((top[..., :-1] - top[..., 1:]).min()))
         self.largest = max(self.largest, float(logits.abs().max()))
 
     def __exit__(self, *_):
@@ -65,7 +66,7 @@ class Sentence:
         mask = torch.ones(rows, len(self.source), dtype=torch.long)
         return self.model(
             encoder_outputs=(states.last_hidden_state,), attention_mask=mask,
-            decoder_input_ids=torch.tensor(prefixes), use_cache=False,
+            decoder_input_ids=torch.tensor(prefixes), use_cache=False, **quiet(self.model),
         ).logits
 
     def step(self, prefixes: list[list[int]]) -> torch.Tensor:
@@ -75,13 +76,19 @@ class Sentence:
         return last + (torch.rand_like(last) * 2 - 1) * self.noise
 
 
-def limits_of(target: int, **options) -> search.Limits:
-    return search.Limits(start=2, end=2, forced=target, max_length=MAX_LENGTH, **options)
+def quiet(model) -> dict:
+    """Switch Transformers cannot collect router logits from an encoding that was made before."""
+    return {} if tiny.speaks_languages(model.config) else dict(output_router_logits=False)
 
 
-def beams_of(sentence: Sentence, target: int, options: dict) -> tuple[dict, float]:
+def limits_of(model, target: int | None, **options) -> search.Limits:
+    start, end = model.config.decoder_start_token_id, model.config.eos_token_id
+    return search.Limits(start=start, end=end, forced=target, max_length=MAX_LENGTH, **options)
+
+
+def beams_of(sentence: Sentence, target: int | None, options: dict) -> tuple[dict, float]:
     """One beam-4 golden and its gap. Beams that shaking the logits within tolerance changes have gap 0."""
-    limits = limits_of(target, **options)
+    limits = limits_of(sentence.model, target, **options)
     best, gap = search.beam(sentence.step, limits)
     sentence.noise = TOLERANCE * sentence.largest
     for _ in range(3):
@@ -93,7 +100,7 @@ def beams_of(sentence: Sentence, target: int, options: dict) -> tuple[dict, floa
     return golden, gap
 
 
-def attempt(model, source: list[int], target: int, forced: list[int], alternative: dict | None) -> dict | None:
+def attempt(model, source: list[int], target: int | None, forced: list[int], alternative: dict | None) -> dict | None:
     """The golden of one sentence, or None where a decision is too close to hold an implementation to."""
     with Watch(model) as watch:
         sentence = Sentence(model, source)
@@ -107,7 +114,7 @@ def attempt(model, source: list[int], target: int, forced: list[int], alternativ
 
         if not clear(math.inf):
             return None
-        tokens, greedy_gap = search.greedy(sentence.step, limits_of(target))
+        tokens, greedy_gap = search.greedy(sentence.step, limits_of(model, target))
         if not clear(greedy_gap):
             return None
         beams, beam_gap = [], math.inf
@@ -128,14 +135,15 @@ def sentences(model, seed: int, alternative: dict | None, tries: int = 400) -> l
     """One golden for each of LENGTHS, or None where some length found no clear sentence."""
     draw = random.Random(seed)
     torch.manual_seed(seed)
-    vocab, found = model.config.vocab_size, []
-    languages = tiny.language_ids(vocab)
-    words = lambda count: [draw.randrange(len(tiny.SPECIALS), languages[0]) for _ in range(count)]
+    config, found = model.config, []
+    languages, end = tiny.language_ids(config), config.eos_token_id
+    words = lambda count: [draw.choice(tiny.word_ids(config)) for _ in range(count)]
     for length in LENGTHS:
         for _ in range(tries):
-            source_language, target = draw.sample(languages, 2)
-            source = [source_language, *words(length), 2]
-            golden = attempt(model, source, target, [2, target, *words(TARGETS)], alternative)
+            before, target = draw.sample(languages, 2) if languages else (None, None)
+            source = [t for t in (before, *words(length), end) if t is not None]
+            start = [t for t in (config.decoder_start_token_id, target) if t is not None]
+            golden = attempt(model, source, target, [*start, *words(TARGETS)], alternative)
             if golden:
                 found.append(golden)
                 break
@@ -144,23 +152,23 @@ def sentences(model, seed: int, alternative: dict | None, tries: int = 400) -> l
     return found
 
 
-def ends(found: list[dict]) -> int:
+def ends(model, found: list[dict]) -> int:
     """How many of the searches ended by the end token rather than by the length limit."""
-    return sum(tokens[-1] == 2 for f in found for tokens in [f["greedy"], *(b["tokens"] for b in f["beams"])])
+    return sum(tokens[-1] == model.config.eos_token_id for f in found for tokens in [f["greedy"], *(b["tokens"] for b in f["beams"])])
 
 
 @torch.no_grad()
 def confirm(model, found: list[dict]) -> dict:
     """Holds search.py and padding against transformers' own generate(); returns the differences seen."""
-    pad = max(len(f["source"]) for f in found)
-    ids = torch.tensor([f["source"] + [1] * (pad - len(f["source"])) for f in found])
-    mask = (ids != 1).long()
+    pad, longest = model.config.pad_token_id, max(len(f["source"]) for f in found)
+    ids = torch.tensor([f["source"] + [pad] * (longest - len(f["source"])) for f in found])
+    mask = (ids != pad).long()
     padded = model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
     difference = max(float((padded[i, : len(f["source"])] - f["encoded"]).abs().max()) for i, f in enumerate(found))
     for f in found:
         alone = torch.tensor([f["source"]])
         options = dict(input_ids=alone, attention_mask=torch.ones_like(alone), forced_bos_token_id=f["target"],
-                       max_length=MAX_LENGTH, do_sample=False)
+                       max_length=MAX_LENGTH, do_sample=False, **quiet(model))
         assert model.generate(**options, num_beams=1)[0].tolist() == f["greedy"]
         for beam in f["beams"]:
             out = model.generate(
@@ -173,7 +181,7 @@ def confirm(model, found: list[dict]) -> dict:
     for target in {f["target"] for f in found}:  # one padded batch a target language
         rows = [i for i, f in enumerate(found) if f["target"] == target]
         out = model.generate(input_ids=ids[rows], attention_mask=mask[rows], forced_bos_token_id=target,
-                             max_length=MAX_LENGTH, do_sample=False, num_beams=1).tolist()
+                             max_length=MAX_LENGTH, do_sample=False, num_beams=1, **quiet(model)).tolist()
         for i, tokens in zip(rows, out, strict=True):
             assert tokens[: len(found[i]["greedy"])] == found[i]["greedy"]
     return {"padded_encoder_difference": difference}
@@ -186,4 +194,6 @@ def write(path: pathlib.Path, header: dict, found: list[dict]) -> None:
         if index == 0:
             golden["encoded"] = f32(encoded)
         golden["logits"] = f32(golden["logits"])
+        if golden["target"] is None:
+            del golden["target"]
     path.write_text(json.dumps({**header, "sentences": found}, indent=1) + "\n")

@@ -20,7 +20,7 @@ class Limits:
 
     start: int
     end: int
-    forced: int
+    forced: int | None
     max_length: int
     num_beams: int = 4
     length_penalty: float = 1.0
@@ -29,7 +29,7 @@ class Limits:
 
 def greedy(step: Step, limits: Limits) -> tuple[list[int], float]:
     """Returns the tokens (start token included) and the smallest top-1 to top-2 logit gap of the free steps."""
-    tokens, gap = [limits.start, limits.forced], math.inf
+    tokens, gap = [t for t in (limits.start, limits.forced) if t is not None], math.inf
     while len(tokens) < limits.max_length and tokens[-1] != limits.end:
         top = step([tokens])[0].topk(2)
         gap = min(gap, float(top.values[0] - top.values[1]))
@@ -47,7 +47,7 @@ class Hypothesis:
 
 def expand(step: Step, running: list[Hypothesis], limits: Limits) -> list[Hypothesis]:
     """All continuations worth looking at, best first: sums of log-probabilities, not yet divided by length."""
-    if len(running[0].tokens) == 1:  # the forced token costs nothing
+    if len(running[0].tokens) == 1 and limits.forced is not None:  # the forced token costs nothing
         return [Hypothesis(beam.score, [*beam.tokens, limits.forced]) for beam in running]
     scores = step([beam.tokens for beam in running]).log_softmax(-1)
     scores = scores + torch.tensor([beam.score for beam in running])[:, None]

@@ -71,7 +71,22 @@ M2M_100 = {
     "hub_names": dict(d_model=48, heads=3, ffn=96, decoder_layers=1, vocab=101, scale_embedding=False, store="hub"),
 }
 
-SPECS = {"nllb_moe": NLLB_MOE, "m2m_100": M2M_100}
+# Options of this architecture alone: head width, buckets, whether lm_head is tied. Steps count as in its configuration.
+SWITCH = dict(head_dim=8, buckets=16, max_distance=12, tied=True, std=0.3)
+SWITCH_TRANSFORMERS = {
+    # As the published ones: every second layer is sparse, lm_head is tied and scaled.
+    "baseline": dict(SWITCH, alternative_beam=ALTERNATIVE),
+    # Attention narrower than the model, a router with a bias, a lm_head of its own, every layer sparse, unlike
+    # depth. transformers ties no embedding then, so the file has all three.
+    "untied": dict(SWITCH, d_model=48, heads=5, decoder_layers=1, experts=5, encoder_step=1, decoder_step=1,
+                   router_bias=True, tied=False, buckets=8, max_distance=5, vocab=101,
+                   store="embeddings"),
+    # No step in the configuration, no sparse decoder layer asked for: the reference makes one sparse all the same.
+    "counted": dict(SWITCH, encoder_layers=3, decoder_layers=3, encoder_step=None, decoder_step=None, experts=7,
+                    buckets=32, max_distance=128, store="f16"),
+}
+
+SPECS = {"nllb_moe": NLLB_MOE, "m2m_100": M2M_100, "switch_transformers": SWITCH_TRANSFORMERS}
 
 
 def spec(architecture: str, name: str) -> dict:

@@ -12,16 +12,30 @@ from transformers import (
     NllbMoeConfig,
     PretrainedConfig,
     PreTrainedModel,
+    SwitchTransformersConfig,
 )
 
 LANGUAGES = ["eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn", "zho_Hans"]
 PIECES = "▁etaoinshrdlucmfwypvbgkqjxzETAOINSHRDLUCMFWYPVBGKQJXZ0123456789.,;:!?'\"()-/&%+=*#@<>[]_$~^{}|\\äöüßéèàçñ¿¡êîôû"
 SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
+SPECIALS_OF_T5 = ["<pad>", "</s>", "<unk>"]
 
 
-def language_ids(vocab: int) -> list[int]:
-    """Ids of LANGUAGES: the places before `<mask>`, which is last, as in NLLB's vocabulary."""
-    return list(range(vocab - 1 - len(LANGUAGES), vocab - 1))
+def speaks_languages(config: PretrainedConfig) -> bool:
+    """Whether sentences have language tokens: all but T5's relatives."""
+    return config.model_type != "switch_transformers"
+
+
+def language_ids(config: PretrainedConfig) -> list[int]:
+    """Ids of LANGUAGES: the places before `<mask>`, which is last, as in NLLB's vocabulary. Empty without languages."""
+    last = config.vocab_size - 1
+    return list(range(last - len(LANGUAGES), last)) if speaks_languages(config) else []
+
+
+def word_ids(config: PretrainedConfig) -> range:
+    """Ids that mean text."""
+    specials = SPECIALS if speaks_languages(config) else SPECIALS_OF_T5
+    return range(len(specials), config.vocab_size - 1 - len(language_ids(config)))
 
 
 def fairseq_options(options: dict) -> dict:
@@ -65,7 +79,29 @@ def m2m_100(options: dict) -> M2M100Config:
     return M2M100Config(**fairseq_options(options))
 
 
-CONFIGS = {"nllb_moe": nllb_moe, "m2m_100": m2m_100}
+def switch_transformers(options: dict) -> SwitchTransformersConfig:
+    steps = {f"{stack}_sparse_step": options[f"{stack}_step"] for stack in ["encoder", "decoder"]}
+    counts = dict(num_sparse_encoder_layers=1, num_sparse_decoder_layers=0)
+    return SwitchTransformersConfig(
+        vocab_size=options["vocab"],
+        d_model=options["d_model"],
+        d_kv=options["head_dim"],
+        d_ff=options["ffn"],
+        num_heads=options["heads"],
+        num_layers=options["encoder_layers"],
+        num_decoder_layers=options["decoder_layers"],
+        num_experts=options["experts"],
+        **({name: step for name, step in steps.items() if step is not None} or counts),
+        router_bias=options["router_bias"],
+        relative_attention_num_buckets=options["buckets"],
+        relative_attention_max_distance=options["max_distance"],
+        tie_word_embeddings=options["tied"],
+        dropout_rate=0.0,
+        decoder_start_token_id=0,
+    )
+
+
+CONFIGS = {"nllb_moe": nllb_moe, "m2m_100": m2m_100, "switch_transformers": switch_transformers}
 
 
 def config_of(options: dict) -> PretrainedConfig:
@@ -87,25 +123,35 @@ def random_model(options: dict, seed: int) -> PreTrainedModel:
     """A model of random weights, evaluation mode, f32, where no bias and no norm is trivial.
 
     transformers starts biases at 0 and norms at 1; a reader that forgot them would pass, so they are drawn too.
-    The final norm leans a little towards the end token's row: sentences then end, now and then.
+    The final norm leans a little towards the end token's row (where it has a bias): sentences then end, now and then.
     """
     torch.manual_seed(seed)
     model = AutoModelForSeq2SeqLM.from_config(config_of(options)).eval()
     for name, weight in model.named_parameters():
-        if "layer_norm" in name:
+        if not speaks_languages(model.config) and weight.dim() == 2:
+            # T5 starts with widths of its own; distances must be seen.
+            weight.copy_(torch.randn_like(weight) * width_of(name, options))
+        elif "layer_norm" in name:
             noise = torch.randn_like(weight) * 0.2
             weight.copy_(noise + (1.0 if name.endswith("weight") else 0.0))
         elif name.endswith("bias"):
             weight.copy_(torch.randn_like(weight) * 0.3)
-    end = model.model.shared.weight[model.config.eos_token_id]
+    end = model.get_output_embeddings().weight[model.config.eos_token_id]
     end.mul_(1.6)
-    model.model.decoder.layer_norm.bias.add_(end / end.pow(2).sum() * 1.5)
+    if speaks_languages(model.config):
+        model.model.decoder.layer_norm.bias.add_(end / end.pow(2).sum() * 1.5)
     for weight in model.parameters():
         weight.copy_(exact(weight, options["store"]))
-    model.generation_config = GenerationConfig(
-        bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=2, max_length=64
-    )
+    ids = ["bos_token_id", "pad_token_id", "eos_token_id", "decoder_start_token_id"]
+    model.generation_config = GenerationConfig(max_length=64, **{i: getattr(model.config, i) for i in ids})
     return model
+
+
+def width_of(name: str, options: dict) -> float:
+    """The standard deviation of a T5 matrix. Distances count as much as contents do; embeddings drown no block."""
+    if "relative_attention_bias" in name:
+        return 1.0
+    return 0.5 if "shared" in name or "lm_head" in name else options["std"]
 
 
 def save(model: PreTrainedModel, folder: pathlib.Path, store: str) -> None:
@@ -124,16 +170,23 @@ def save(model: PreTrainedModel, folder: pathlib.Path, store: str) -> None:
         tensors = load_file(weights)
         tensors["lm_head.weight"] = tensors["model.shared.weight"].clone()
         save_file(tensors, weights, metadata={"format": "pt"})
-    save_tokenizer(folder, model.config.vocab_size)
+    if store == "embeddings":
+        tensors = load_file(weights)
+        tensors |= {f"{stack}.embed_tokens.weight": tensors["shared.weight"].clone() for stack in ["encoder", "decoder"]}
+        save_file(tensors, weights, metadata={"format": "pt"})
+    save_tokenizer(folder, model.config)
 
 
-def save_tokenizer(folder: pathlib.Path, vocab: int) -> None:
-    """A tokenizer of single characters with NLLB's specials, so that the folder packs and translates whole."""
-    room = vocab - len(SPECIALS) - len(LANGUAGES) - 1
+def save_tokenizer(folder: pathlib.Path, config: PretrainedConfig) -> None:
+    """A tokenizer of single characters with the model's specials, so that the folder packs and translates whole."""
+    room = len(word_ids(config))
+    specials, languages, last = SPECIALS, LANGUAGES, "<mask>"
+    if not speaks_languages(config):
+        specials, languages, last = SPECIALS_OF_T5, [], "<extra_id_0>"
     pieces = list(dict.fromkeys(PIECES))
     pieces += [chr(0x3B1 + i) for i in range(room - len(pieces))]
-    tokens = SPECIALS + pieces[:room] + LANGUAGES + ["<mask>"]
-    special = SPECIALS + LANGUAGES + ["<mask>"]
+    tokens = specials + pieces[:room] + languages + [last]
+    special = specials + languages + [last]
     added = [
         dict(id=tokens.index(content), content=content, single_word=False, lstrip=content == "<mask>", rstrip=False,
              normalized=False, special=True)
@@ -150,7 +203,9 @@ def save_tokenizer(folder: pathlib.Path, vocab: int) -> None:
     )
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False))
     settings = dict(tokenizer_class="PreTrainedTokenizerFast", bos_token="<s>", eos_token="</s>", pad_token="<pad>",
-                    unk_token="<unk>", mask_token="<mask>", additional_special_tokens=LANGUAGES, model_max_length=64)
+                    unk_token="<unk>", mask_token="<mask>", additional_special_tokens=languages, model_max_length=64)
+    if not speaks_languages(config):
+        del settings["bos_token"], settings["mask_token"]
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
 
 

@@ -8,7 +8,8 @@ export interface GoldenTensor {
 
 export interface GoldenSentence {
   source: number[];
-  target: number;
+  /** Left out where the model has no language tokens. */
+  target?: number;
   encoded?: GoldenTensor;
   decoder_input: number[];
   logits: GoldenTensor;
@@ -32,7 +33,7 @@ export interface Golden {
 export const GOLDENS = new URL("../goldens/", import.meta.url);
 
 /** Architectures that have tiny checkpoints: folders of tests/goldens, as the files of src/arch are named. */
-export const ARCHITECTURES = ["nllb_moe", "m2m_100"] as const;
+export const ARCHITECTURES = ["nllb_moe", "m2m_100", "switch_transformers"] as const;
 export type GoldenArchitecture = typeof ARCHITECTURES[number];
 
 /** Names of an architecture's tiny checkpoints. */
