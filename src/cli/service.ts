@@ -6,6 +6,7 @@ import { Access } from "../http/access/access.ts";
 import { TrustedProxies } from "../http/access/address.ts";
 import { parseKeys, readKeyFile } from "../http/access/keys.ts";
 import { UsageMeter, type UsageSnapshot } from "../http/access/meter.ts";
+import { GlossaryStore } from "../http/deepl/glossary_store.ts";
 import { Gate } from "../http/gate.ts";
 import type { HttpOptions } from "../http/options.ts";
 import { StateFolder } from "../http/state.ts";
@@ -14,6 +15,8 @@ import type { serveFlags } from "./flags.ts";
 /** How often the usage of keys is written. */
 const SAVE_MS = 10_000;
 const USAGE = "usage";
+/** Glossaries of all keys together; DeepL allows an account as many. */
+const MOST_GLOSSARIES = 1000;
 
 /** The application's options, and what must be written when the service ends. */
 export interface Service {
@@ -30,6 +33,11 @@ export async function openService(flags: Values<typeof serveFlags>, log: Logger)
     ...flags.keys === undefined ? [] : await readKeyFile(flags.keys),
     ...flags.keysJson === undefined ? [] : parseKeys(flags.keysJson, "MOQE_KEYS_JSON"),
   ];
+  const glossaries = new GlossaryStore(folder, {
+    maxGlossaries: MOST_GLOSSARIES,
+    maxBytes: flags.glossaryMemory,
+  });
+  glossaries.load(kept);
   const meter = new UsageMeter(undefined, kept.get(USAGE) as UsageSnapshot | undefined);
   const save = saver(folder, meter, log);
   const timer = setInterval(save, SAVE_MS);
@@ -47,6 +55,7 @@ export async function openService(flags: Values<typeof serveFlags>, log: Logger)
       proxies: new TrustedProxies(flags.trustedProxies),
       corsOrigins: flags.cors,
       admin: flags.adminPort > 0 ? "apart" : keys.length > 0 ? "key" : "open",
+      glossaries,
     },
     async close() {
       clearInterval(timer);

@@ -38,6 +38,11 @@ export class Gate {
         remedy: "try again shortly",
       }, { retryAfterSeconds: 1 });
     }
+    return this.hold();
+  }
+
+  /** Counts work that was accepted earlier and has its own bound; the caller calls the result when it is over. */
+  hold(): () => void {
     this.#inFlight++;
     let inside = true;
     return () => {

@@ -2,6 +2,7 @@
 import type { Logger } from "../base/log.ts";
 import type { Access, Client } from "./access/access.ts";
 import type { TrustedProxies } from "./access/address.ts";
+import type { GlossaryStore } from "./deepl/glossary_store.ts";
 import type { Fields } from "./fields.ts";
 import type { Gate } from "./gate.ts";
 
@@ -36,6 +37,7 @@ export interface HttpOptions {
   /** Origins whose pages may call the service from a browser; "*" is every one. */
   readonly corsOrigins: readonly string[];
   readonly admin: AdminDoor;
+  readonly glossaries: GlossaryStore;
 }
 
 /** Variables that middleware leaves for handlers and for the access log. */

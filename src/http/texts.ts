@@ -1,35 +1,40 @@
-/** Texts to translations, whichever API asked: the engine behind limits, quotas and what the request set. */
+/** Texts to translations, whichever API asked: detection, markup, terms and alternatives over the engine. */
 import type { Context } from "hono";
-import type { Engine, ModelInfo, TranslateParams, Translation } from "../engine/protocol.ts";
+import type { Engine, TranslateParams } from "../engine/protocol.ts";
+import type { MarkupOptions, TextOptions, TranslateTexts } from "../text/documents/contract.ts";
+import { translateStrings } from "../text/strings.ts";
+import { chooseSources, type ChosenSource } from "./detection.ts";
 import { RequestError } from "./errors.ts";
-import type { HttpEnv, HttpLimits, HttpOptions } from "./options.ts";
+import type { HttpEnv, HttpOptions } from "./options.ts";
+import { loadedModel } from "./ready.ts";
+import { codePoints, searchParams, type SearchWishes } from "./search.ts";
+import { Versions } from "./versions.ts";
 
-/** Widest beam that a request may ask for: it multiplies the cache and the work. */
-export const MAX_BEAMS = 8;
-
-/** How to search, where a request says. */
-export interface SearchWishes {
-  readonly beams?: number | undefined;
-  readonly lengthPenalty?: number | undefined;
-  readonly maxTokens?: number | undefined;
-  /** Further translations of each text. */
-  readonly alternatives?: number | undefined;
+/** What a request wants translated. */
+export interface TextJob {
+  readonly texts: readonly string[];
+  /** FLORES code; undefined where each text's language is to be detected. */
+  readonly source: string | undefined;
+  readonly target: string;
+  readonly format: "text" | "html" | "xml";
+  readonly wishes: SearchWishes;
+  /** Tags, terms and where sentences end. */
+  readonly rules?: Omit<MarkupOptions, "source" | "target" | "signal" | "onProgress">;
 }
 
-/** The request's own settings, else the service's; a beam is widened for the alternatives asked for. */
-export function searchParams(
-  wishes: SearchWishes,
-  info: ModelInfo,
-  { defaults }: HttpOptions,
-): Omit<TranslateParams, "source" | "target" | "texts"> {
-  const alternatives = wishes.alternatives ?? 0;
-  const widened = Math.min(MAX_BEAMS, Math.max(defaults.beams, alternatives + 1));
-  return {
-    beams: wishes.beams ?? widened,
-    lengthPenalty: wishes.lengthPenalty ?? defaults.lengthPenalty,
-    maxTokens: Math.min(wishes.maxTokens ?? defaults.maxTokens, info.limits.maxTargetTokens),
-    alternatives,
-  };
+/** One text's translation. */
+export interface TextAnswer {
+  readonly text: string;
+  /** Others, best first, each different from the rest. */
+  readonly alternatives: string[];
+  readonly source: ChosenSource;
+}
+
+/** What is done once for all texts of one language. */
+interface Group {
+  readonly texts: readonly string[];
+  readonly options: TextOptions;
+  readonly job: TextJob;
 }
 
 /** Translates for a request: charges its client, counts its facts, stops when it leaves. */
@@ -37,46 +42,65 @@ export async function translateFor(
   c: Context<HttpEnv>,
   engine: Engine,
   options: HttpOptions,
-  params: TranslateParams,
-): Promise<Translation[]> {
-  const characters = params.texts.reduce((n, t) => n + codePoints(t), 0);
-  const { source, target, beams } = params;
-  Object.assign(c.get("facts"), { source, target, texts: params.texts.length, characters, beams });
+  job: TextJob,
+): Promise<TextAnswer[]> {
+  const info = loadedModel(engine);
+  const sources = await chooseSources(job);
+  const search = searchParams(job.wishes, info, options);
+  const characters = job.texts.reduce((n, t) => n + codePoints(t), 0);
+  const facts = c.get("facts");
+  const { target, format } = job;
+  Object.assign(facts, { source: sources[0]!.flores, target, format });
+  Object.assign(facts, { texts: job.texts.length, characters, beams: search.beams });
   const takeBack = options.access.charge(c.get("client"), characters);
   try {
-    const translations = await engine.translate(params, { signal: c.req.raw.signal });
-    Object.assign(c.get("facts"), {
-      sourceTokens: sum(translations, (t) => t.sourceTokens),
-      targetTokens: sum(translations, (t) => t.targetTokens),
-    });
-    return translations;
+    const answers: TextAnswer[] = [];
+    for (const source of new Set(sources.map((s) => s.flores))) {
+      const places = sources.flatMap((s, i) => s.flores === source ? [i] : []);
+      const versions = new Versions(engine, { ...search, source, target });
+      const found = await translateGroup(
+        {
+          texts: places.map((i) => job.texts[i]!),
+          options: { ...job.rules, source, target, signal: c.req.raw.signal },
+          job,
+        },
+        versions,
+        search,
+      );
+      for (const [n, i] of places.entries()) answers[i] = { ...found[n]!, source: sources[i]! };
+      versions.addTo(facts);
+    }
+    return answers;
   } catch (thrown) {
     takeBack();
     throw thrown;
   }
 }
 
-/** Refuses more texts or longer ones than the service takes, in LibreTranslate's words. */
-export function checkTexts(texts: readonly string[], limits: HttpLimits): void {
-  if (texts.length > limits.maxTexts) throw overLimit(texts.length, limits.maxTexts);
-  for (const text of texts) {
-    const chars = codePoints(text);
-    if (chars > limits.maxChars) throw overLimit(chars, limits.maxChars);
+/** The best version of each text, then the further ones from the same beams. */
+async function translateGroup(
+  group: Group,
+  versions: Versions,
+  { alternatives }: Pick<TranslateParams, "alternatives">,
+): Promise<Omit<TextAnswer, "source">[]> {
+  const { source, target } = group.options;
+  // What is in the target language already stays as it is.
+  if (source === target) return group.texts.map((text) => ({ text, alternatives: [] }));
+  const best = await translateAll(group, versions.rank(0));
+  const others: string[][] = [];
+  for (let rank = 1; rank <= alternatives; rank++) {
+    others.push(await translateAll(group, versions.rank(rank)));
   }
+  return best.map((text, i) => ({
+    text,
+    alternatives: [...new Set(others.map((version) => version[i]!))].filter((o) => o !== text),
+  }));
 }
 
-/** LibreTranslate has one text for both limits. */
-function overLimit(size: number, limit: number): RequestError {
-  return new RequestError(400, `Invalid request: request (${size}) exceeds text limit (${limit})`);
-}
-
-/** Length as Python counts it, without making an array of a long text. */
-export function codePoints(text: string): number {
-  let count = 0;
-  for (const _ of text) count++;
-  return count;
-}
-
-function sum(translations: Translation[], tokens: (t: Translation) => number): number {
-  return translations.reduce((total, t) => total + tokens(t), 0);
+async function translateAll(
+  { texts, options, job }: Group,
+  translate: TranslateTexts,
+): Promise<string[]> {
+  if (job.format === "text") return [...await translateStrings(texts, translate, options)];
+  throw new RequestError(400, `${job.format} format is not supported`);
 }

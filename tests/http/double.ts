@@ -15,6 +15,8 @@ import type {
 import { Access } from "../../src/http/access/access.ts";
 import { TrustedProxies } from "../../src/http/access/address.ts";
 import { UsageMeter } from "../../src/http/access/meter.ts";
+import { GlossaryStore } from "../../src/http/deepl/glossary_store.ts";
+import { StateFolder } from "../../src/http/state.ts";
 import { createApp } from "../../src/http/app.ts";
 import { Gate } from "../../src/http/gate.ts";
 import type { HttpLimits, HttpOptions } from "../../src/http/options.ts";
@@ -136,6 +138,10 @@ export function testApp(
     proxies: new TrustedProxies([]),
     corsOrigins: [],
     admin: "open",
+    glossaries: new GlossaryStore(new StateFolder(undefined), {
+      maxGlossaries: 20,
+      maxBytes: 100_000,
+    }),
     ...options,
     limits: { maxBodyBytes: 4096, maxTexts: 4, maxChars: 100, ...options.limits },
   };

@@ -1,14 +1,16 @@
 /** POST /v2/translate in DeepL's shape. */
 import { type Context, Hono } from "hono";
-import type { Engine } from "../../engine/protocol.ts";
+import type { Engine, ModelInfo } from "../../engine/protocol.ts";
 import { doors } from "../doors.ts";
 import { methodNotAllowed, RequestError } from "../errors.ts";
 import { isTrained } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
-import { codePoints, searchParams, translateFor } from "../texts.ts";
-import { deeplCode, deeplCodes, readLanguage } from "./codes.ts";
-import { readDeeplTranslate } from "./translate_input.ts";
+import { codePoints } from "../search.ts";
+import { type TextJob, translateFor } from "../texts.ts";
+import { deeplCode, readLanguage } from "./codes.ts";
+import { glossaryOf } from "./glossary_choice.ts";
+import { type DeeplTranslate, readDeeplTranslate } from "./translate_input.ts";
 
 /** The route behind its doors. */
 export function translateRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
@@ -24,31 +26,54 @@ async function translate(
 ): Promise<Response> {
   const info = loadedModel(engine);
   const input = readDeeplTranslate(c.get("fields"), options.limits);
-  const target = readLanguage(input.target_lang, "target", info);
-  const source = readLanguage(input.source_lang, "source", info);
-  if (!isTrained({ source, target }, info)) {
-    const targets = info.pairs.filter((p) => p.source === source).map((p) => deeplCode(p.target));
-    throw new RequestError(
-      400,
-      `Value for 'target_lang' not supported with 'source_lang' ${deeplCode(source)}: supported ` +
-        `${targets.length > 0 ? targets.join(", ") : `sources are ${deeplCodes(info, "source")}`}.`,
-    );
-  }
+  const pair = readPair(input, info);
   const fast = input.model_type === "latency_optimized";
-  const translations = await translateFor(c, engine, options, {
+  const answers = await translateFor(c, engine, options, {
     texts: input.text,
-    source,
-    target,
-    ...searchParams(fast ? { beams: 1 } : {}, info, options),
+    ...pair,
+    format: input.tag_handling ?? "text",
+    wishes: fast ? { beams: 1 } : {},
+    rules: { ...rulesOf(input), glossary: glossaryOf(input, pair, c.get("client").name, options) },
   });
   return c.json({
-    translations: translations.map((t, i) => ({
-      detected_source_language: deeplCode(source),
-      text: t.text,
+    translations: answers.map((answer, i) => ({
+      detected_source_language: deeplCode(answer.source.flores),
+      text: answer.text,
       ...(input.show_billed_characters ? { billed_characters: codePoints(input.text[i]!) } : {}),
       ...(input.model_type === undefined
         ? {}
         : { model_type_used: fast ? "latency_optimized" : "quality_optimized" }),
     })),
   });
+}
+
+/** The request's pair; no source where it is to be detected. Throws RequestError 400. */
+export function readPair(
+  input: { source_lang?: string | undefined; target_lang: string },
+  info: ModelInfo,
+): { source: string | undefined; target: string } {
+  const target = readLanguage(input.target_lang, "target", info);
+  if (input.source_lang === undefined) return { source: undefined, target };
+  const source = readLanguage(input.source_lang, "source", info);
+  if (isTrained({ source, target }, info)) return { source, target };
+  const targets = info.pairs.filter((p) => p.source === source).map((p) => deeplCode(p.target));
+  throw new RequestError(
+    400,
+    `Value for 'target_lang' not supported with 'source_lang' ${deeplCode(source)}. Supported: ${
+      targets.join(", ")
+    }.`,
+  );
+}
+
+function rulesOf(input: DeeplTranslate): TextJob["rules"] {
+  const split = { "0": "off", "1": "on", nonewlines: "nonewlines" } as const;
+  return {
+    ...(input.split_sentences === undefined
+      ? {}
+      : { splitSentences: split[input.split_sentences] }),
+    outlineDetection: input.outline_detection,
+    splittingTags: input.splitting_tags,
+    nonSplittingTags: input.non_splitting_tags,
+    ignoreTags: input.ignore_tags,
+  };
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { RequestError } from "../errors.ts";
 import { type Fields, scalars } from "../fields.ts";
 import type { HttpLimits } from "../options.ts";
-import { codePoints } from "../texts.ts";
+import { codePoints } from "../search.ts";
 
 /** 0 and 1 in a form, false and true in JSON. */
 const flag = z.union([z.boolean(), z.stringbool({ truthy: ["1", "true"], falsy: ["0", "false"] })]);
@@ -29,7 +29,10 @@ export const deeplTranslateSchema = sharedSchema.extend({
   text: z.union([z.array(z.string()), z.string()]).describe("A text, or several."),
   context: z.string().optional().describe("Accepted; sentences are translated one by one here."),
   show_billed_characters: flag.optional(),
-  split_sentences: z.union([z.enum(["0", "1", "nonewlines"]), z.boolean()]).optional().describe(
+  split_sentences: z.preprocess(
+    (v) => typeof v === "boolean" || typeof v === "number" ? String(Number(v)) : v,
+    z.enum(["0", "1", "nonewlines"]),
+  ).optional().describe(
     "Where sentences end: nowhere (0), at punctuation and line breaks (1), at punctuation only.",
   ),
   preserve_formatting: flag.optional().describe("Accepted; what is no text is always kept."),

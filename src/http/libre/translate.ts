@@ -1,12 +1,12 @@
 /** POST /translate in LibreTranslate's shape. */
 import { type Context, Hono } from "hono";
-import type { Engine, Translation } from "../../engine/protocol.ts";
+import type { Engine, ModelInfo } from "../../engine/protocol.ts";
 import { doors } from "../doors.ts";
 import { methodNotAllowed } from "../errors.ts";
-import { resolvePair } from "../languages.ts";
+import { describeLanguage, resolveCode, resolvePair } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
-import { searchParams, translateFor } from "../texts.ts";
+import { type TextAnswer, type TextJob, translateFor } from "../texts.ts";
 import { readTranslateInput, type TranslateInput } from "./translate_input.ts";
 
 /** The route behind its doors. */
@@ -23,22 +23,34 @@ async function translate(
 ): Promise<Response> {
   const info = loadedModel(engine);
   const input = readTranslateInput(c.get("fields"), options.limits);
-  const pair = resolvePair({ source: input.source ?? "auto", target: input.target }, info);
-  const translations = await translateFor(c, engine, options, {
-    texts: input.texts,
-    ...pair,
-    ...searchParams(input, info, options),
-  });
-  return c.json(answer(input, translations));
+  const answers = await translateFor(c, engine, options, jobOf(input, info));
+  return c.json(answerOf(input, answers));
 }
 
-/** An array for a batch, a string for one text; alternatives only where they were asked for. */
-function answer(input: TranslateInput, translations: Translation[]): Record<string, unknown> {
-  const texts = translations.map((t) => t.text);
-  const body: Record<string, unknown> = { translatedText: input.batch ? texts : texts[0] };
-  if (input.alternatives > 0) {
-    const others = translations.map((t) => t.alternatives);
-    body["alternatives"] = input.batch ? others : others[0];
-  }
-  return body;
+/** What the request wants, in the model's codes. */
+function jobOf(input: TranslateInput, info: ModelInfo): TextJob {
+  const { texts, format } = input;
+  const pair = input.source === undefined
+    ? { source: undefined, target: resolveCode(input.target, info) }
+    : resolvePair({ source: input.source, target: input.target }, info);
+  return { texts, format, ...pair, wishes: input };
+}
+
+/** An array for a batch, a string for one text; languages only where detected, alternatives where asked for. */
+function answerOf(input: TranslateInput, answers: TextAnswer[]): Record<string, unknown> {
+  const shaped = <T>(each: (answer: TextAnswer) => T) =>
+    input.batch ? answers.map(each) : each(answers[0]!);
+  return {
+    translatedText: shaped((a) => a.text),
+    ...(input.source === undefined ? { detectedLanguage: shaped(detectedOf) } : {}),
+    ...(input.alternatives > 0 ? { alternatives: shaped((a) => a.alternatives) } : {}),
+  };
+}
+
+/** LibreTranslate's confidence is a percentage. */
+function detectedOf({ source }: TextAnswer) {
+  return {
+    confidence: Math.round(100 * (source.confidence ?? 1)),
+    language: describeLanguage(source.flores).code,
+  };
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { RequestError } from "../errors.ts";
 import { type Fields, scalars } from "../fields.ts";
 import type { HttpLimits } from "../options.ts";
-import { checkTexts, MAX_BEAMS } from "../texts.ts";
+import { checkTexts, MAX_BEAMS } from "../search.ts";
 
 const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
