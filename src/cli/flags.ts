@@ -68,6 +68,7 @@ export const serveFlags = {
   trustedProxies: list("NETWORKS", "proxies whose X-Forwarded-For is believed: 10.0.0.0/8,::1"),
   adminPort: int(0, { min: 0, max: 65535 }, "port of its own for /metrics and /cache; 0: none"),
   adminHost: text("HOST", "127.0.0.1", "address of that port"),
+  detection: choice(["on", "off"], "on", "detect languages; takes 90 MiB of host memory"),
   glossaryMemory: size("4MiB", "most bytes of all glossaries"),
   state: optionalText("FOLDER", "where glossaries and the usage of keys outlive a restart"),
   drainTimeout: duration("30s", "time for accepted requests after SIGTERM or SIGINT"),

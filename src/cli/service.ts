@@ -56,6 +56,7 @@ export async function openService(flags: Values<typeof serveFlags>, log: Logger)
       corsOrigins: flags.cors,
       admin: flags.adminPort > 0 ? "apart" : keys.length > 0 ? "key" : "open",
       glossaries,
+      detection: flags.detection === "on",
     },
     async close() {
       clearInterval(timer);

@@ -1,5 +1,9 @@
 /** Which language each text is translated from: the one that the request names, else the one that is detected. */
+import type { ModelInfo } from "../engine/protocol.ts";
+import { detectLanguage } from "../text/detect.ts";
 import { RequestError } from "./errors.ts";
+import { describeLanguage, isTrained } from "./languages.ts";
+import type { HttpOptions } from "./options.ts";
 
 /** A text's language. */
 export interface ChosenSource {
@@ -8,14 +12,62 @@ export interface ChosenSource {
   readonly confidence: number | undefined;
 }
 
+/** Below this a guess among all languages gives way to the best of those that the model can read. */
+const SURE = 0.5;
+
 /**
  * A source for each text. Throws RequestError 400, in LibreTranslate's words, for a text that is surely of a language
  * that the model does not translate to the target.
  */
-export function chooseSources(
+export async function chooseSources(
   job: { texts: readonly string[]; source: string | undefined; target: string; format: string },
+  info: ModelInfo,
+  options: HttpOptions,
 ): Promise<ChosenSource[]> {
-  const { source } = job;
-  if (source === undefined) throw new RequestError(400, "auto is not supported");
-  return Promise.resolve(job.texts.map(() => ({ flores: source, confidence: undefined })));
+  const { source, target } = job;
+  if (source !== undefined) {
+    return job.texts.map(() => ({ flores: source, confidence: undefined }));
+  }
+  checkDetection(options);
+  const readable = info.pairs.filter((p) => p.target === target).map((p) => p.source);
+  const chosen: ChosenSource[] = [];
+  for (const text of job.texts) {
+    const plain = job.format === "text" ? text : text.replace(/<[^>]*>/g, " ");
+    chosen.push(await choose(plain, target, readable, info));
+  }
+  return chosen;
+}
+
+/** Throws RequestError 400 where the service runs without detection. */
+export function checkDetection({ detection }: HttpOptions): void {
+  if (detection) return;
+  throw new RequestError(
+    400,
+    "auto is not supported: this service runs without detection; name the source language",
+  );
+}
+
+async function choose(
+  text: string,
+  target: string,
+  readable: readonly string[],
+  info: ModelInfo,
+): Promise<ChosenSource> {
+  const [guess] = await detectLanguage(text);
+  // Without letters there is nothing to detect, and nothing to translate either.
+  if (guess === undefined) return { flores: readable[0]!, confidence: 0 };
+  if (guess.flores === target || isTrained({ source: guess.flores, target }, info)) {
+    return { flores: guess.flores, confidence: guess.confidence };
+  }
+  if (guess.confidence < SURE) {
+    const [near] = await detectLanguage(text, readable);
+    return { flores: near?.flores ?? readable[0]!, confidence: guess.confidence };
+  }
+  const { code, name } = describeLanguage(guess.flores);
+  const to = describeLanguage(target);
+  throw new RequestError(
+    400,
+    `${to.name} (${to.code}) is not available as a target language from ${name} (${code})`,
+    { fields: { supported: readable.map((flores) => describeLanguage(flores).code) } },
+  );
 }

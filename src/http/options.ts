@@ -38,6 +38,8 @@ export interface HttpOptions {
   readonly corsOrigins: readonly string[];
   readonly admin: AdminDoor;
   readonly glossaries: GlossaryStore;
+  /** False where languages are not detected: its tables take memory. */
+  readonly detection: boolean;
 }
 
 /** Variables that middleware leaves for handlers and for the access log. */

@@ -1,8 +1,9 @@
 /** Texts to translations, whichever API asked: detection, markup, terms and alternatives over the engine. */
 import type { Context } from "hono";
-import type { Engine, TranslateParams } from "../engine/protocol.ts";
+import type { Engine } from "../engine/protocol.ts";
 import type { MarkupOptions, TextOptions, TranslateTexts } from "../text/documents/contract.ts";
 import { translateStrings } from "../text/strings.ts";
+import { type OnDelta, translateInDeltas } from "./deltas.ts";
 import { chooseSources, type ChosenSource } from "./detection.ts";
 import { RequestError } from "./errors.ts";
 import type { HttpEnv, HttpOptions } from "./options.ts";
@@ -43,9 +44,10 @@ export async function translateFor(
   engine: Engine,
   options: HttpOptions,
   job: TextJob,
+  onDelta?: OnDelta,
 ): Promise<TextAnswer[]> {
   const info = loadedModel(engine);
-  const sources = await chooseSources(job);
+  const sources = await chooseSources(job, info, options);
   const search = searchParams(job.wishes, info, options);
   const characters = job.texts.reduce((n, t) => n + codePoints(t), 0);
   const facts = c.get("facts");
@@ -65,7 +67,7 @@ export async function translateFor(
           job,
         },
         versions,
-        search,
+        onDelta && ((n, text) => onDelta(places[n]!, text)),
       );
       for (const [n, i] of places.entries()) answers[i] = { ...found[n]!, source: sources[i]! };
       versions.addTo(facts);
@@ -81,14 +83,22 @@ export async function translateFor(
 async function translateGroup(
   group: Group,
   versions: Versions,
-  { alternatives }: Pick<TranslateParams, "alternatives">,
+  onDelta: OnDelta | undefined,
 ): Promise<Omit<TextAnswer, "source">[]> {
-  const { source, target } = group.options;
-  // What is in the target language already stays as it is.
-  if (source === target) return group.texts.map((text) => ({ text, alternatives: [] }));
-  const best = await translateAll(group, versions.rank(0));
+  const { texts, options, job } = group;
+  const whole = (done: readonly string[]) => done.forEach((text, i) => onDelta?.(i, text));
+  if (options.source === options.target) {
+    // What is in the target language already stays as it is.
+    whole(texts);
+    return texts.map((text) => ({ text, alternatives: [] }));
+  }
+  const inDeltas = onDelta !== undefined && job.format === "text";
+  const best = inDeltas
+    ? await translateInDeltas(texts, { versions, options, onDelta })
+    : await translateAll(group, versions.rank(0));
+  if (!inDeltas) whole(best);
   const others: string[][] = [];
-  for (let rank = 1; rank <= alternatives; rank++) {
+  for (let rank = 1; rank <= versions.params.alternatives; rank++) {
     others.push(await translateAll(group, versions.rank(rank)));
   }
   return best.map((text, i) => ({

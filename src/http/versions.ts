@@ -1,7 +1,7 @@
 /** Sentences through the engine, with their n best translations kept as long as one request asks for more of them. */
 import { setTimeout } from "node:timers/promises";
 import { MoqeError } from "../base/errors.ts";
-import type { Engine, TranslateParams, Translation } from "../engine/protocol.ts";
+import type { Engine, TranslateOptions, TranslateParams, Translation } from "../engine/protocol.ts";
 import type { TranslateTexts } from "../text/documents/contract.ts";
 
 /** How long a request that has begun waits for room in the engine's queue before it is refused after all. */
@@ -40,6 +40,15 @@ export class Versions {
     };
   }
 
+  /** Translates sentences and tells each as it comes. */
+  async told(
+    texts: string[],
+    signal: AbortSignal | undefined,
+    onText: NonNullable<TranslateOptions["onText"]>,
+  ): Promise<void> {
+    await this.#translate(texts, signal, onText);
+  }
+
   /** Adds the tokens that were read and written. */
   addTo(facts: Record<string, number | string>): void {
     facts["sourceTokens"] = Number(facts["sourceTokens"] ?? 0) + this.#sourceTokens;
@@ -47,12 +56,16 @@ export class Versions {
   }
 
   /** Refuses at once when the queue is full; once begun it waits, since what is done would be lost. */
-  async #translate(texts: string[], signal: AbortSignal | undefined): Promise<Translation[]> {
+  async #translate(
+    texts: string[],
+    signal: AbortSignal | undefined,
+    onText?: TranslateOptions["onText"],
+  ): Promise<Translation[]> {
     const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
       try {
         const params = { ...this.params, texts, split: "off" as const };
-        const translations = await this.engine.translate(params, { signal });
+        const translations = await this.engine.translate(params, { signal, onText });
         this.#begun = true;
         for (const t of translations) {
           this.#sourceTokens += t.sourceTokens;

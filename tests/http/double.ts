@@ -35,7 +35,7 @@ const INFO: ModelInfo = {
   limits: { maxSourceTokens: 64, maxTargetTokens: 200, maxQueue: 4 },
 };
 
-/** Echoes "target:text"; holds answers until `release` while `held`; throws `refusal` when set. */
+/** Echoes "deu text"; holds answers until `release` while `held`; throws `refusal` when set. */
 export class EngineDouble implements Engine {
   state: EngineState = "ready";
   info: ModelInfo | undefined = INFO;
@@ -52,7 +52,7 @@ export class EngineDouble implements Engine {
     if (this.refusal !== undefined) throw this.refusal;
     if (this.held) await this.#hold(options.signal);
     return params.texts.map((text) => ({
-      text: `${params.target}:${text}`,
+      text: `${params.target.slice(0, 3)} ${text}`,
       alternatives: Array.from({ length: params.alternatives }, (_, i) => `${text} (${i + 1})`),
       sourceTokens: 3,
       targetTokens: 5,
@@ -138,6 +138,7 @@ export function testApp(
     proxies: new TrustedProxies([]),
     corsOrigins: [],
     admin: "open",
+    detection: true,
     glossaries: new GlossaryStore(new StateFolder(undefined), {
       maxGlossaries: 20,
       maxBytes: 100_000,

@@ -2,6 +2,7 @@
 import { Hono } from "hono";
 import type { Engine } from "../../engine/protocol.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
+import { detectRoutes } from "./detect.ts";
 import { languageRoutes } from "./languages.ts";
 import { translateRoutes } from "./translate.ts";
 
@@ -9,5 +10,6 @@ import { translateRoutes } from "./translate.ts";
 export function libreRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
   return new Hono<HttpEnv>()
     .route("/", translateRoutes(engine, options))
+    .route("/", detectRoutes(options))
     .route("/", languageRoutes(engine, options));
 }

@@ -7,6 +7,7 @@ import { describeLanguage, resolveCode, resolvePair } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
 import { type TextAnswer, type TextJob, translateFor } from "../texts.ts";
+import { answerWithEvents, wantsEvents } from "./stream.ts";
 import { readTranslateInput, type TranslateInput } from "./translate_input.ts";
 
 /** The route behind its doors. */
@@ -23,8 +24,10 @@ async function translate(
 ): Promise<Response> {
   const info = loadedModel(engine);
   const input = readTranslateInput(c.get("fields"), options.limits);
-  const answers = await translateFor(c, engine, options, jobOf(input, info));
-  return c.json(answerOf(input, answers));
+  const job = jobOf(input, info);
+  const shape = (answers: TextAnswer[]) => answerOf(input, answers);
+  if (wantsEvents(c)) return answerWithEvents(c, engine, options, job, shape);
+  return c.json(shape(await translateFor(c, engine, options, job)));
 }
 
 /** What the request wants, in the model's codes. */
