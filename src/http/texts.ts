@@ -2,10 +2,10 @@
 import type { Context } from "hono";
 import type { Engine } from "../engine/protocol.ts";
 import type { MarkupOptions, TextOptions, TranslateTexts } from "../text/documents/contract.ts";
+import { translateMarkup } from "../text/markup/translate.ts";
 import { translateStrings } from "../text/strings.ts";
 import { type OnDelta, translateInDeltas } from "./deltas.ts";
 import { chooseSources, type ChosenSource } from "./detection.ts";
-import { RequestError } from "./errors.ts";
 import type { HttpEnv, HttpOptions } from "./options.ts";
 import { loadedModel } from "./ready.ts";
 import { codePoints, searchParams, type SearchWishes } from "./search.ts";
@@ -30,6 +30,9 @@ export interface TextAnswer {
   readonly alternatives: string[];
   readonly source: ChosenSource;
 }
+
+/** Texts with tags that are worked on together, so that the engine has sentences of several in a batch. */
+const PAGES_AT_ONCE = 8;
 
 /** What is done once for all texts of one language. */
 interface Group {
@@ -112,5 +115,13 @@ async function translateAll(
   translate: TranslateTexts,
 ): Promise<string[]> {
   if (job.format === "text") return [...await translateStrings(texts, translate, options)];
-  throw new RequestError(400, `${job.format} format is not supported`);
+  const { format } = job;
+  const done: string[] = [];
+  for (let at = 0; at < texts.length; at += PAGES_AT_ONCE) {
+    const pages = texts.slice(at, at + PAGES_AT_ONCE);
+    done.push(
+      ...await Promise.all(pages.map((page) => translateMarkup(page, format, translate, options))),
+    );
+  }
+  return done;
 }
