@@ -4,6 +4,8 @@ import { F32 } from "../../src/base/layout.ts";
 import type { MatrixFormat } from "../../src/base/layout.ts";
 import { Ledger } from "../../src/base/ledger.ts";
 import type { Backend, Matrix, ScratchShape, Tensor, Vector } from "../../src/backend/contract.ts";
+import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import { type OpenedDevice, openDevice } from "../../src/backend/webgpu/adapter.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
 import { gauss, type PackedTwin, type Random } from "../../src/backend/cpu/twin/packed.ts";
 
@@ -51,6 +53,7 @@ export const SHAPE: ScratchShape = {
   maxCandidates: 16,
 };
 
+let shared: Promise<OpenedDevice> | undefined;
 export async function cpu(
   options: {
     gpuBytes?: number;
@@ -60,6 +63,12 @@ export async function cpu(
   } = {},
 ): Promise<Backend> {
   const ledger = new Ledger({ gpuBytes: options.gpuBytes ?? 2 ** 26, hostBytes: 0 });
+  if (Deno.env.get("MOQE_T") === "webgpu") {
+    shared ??= openDevice();
+    const backend = await createWebGpuBackend({ ledger, opened: await shared, ...(options.maxBindingBytes === undefined ? {} : { maxBindingBytes: options.maxBindingBytes }) });
+    backend.prepare(options.shape ?? SHAPE);
+    return backend;
+  }
   const { maxBindingBytes } = options;
   const backend = await createCpuBackend({
     ledger,

@@ -8,15 +8,9 @@ import {
   type StoreKvOp,
 } from "../contract.ts";
 import { type Device, deviceIndices, hostIndices, liveRows, type Rows } from "./device.ts";
+import { headWidth } from "../shapes.ts";
 import { matrixAt, rangeAt, refuse, tensorAt } from "./guards.ts";
 import { INDEX_BYTES } from "./scratch.ts";
-
-function headDim(dModel: number, heads: number, action: string): number {
-  if (!(heads > 0 && dModel % heads === 0)) {
-    refuse(action, `heads must divide d_model ${dModel}`, String(heads));
-  }
-  return dModel / heads;
-}
 
 /** The scale of a call's scores, and its bias as kernels take it: table, bytes of its rows, buckets, reach. */
 function scoresOf(
@@ -25,7 +19,7 @@ function scoresOf(
   width: number,
   action: string,
 ): { scale: number; bias: readonly number[] } {
-  const scale = op.scale ?? 1 / Math.sqrt(headDim(width, op.heads, action));
+  const scale = op.scale ?? 1 / Math.sqrt(headWidth(width, op.heads, action));
   if (op.bias === undefined) return { scale, bias: [0, 0, 0, 0] };
   const { table, buckets, reach } = op.bias, { bits } = table.format;
   if (bits !== 32) refuse(action, "the bias table must be f32", `${bits} bits`);

@@ -1,6 +1,9 @@
 /** Where operands lie, after checks that keep a bug from becoming a wrong read or a stray write. */
 import type { Reservation } from "../../base/ledger.ts";
 import type { DeviceBuffer, Matrix, Tensor, Vector } from "../contract.ts";
+import { checkMatrix, checkTensor, checkVector, refuse } from "../shapes.ts";
+
+export { refuse };
 
 /** A range of the heap. `pointer` is 0 once it was given back. */
 export class CpuBuffer implements DeviceBuffer {
@@ -11,11 +14,6 @@ export class CpuBuffer implements DeviceBuffer {
     public pointer: number,
     readonly reservation: Reservation,
   ) {}
-}
-
-/** Throws RangeError "cannot ACTION: RULE (got OBSERVED)". */
-export function refuse(action: string, rule: string, observed: string): never {
-  throw new RangeError(`cannot ${action}: ${rule} (got ${observed})`);
 }
 
 /** Address of `bytes` bytes at `offset` of a live buffer of this backend. */
@@ -47,39 +45,18 @@ export function tensorAt(
   action: string,
   name: string,
 ): number {
-  if (t.cols !== cols || t.rows < rows) {
-    refuse(action, `${name} must be [${rows}, ${cols}]`, `[${t.rows}, ${t.cols}]`);
-  }
-  if (t.offset % 16 !== 0) {
-    refuse(action, `${name} must start at a multiple of 16`, String(t.offset));
-  }
+  checkTensor(t, rows, cols, action, name);
   return rangeAt(t.buffer, t.offset, rows * cols * 4, action);
 }
 
 /** Address of a vector of `length` floats. */
 export function vectorAt(v: Vector, length: number, action: string, name: string): number {
-  if (v.length !== length) refuse(action, `${name} must be [${length}]`, `[${v.length}]`);
-  if (v.offset % 4 !== 0) {
-    refuse(action, `${name} must start at a multiple of 4`, String(v.offset));
-  }
+  checkVector(v, length, action, name);
   return rangeAt(v.buffer, v.offset, length * 4, action);
 }
 
 /** Address of a matrix's codes, checked to hold codes and scales and to have `cols` columns. */
 export function matrixAt(w: Matrix, cols: number, action: string, name: string): number {
-  const l = w.layout;
-  if (l.cols !== cols) {
-    refuse(action, `${name} must have ${cols} columns`, `[${l.rows}, ${l.cols}]`);
-  }
-  if (l.rowBytes !== l.colsPadded * w.format.bits / 8 || l.codesBytes !== l.rows * l.rowBytes) {
-    refuse(
-      action,
-      `${name}'s layout must be of its format`,
-      `${w.format.bits} bits in ${l.rowBytes} bytes a row`,
-    );
-  }
-  if (w.offset % 16 !== 0) {
-    refuse(action, `${name} must start at a multiple of 16`, String(w.offset));
-  }
-  return rangeAt(w.buffer, w.offset, l.codesBytes + l.scalesBytes, action);
+  checkMatrix(w, cols, action, name);
+  return rangeAt(w.buffer, w.offset, w.layout.codesBytes + w.layout.scalesBytes, action);
 }

@@ -1,0 +1,93 @@
+// Attention of one query row and head a workgroup, over the row's own segment of k and v (encoder) or over its
+// pages (decoder). Keys are taken in blocks of 64 from the row's first on, so that a row's bits depend on nothing but
+// its own length; the softmax is rescaled when a block brings a higher score. Dispatch: [heads, rows].
+
+/// True: k and v are the same buffer of pages, each 16 keys [d] and then 16 values [d].
+override PAGED: bool = false;
+const PAGE: u32 = 16u;
+const BLOCK: u32 = 64u;
+const MOST_HEAD: u32 = 256u; // channels of a head: four a thread
+
+struct Params {
+  d: u32,
+  head: u32,    // channels of a head
+  scale: f32,   // 1 / sqrt(head)
+  q: u32,
+  k: u32,
+  v: u32,
+  table: u32,
+  pages_per_row: u32,
+  lengths: u32,
+  out: u32,
+  mask: u32,    // NONE where every row is live
+  most: u32,    // positions that a row may see at most
+}
+const NONE: u32 = 0xffffffffu;
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> q: array<f32>;         // [T, d]
+@group(0) @binding(2) var<storage, read> k: array<f32>;         // [rows, d] or pages
+@group(0) @binding(3) var<storage, read> v: array<f32>;         // [rows, d] or the same pages
+@group(0) @binding(4) var<storage, read> table: array<i32>;     // starts [T] or pages [T, pages_per_row]
+@group(0) @binding(5) var<storage, read> lengths: array<i32>;   // [T]
+@group(0) @binding(6) var<storage, read> mask: array<u32>;      // [T]
+@group(0) @binding(7) var<storage, read_write> out: array<f32>; // [T, d]
+
+var<workgroup> query: array<f32, MOST_HEAD>;
+var<workgroup> scores: array<f32, BLOCK>;
+var<workgroup> chances: array<f32, BLOCK>;
+
+/// Offset of position i's key row of this query row; a value lies as much further into v.
+fn row_of(t: u32, i: u32) -> u32 {
+  if (PAGED) {
+    let page = u32(table[p.table + t * p.pages_per_row + i / PAGE]);
+    return (page * 2u * PAGE + i % PAGE) * p.d;
+  }
+  return (u32(table[p.table + t]) + i) * p.d;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
+  let t = wg.y;
+  if (p.mask != NONE) {
+    if (mask[p.mask + t] == 0u) { return; }
+  }
+  let base = wg.x * p.head;
+  let length = min(u32(lengths[p.lengths + t]), p.most);
+  for (var c = li; c < p.head; c += 64u) { query[c] = q[p.q + t * p.d + base + c]; }
+  workgroupBarrier();
+  var top = -3.4e38;
+  var sum = 0.0;
+  var own = vec4<f32>();
+  for (var begin = 0u; begin < length; begin += BLOCK) {
+    let count = min(BLOCK, length - begin);
+    if (li < count) {
+      let at = p.k + row_of(t, begin + li) + base;
+      var score = 0.0;
+      for (var c = 0u; c < p.head; c++) { score = fma(query[c], k[at + c], score); }
+      scores[li] = score * p.scale;
+    }
+    workgroupBarrier();
+    var higher = top;
+    for (var i = 0u; i < count; i++) { higher = max(higher, scores[i]); }
+    if (li < count) { chances[li] = exp(scores[li] - higher); }
+    workgroupBarrier();
+    let kept = exp(top - higher);
+    sum *= kept;
+    own *= kept;
+    for (var i = 0u; i < count; i++) {
+      let chance = chances[i];
+      sum += chance;
+      let at = p.v + row_of(t, begin + i) + base;
+      for (var c = 0u; c < 4u; c++) {
+        let channel = c * 64u + li;
+        if (channel < p.head) { own[c] = fma(chance, v[at + channel], own[c]); }
+      }
+    }
+    top = higher;
+  }
+  for (var c = 0u; c < 4u; c++) {
+    let channel = c * 64u + li;
+    if (channel < p.head) { out[p.out + t * p.d + base + channel] = own[c] / sum; }
+  }
+}

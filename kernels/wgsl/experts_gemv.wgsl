@@ -1,0 +1,58 @@
+// One projection of the experts of (row, rank) pairs, a workgroup a pair and 256 / LANES matrix rows:
+// out[pair, n] = act(sum_k x[pair, k] w_slot[n, k] + bias_slot[n]), where slot is that of the pair's expert.
+// Compiled behind weights.wgsl and gemv.wgsl. Dispatch: [ceil(n / (256 / LANES)), pairs]. Pairs whose expert lies
+// in no slot of this arena, and masked rows, are left alone.
+
+struct Params {
+  n: u32,
+  kq: u32,
+  units: u32,
+  codes: u32,        // where the projection begins in a block, in vec4<u32>
+  scales: u32,       // its first scale in a block, in halves
+  groups: u32,
+  bias: u32,         // its first bias in a block, in words; NONE without
+  relu: u32,
+  first_pair: u32,   // of the call: row * top_k + rank
+  top_k: u32,
+  x: u32,            // first vector of x
+  x_from: u32,       // pair or row that lies first in x
+  x_each: u32,       // pairs a row of x: top_k where x has rows, 1 where it has pairs
+  out: u32,          // first float of out
+  out_from: u32,     // pair that lies first in out
+  ids: u32,          // first of the chosen experts
+  places: u32,       // first of the slots by expert
+  place_count: u32,
+  first_slot: u32,   // this arena's slots are first_slot .. first_slot + slots - 1
+  slots: u32,
+  slot_units: u32,   // vec4<u32> a slot
+  mask: u32,         // first word of mask; NONE where every row is live
+}
+const NONE: u32 = 0xffffffffu;
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(4) var<storage, read> ids: array<i32>;       // [T, top_k]
+@group(0) @binding(5) var<storage, read> places: array<i32>;    // [experts] slot over all arenas, -1 for none
+@group(0) @binding(6) var<storage, read> mask: array<u32>;      // [T]
+@group(0) @binding(7) var<storage, read_write> out: array<f32>; // [pairs, n]
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
+  let pair = p.first_pair + wg.y;
+  if (p.mask != NONE) {
+    if (mask[p.mask + pair / p.top_k] == 0u) { return; }
+  }
+  let expert = u32(ids[p.ids + pair]);
+  if (expert >= p.place_count) { return; }
+  let slot = u32(places[p.places + expert]) - p.first_slot;
+  if (slot >= p.slots) { return; }
+  let block = slot * p.slot_units;
+  let first = wg.x * (256u / LANES);
+  let row = p.x + (pair / p.x_each - p.x_from) * p.kq;
+  let source = Source(row, p.kq, p.units, block + p.codes, block * 8u + p.scales, p.groups);
+  var v = products(source, li, first, p.n);
+  let n = own_row(li, first);
+  if (li % LANES >= 4u || n >= p.n) { return; }
+  if (p.bias != NONE) { v += bitcast<f32>(words[block * 4u + p.bias + n]); }
+  if (p.relu != 0u) { v = max(v, 0.0); }
+  out[p.out + (pair - p.out_from) * p.n + n] = v;
+}

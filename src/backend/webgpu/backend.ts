@@ -1,0 +1,293 @@
+/** A GPU as a device, through WebGPU: buffers in its memory, WGSL kernels as operations, recorded and submitted. */
+import { MoqeError } from "../../base/errors.ts";
+import type { GpuLine, Ledger } from "../../base/ledger.ts";
+import { alignUp, formatBytes } from "../../base/units.ts";
+import type {
+  Arena,
+  Backend,
+  BackendLimits,
+  CombineOp,
+  DeviceBuffer,
+  EmbedOp,
+  ExpertsOp,
+  LayerNormOp,
+  LinearOp,
+  PagedAttentionOp,
+  RouterOp,
+  ScratchShape,
+  SegmentAttentionOp,
+  StoreKvOp,
+  VocabTopKOp,
+} from "../contract.ts";
+import { refuse } from "../shapes.ts";
+import { openDevice, type OpenedDevice } from "./adapter.ts";
+import * as attention from "./attention.ts";
+import { GpuBuffer, liveRange } from "./buffers.ts";
+import { experts } from "./experts.ts";
+import { Gpu, ringBytes } from "./gpu.ts";
+import type { Run } from "./operands.ts";
+import { linear } from "./product.ts";
+import { Readback, STAGING_BYTES } from "./readback.ts";
+import { router } from "./router.ts";
+import { combine, embed, layerNorm } from "./rows.ts";
+import { scratchSizes } from "./scratch.ts";
+import { syncReadbackWorks } from "./sync_readback.ts";
+import { vocabTopK } from "./vocab.ts";
+
+export interface WebGpuBackendOptions {
+  /** Its gpu budget is what the buffers may take together. */
+  ledger: Ledger;
+  /** The device to run on, its caller's; without it, one of the backend's own, destroyed when it closes. */
+  opened?: OpenedDevice;
+  /** The largest range that one kernel may see; the adapter's unless a test wants many parts. */
+  maxBindingBytes?: number;
+  /** Read back without waiting; asked of a self-test in a child process unless given. */
+  synchronousReadback?: boolean;
+}
+
+/** Starts the WebGPU backend. Throws MoqeError `unavailable` without an adapter, `over_budget`. */
+export async function createWebGpuBackend(options: WebGpuBackendOptions): Promise<Backend> {
+  const opened = options.opened ?? await openDevice();
+  try {
+    const synchronous = options.synchronousReadback ??
+      await syncReadbackWorks(opened.adapterName);
+    return new WebGpuBackend(options, opened, synchronous);
+  } catch (error) {
+    if (options.opened === undefined) opened.device.destroy();
+    throw error;
+  }
+}
+
+class WebGpuBackend implements Backend {
+  readonly name = "webgpu";
+  readonly description: string;
+  readonly limits: BackendLimits;
+  readonly #ledger: Ledger;
+  readonly #device: GPUDevice;
+  readonly #ownsDevice: boolean;
+  readonly #gpu: Gpu;
+  readonly #readback: Readback;
+  readonly #buffers = new Set<GpuBuffer>();
+  #run: Run | undefined;
+  #nextId = 1;
+  #operations = 0;
+  #readbacks = 0;
+  #closed = false;
+
+  constructor(options: WebGpuBackendOptions, opened: OpenedDevice, synchronous: boolean) {
+    this.#ledger = options.ledger;
+    this.#device = opened.device;
+    this.#ownsDevice = options.opened === undefined;
+    this.description = `webgpu: ${opened.adapterName}, f32 activations, ` +
+      `${synchronous ? "synchronous" : "awaited"} readback`;
+    this.limits = {
+      maxBindingBytes: Math.min(options.maxBindingBytes ?? Infinity, opened.maxBindingBytes),
+      maxBufferBytes: opened.maxBufferBytes,
+      offsetAlignment: 16,
+    };
+    const { params, indices } = ringBytes(opened.offsetAlignment), { UNIFORM, STORAGE } = USAGE;
+    const bindings = {
+      maxBindingBytes: this.limits.maxBindingBytes,
+      offsetAlignment: opened.offsetAlignment,
+    };
+    this.#gpu = new Gpu(opened, bindings, {
+      params: this.#make("parameters", params, "staging", UNIFORM),
+      indices: this.#make("indices", indices, "staging", STORAGE),
+    });
+    const staging = this.#make("readback", STAGING_BYTES, "staging", USAGE.READ);
+    this.#readback = new Readback(this.#gpu, staging.gpu!, synchronous);
+  }
+
+  #make(label: string, bytes: number, line: GpuLine, usage: number): GpuBuffer {
+    if (bytes > this.limits.maxBufferBytes) {
+      throw new MoqeError("unsupported", {
+        action: `take ${formatBytes(bytes)} of GPU memory for ${label}`,
+        rule: `this GPU's buffers have at most ${formatBytes(this.limits.maxBufferBytes)}`,
+        remedy: "use a model with smaller matrices, or --device cpu",
+      });
+    }
+    const size = Math.max(16, alignUp(bytes, 16));
+    const reservation = this.#ledger.gpu(line, bytes, label);
+    try {
+      const gpu = this.#device.createBuffer({ label, size, usage });
+      const buffer = new GpuBuffer(this.#nextId++, bytes, label, gpu, reservation);
+      this.#buffers.add(buffer);
+      return buffer;
+    } catch (error) {
+      reservation.release();
+      throw error;
+    }
+  }
+
+  alloc(label: string, bytes: number, line: GpuLine): DeviceBuffer {
+    this.#gpu.errors.check();
+    return this.#make(label, bytes, line, USAGE.STORAGE);
+  }
+
+  free(buffer: DeviceBuffer): void {
+    if (!(buffer instanceof GpuBuffer) || !this.#buffers.delete(buffer)) {
+      refuse("free a buffer", "it must be this backend's and not yet freed", buffer.label);
+    }
+    // What was recorded may still use it.
+    if (!this.#closed) this.#gpu.submit();
+    this.#gpu.forgetGroups();
+    buffer.gpu!.destroy();
+    buffer.gpu = undefined;
+    buffer.reservation.release();
+  }
+
+  write(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): void {
+    const action = "write to a buffer";
+    const live = liveRange(buffer, offset, bytes.length, action);
+    if (offset % 4 !== 0 || bytes.length % 4 !== 0) {
+      refuse(action, "offset and length are multiples of 4", `${bytes.length} bytes at ${offset}`);
+    }
+    this.#gpu.errors.check();
+    if (bytes.length > 0) this.#gpu.write(live.gpu!, offset, bytes);
+  }
+
+  async readback(
+    buffer: DeviceBuffer,
+    offset: number,
+    bytes: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    this.#readbacks++;
+    const live = liveRange(buffer, offset, bytes, "read a buffer");
+    return await this.#readback.read(live.gpu!, offset, bytes);
+  }
+
+  copy(
+    from: DeviceBuffer,
+    fromOffset: number,
+    to: DeviceBuffer,
+    toOffset: number,
+    bytes: number,
+  ): void {
+    const source = liveRange(from, fromOffset, bytes, "copy from a buffer");
+    const target = liveRange(to, toOffset, bytes, "copy to a buffer");
+    const apart = source !== target || fromOffset + bytes <= toOffset ||
+      toOffset + bytes <= fromOffset;
+    if (!apart && bytes > 0) {
+      refuse("copy", "ranges must not overlap", `${fromOffset} and ${toOffset} of ${from.label}`);
+    }
+    if ((fromOffset | toOffset | bytes) % 4 !== 0) {
+      refuse("copy", "offsets and length are multiples of 4", `${bytes} bytes at ${fromOffset}`);
+    }
+    this.#gpu.errors.check();
+    if (bytes > 0) this.#copy(source.gpu!, fromOffset, target.gpu!, toOffset, bytes);
+  }
+
+  #copy(from: GPUBuffer, fromOffset: number, to: GPUBuffer, toOffset: number, bytes: number) {
+    if (from !== to) return this.#gpu.copy(from, fromOffset, to, toOffset, bytes);
+    // WebGPU copies between buffers only: inside one, through scratch.
+    const scratch = this.#prepared().scratch.logits;
+    for (let at = 0; at < bytes; at += scratch.bytes) {
+      const piece = Math.min(scratch.bytes, bytes - at);
+      this.#gpu.copy(from, fromOffset + at, scratch.gpu!, 0, piece);
+      this.#gpu.copy(scratch.gpu!, 0, to, toOffset + at, piece);
+    }
+  }
+
+  submit(): void {
+    this.#gpu.errors.check();
+    this.#gpu.submit();
+  }
+
+  prepare(shape: ScratchShape): void {
+    if (this.#run !== undefined) refuse("prepare", "it is called once", "a second call");
+    const sizes = scratchSizes(shape, this.limits.maxBindingBytes);
+    const take = (name: keyof Run["scratch"]) =>
+      this.#make(`scratch ${name}`, sizes[name], "activations", USAGE.STORAGE);
+    const scratch = {
+      hidden: take("hidden"),
+      staged: take("staged"),
+      lists: take("lists"),
+      logits: take("logits"),
+      records: take("records"),
+    };
+    this.#run = { gpu: this.#gpu, shape, sizes, scratch };
+  }
+
+  createArenas(slotBytes: number, slots: number): Arena[] {
+    const { maxBindingBytes, maxBufferBytes } = this.limits;
+    const most = Math.floor(Math.min(maxBindingBytes, maxBufferBytes) / slotBytes);
+    if (most < 1) {
+      refuse(
+        "create arenas",
+        `a slot fits in a binding of ${formatBytes(maxBindingBytes)}`,
+        formatBytes(slotBytes),
+      );
+    }
+    const arenas: Arena[] = [];
+    for (let left = slots; left > 0; left -= most) {
+      const here = Math.min(left, most);
+      const buffer = this.alloc(`arena ${arenas.length}`, here * slotBytes, "arena");
+      arenas.push({ buffer, slotBytes, slots: here });
+    }
+    return arenas;
+  }
+
+  embed(op: EmbedOp): void {
+    embed(this.#operation(), op);
+  }
+  layerNorm(op: LayerNormOp): void {
+    layerNorm(this.#operation(), op);
+  }
+  linear(op: LinearOp): void {
+    linear(this.#operation(), op);
+  }
+  segmentAttention(op: SegmentAttentionOp): void {
+    attention.segmentAttention(this.#operation(), op);
+  }
+  pagedAttention(op: PagedAttentionOp): void {
+    attention.pagedAttention(this.#operation(), op);
+  }
+  storeKv(op: StoreKvOp): void {
+    attention.storeKv(this.#operation(), op);
+  }
+  router(op: RouterOp): void {
+    router(this.#operation(), op);
+  }
+  experts(op: ExpertsOp): void {
+    experts(this.#operation(), op);
+  }
+  combine(op: CombineOp): void {
+    combine(this.#operation(), op);
+  }
+  vocabTopK(op: VocabTopKOp): void {
+    vocabTopK(this.#operation(), op);
+  }
+
+  #prepared(): Run {
+    return this.#run ?? refuse("run an operation", "prepare comes first", "no scratch");
+  }
+
+  #operation(): Run {
+    this.#operations++;
+    this.#gpu.errors.check();
+    return this.#prepared();
+  }
+
+  counters(): { operations: number; submits: number; readbacks: number } {
+    return {
+      operations: this.#operations,
+      submits: this.#gpu.submits,
+      readbacks: this.#readbacks,
+    };
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#gpu.errors.close();
+    for (const buffer of [...this.#buffers]) this.free(buffer);
+    this.#run = undefined;
+    if (this.#ownsDevice) this.#device.destroy();
+  }
+}
+
+/** What buffers are made for; every storage buffer can be written, copied from and copied to. */
+const USAGE = {
+  STORAGE: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+  UNIFORM: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+  READ: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+} as const;

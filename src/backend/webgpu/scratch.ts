@@ -1,0 +1,53 @@
+/** Working memory of the kernels: sized once by the largest call, counted as activations. */
+import { alignUp } from "../../base/units.ts";
+import type { ScratchShape } from "../contract.ts";
+
+/** (row, rank) pairs whose hidden layers exist at once. */
+const MOST_PAIRS = 512;
+/** Rows that are padded or rotated at once. */
+const STAGED_ROWS = 128;
+/** Floats of logits that exist at once, and words of what remains of tiles of them. */
+const LOGITS = 2 ** 19;
+const RECORDS = 2 ** 18;
+/** Experts of a layer that are sorted on the device: as kernels/wgsl/experts_sort.wgsl has it. */
+export const MOST_EXPERTS = 1024;
+/** Pairs of a tile of kernels/wgsl/experts_gemm.wgsl. */
+export const PAIR_TILE = 16;
+
+/** Bytes of each part; every part is a buffer of its own, since kernels read one while they write another. */
+export interface ScratchSizes {
+  /** f32 [pairs, maxHidden] and what limits it. */
+  readonly hidden: number;
+  readonly pairs: number;
+  /** f32 [stagedRows, widest input]. */
+  readonly staged: number;
+  readonly stagedRows: number;
+  /** u32: tiles and sorted pairs of an arena. */
+  readonly lists: number;
+  /** f32 logits of router or vocabulary; u32 records of tiles. */
+  readonly logits: number;
+  readonly records: number;
+}
+
+/** Sizes for calls up to `shape`, each no larger than a binding. */
+export function scratchSizes(shape: ScratchShape, maxBindingBytes: number): ScratchSizes {
+  const fit = (rows: number, rowBytes: number) =>
+    Math.max(1, Math.min(rows, Math.floor(maxBindingBytes / rowBytes)));
+  const hiddenRow = alignUp(Math.max(shape.maxHidden, 4), 4) * 4;
+  const stagedRow = alignUp(Math.max(shape.maxCols, shape.maxHidden, 4), 4) * 4;
+  // Whole rows, so that a row's ranks are together.
+  const pairs = Math.max(
+    shape.topK,
+    fit(Math.min(MOST_PAIRS, shape.maxRows * shape.topK), hiddenRow) & ~1,
+  );
+  const stagedRows = Math.max(shape.topK, fit(Math.min(STAGED_ROWS, shape.maxRows), stagedRow));
+  return {
+    hidden: pairs * hiddenRow,
+    pairs,
+    staged: stagedRows * stagedRow,
+    stagedRows,
+    lists: (4 + 4 * pairs + pairs) * 4,
+    logits: Math.min(LOGITS * 4, maxBindingBytes),
+    records: Math.min(RECORDS * 4, maxBindingBytes),
+  };
+}
