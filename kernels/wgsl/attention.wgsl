@@ -4,6 +4,8 @@
 
 /// True: k and v are the same buffer of pages, each 16 keys [d] and then 16 values [d].
 override PAGED: bool = false;
+/// Scores gain by how far a key lies from its query.
+override BIASED: bool = false;
 const PAGE: u32 = 16u;
 const BLOCK: u32 = 64u;
 const MOST_HEAD: u32 = 256u; // channels of a head: four a thread
@@ -11,7 +13,7 @@ const MOST_HEAD: u32 = 256u; // channels of a head: four a thread
 struct Params {
   d: u32,
   head: u32,    // channels of a head
-  scale: f32,   // 1 / sqrt(head)
+  scale: f32,   // of scores
   q: u32,
   k: u32,
   v: u32,
@@ -21,6 +23,8 @@ struct Params {
   out: u32,
   mask: u32,    // NONE where every row is live
   most: u32,    // positions that a row may see at most
+  reach: u32,   // distances beyond count as this
+  heads: u32,
 }
 const NONE: u32 = 0xffffffffu;
 
@@ -32,6 +36,7 @@ const NONE: u32 = 0xffffffffu;
 @group(0) @binding(5) var<storage, read> lengths: array<i32>;   // [T]
 @group(0) @binding(6) var<storage, read> mask: array<u32>;      // [T]
 @group(0) @binding(7) var<storage, read_write> out: array<f32>; // [T, d]
+@group(0) @binding(8) var<storage, read> bias: array<f32>;      // [2 * reach + 1, heads]
 
 var<workgroup> query: array<f32, MOST_HEAD>;
 var<workgroup> scores: array<f32, BLOCK>;
@@ -46,6 +51,13 @@ fn row_of(t: u32, i: u32) -> u32 {
   return (u32(table[p.table + t]) + i) * p.d;
 }
 
+/// What the score of the key at position `i` gains, for a query at position `own`.
+fn bias_of(i: u32, own: u32, head: u32) -> f32 {
+  let reach = i32(p.reach);
+  let distance = clamp(i32(i) - i32(own), -reach, reach) + reach;
+  return bias[u32(distance) * p.heads + head];
+}
+
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
   let t = wg.y;
@@ -54,6 +66,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   }
   let base = wg.x * p.head;
   let length = min(u32(lengths[p.lengths + t]), p.most);
+  var position = length - 1u;
+  if (BIASED && !PAGED) { position = t - u32(table[p.table + t]); }
   for (var c = li; c < p.head; c += 64u) { query[c] = q[p.q + t * p.d + base + c]; }
   workgroupBarrier();
   var top = -3.4e38;
@@ -65,7 +79,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
       let at = p.k + row_of(t, begin + li) + base;
       var score = 0.0;
       for (var c = 0u; c < p.head; c++) { score = fma(query[c], k[at + c], score); }
-      scores[li] = score * p.scale;
+      if (BIASED) { score = fma(score, p.scale, bias_of(begin + li, position, wg.x)); }
+      else { score *= p.scale; }
+      scores[li] = score;
     }
     workgroupBarrier();
     var higher = top;

@@ -3,6 +3,10 @@
 // Compiled behind weights.wgsl and gemv.wgsl. Dispatch: [ceil(n / (256 / LANES)), pairs]. Pairs whose expert lies
 // in no slot of this arena, and masked rows, are left alone.
 
+/// What is known of a pair is its expert's place, not its expert.
+override PLACED: bool = false;
+const PLACE_SLOTS: u32 = 0x1000000u;
+
 struct Params {
   n: u32,
   kq: u32,
@@ -21,7 +25,7 @@ struct Params {
   out_from: u32,     // pair that lies first in out
   ids: u32,          // first of the chosen experts
   places: u32,       // first of the slots by expert
-  place_count: u32,
+  place_count: u32,  // experts that have one; PLACED: the first place of this layout
   first_slot: u32,   // this arena's slots are first_slot .. first_slot + slots - 1
   slots: u32,
   slot_units: u32,   // vec4<u32> a slot
@@ -30,10 +34,21 @@ struct Params {
 const NONE: u32 = 0xffffffffu;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(4) var<storage, read> ids: array<i32>;       // [T, top_k]
+@group(0) @binding(4) var<storage, read> ids: array<i32>;       // [T, top_k] experts, or places
 @group(0) @binding(5) var<storage, read> places: array<i32>;    // [experts] slot over all arenas, -1 for none
 @group(0) @binding(6) var<storage, read> mask: array<u32>;      // [T]
 @group(0) @binding(7) var<storage, read_write> out: array<f32>; // [pairs, n]
+
+/// The pair's slot in this arena, or more than it has.
+fn slot_of(pair: u32) -> u32 {
+  let chosen = u32(ids[p.ids + pair]);
+  if (PLACED) {
+    let slot = chosen - p.place_count;
+    return select(NONE, slot - p.first_slot, slot < PLACE_SLOTS);
+  }
+  if (chosen >= p.place_count) { return NONE; }
+  return u32(places[p.places + chosen]) - p.first_slot;
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
@@ -41,9 +56,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   if (p.mask != NONE) {
     if (mask[p.mask + pair / p.top_k] == 0u) { return; }
   }
-  let expert = u32(ids[p.ids + pair]);
-  if (expert >= p.place_count) { return; }
-  let slot = u32(places[p.places + expert]) - p.first_slot;
+  let slot = slot_of(pair);
   if (slot >= p.slots) { return; }
   let block = slot * p.slot_units;
   let first = wg.x * (256u / LANES);

@@ -1,7 +1,9 @@
-// out = (x - mean) / sqrt(variance + epsilon) * weight + bias, a workgroup a row. Dispatch: [rows].
+// out = (x - mean) / sqrt(variance + epsilon) * weight + bias, a workgroup a row; or, as RMS norm, with no mean taken
+// off and no bias: x / sqrt(mean of squares + epsilon) * weight * scale. Dispatch: [rows].
 
 /// x is read through out.
 override IN_PLACE: bool = false;
+override RMS: bool = false;
 
 struct Params {
   d: u32,
@@ -11,6 +13,7 @@ struct Params {
   out: u32,
   mask: u32, // NONE where every row is live
   epsilon: f32,
+  scale: f32, // RMS only
 }
 const NONE: u32 = 0xffffffffu;
 
@@ -46,9 +49,12 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     if (mask[p.mask + wg.x] == 0u) { return; }
   }
   let row = wg.x * p.d;
-  var sum = 0.0;
-  for (var i = li; i < p.d; i += 64u) { sum += at(row, i); }
-  let mean = total(li, sum) / f32(p.d);
+  var mean = 0.0;
+  if (!RMS) {
+    var sum = 0.0;
+    for (var i = li; i < p.d; i += 64u) { sum += at(row, i); }
+    mean = total(li, sum) / f32(p.d);
+  }
   var squares = 0.0;
   for (var i = li; i < p.d; i += 64u) {
     let off = at(row, i) - mean;
@@ -56,6 +62,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   }
   let scale = 1.0 / sqrt(total(li, squares) / f32(p.d) + p.epsilon);
   for (var i = li; i < p.d; i += 64u) {
-    out[p.out + row + i] = fma((at(row, i) - mean) * scale, weight[p.weight + i], bias[p.bias + i]);
+    let normed = (at(row, i) - mean) * scale;
+    if (RMS) { out[p.out + row + i] = normed * weight[p.weight + i] * p.scale; }
+    else { out[p.out + row + i] = fma(normed, weight[p.weight + i], bias[p.bias + i]); }
   }
 }

@@ -22,9 +22,9 @@ function segments(lengths: number[]) {
   return { total, starts, lengths: each };
 }
 
-Deno.test("segmentAttention: ragged segments against float64", async () => {
+on.each("segmentAttention: ragged segments against float64", async (open) => {
   const shape = { ...on.SHAPE, maxRows: 700 };
-  const backend = await on.cpu({ shape }), random = seeded(21);
+  const backend = await open({ shape }), random = seeded(21);
   for (const [heads, width] of HEADS) {
     const d = heads * width;
     const { total, starts, lengths } = segments(width === 8 ? [1, 600, 3] : [1, 7, 30, 2, 17]);
@@ -57,9 +57,9 @@ Deno.test("segmentAttention: ragged segments against float64", async () => {
   backend.close();
 });
 
-Deno.test("segmentAttention: a segment's bits do not depend on its neighbours", async () => {
+on.each("segmentAttention: a segment's bits do not depend on its neighbours", async (open) => {
   const shape = { ...on.SHAPE, maxRows: 1000 };
-  const backend = await on.cpu({ shape }), random = seeded(22), d = 24, length = 300;
+  const backend = await open({ shape }), random = seeded(22), d = 24, length = 300;
   const [q, k, v] = [0, 1, 2].map(() => on.randoms(length * d, random));
   const run = async (before: number, after: number) => {
     const { total, starts, lengths } = segments([before, length, after].filter((n) => n > 0));
@@ -98,8 +98,8 @@ function paged(backend: Backend, d: number, lengths: number[], random: Random) {
   return { kv, store, data, table, pagesPerRow, lengths: Int32Array.from(lengths) };
 }
 
-Deno.test("pagedAttention: pages in any order against float64", async () => {
-  const backend = await on.cpu(), random = seeded(23);
+on.each("pagedAttention: pages in any order against float64", async (open) => {
+  const backend = await open(), random = seeded(23);
   for (const [heads, width] of HEADS) {
     const d = heads * width, lengths = [1, 15, 16, 17, 100, 256, 257, 530];
     const p = paged(backend, d, lengths, random), rows = lengths.length;
@@ -131,8 +131,8 @@ Deno.test("pagedAttention: pages in any order against float64", async () => {
   backend.close();
 });
 
-Deno.test("pagedAttention: scores far apart, the highest in any block", async () => {
-  const backend = await on.cpu(), random = seeded(27), d = 8, length = 800;
+on.each("pagedAttention: scores far apart, the highest in any block", async (open) => {
+  const backend = await open(), random = seeded(27), d = 8, length = 800;
   const p = paged(backend, d, [length], random), q = new Float32Array(d).fill(1);
   for (const top of [0, 255, 256, 600, 799]) {
     const data = p.data.slice();
@@ -158,8 +158,8 @@ Deno.test("pagedAttention: scores far apart, the highest in any block", async ()
   backend.close();
 });
 
-Deno.test("pagedAttention: bits, masks and a table that does not fit at once", async () => {
-  const backend = await on.cpu(), random = seeded(24), d = 32, rows = 40;
+on.each("pagedAttention: bits, masks and a table that does not fit at once", async (open) => {
+  const backend = await open(), random = seeded(24), d = 32, rows = 40;
   const lengths = [...Array(rows).keys()].map((t) => t * 9 + 1);
   const p = paged(backend, d, lengths, random);
   const q = on.randoms(rows * d, random);
@@ -210,62 +210,65 @@ function distanceBias(backend: Backend, heads: number, reach: number, random: Ra
   return { bias, at };
 }
 
-Deno.test("attention with a bias by distance and a scale of its own, against float64", async () => {
-  const backend = await on.cpu({ shape: { ...on.SHAPE, maxRows: 700 } }), random = seeded(28);
-  for (const [heads, width, reach] of [[4, 8, 128], [3, 5, 6], [1, 16, 1]] as const) {
-    const d = heads * width, { bias, at } = distanceBias(backend, heads, reach, random);
-    const { total, starts, lengths } = segments([1, 300, 3]);
-    const [q, k, v] = [0, 1, 2].map(() => on.randoms(total * d, random));
-    const out = on.tensor(backend, total, d);
-    const [tq, tk, tv] = [q, k, v].map((data) => on.tensor(backend, total, d, data));
-    const op = { q: tq!, k: tk!, v: tv!, heads, scale: 1, bias };
-    backend.segmentAttention({ ...op, starts, lengths, out });
-    const expected = new Float64Array(total * d);
-    for (let t = 0; t < total; t++) {
-      const start = starts[t]!, own = t - start;
-      const one = attentionTwin(
-        q!.subarray(t * d, (t + 1) * d),
+on.each(
+  "attention with a bias by distance and a scale of its own, against float64",
+  async (open) => {
+    const backend = await open({ shape: { ...on.SHAPE, maxRows: 700 } }), random = seeded(28);
+    for (const [heads, width, reach] of [[4, 8, 128], [3, 5, 6], [1, 16, 1]] as const) {
+      const d = heads * width, { bias, at } = distanceBias(backend, heads, reach, random);
+      const { total, starts, lengths } = segments([1, 300, 3]);
+      const [q, k, v] = [0, 1, 2].map(() => on.randoms(total * d, random));
+      const out = on.tensor(backend, total, d);
+      const [tq, tk, tv] = [q, k, v].map((data) => on.tensor(backend, total, d, data));
+      const op = { q: tq!, k: tk!, v: tv!, heads, scale: 1, bias };
+      backend.segmentAttention({ ...op, starts, lengths, out });
+      const expected = new Float64Array(total * d);
+      for (let t = 0; t < total; t++) {
+        const start = starts[t]!, own = t - start;
+        const one = attentionTwin(
+          q!.subarray(t * d, (t + 1) * d),
+          heads,
+          lengths[t]!,
+          (i, c) => k![(start + i) * d + c]!,
+          (i, c) => v![(start + i) * d + c]!,
+          { scale: 1, bias: (i, h) => at(i - own, h) },
+        );
+        expected.set(one, t * d);
+      }
+      on.assertNmse(await on.read(backend, out), expected, NMSE.attention, `segments, ${reach}`);
+
+      const rows = [1, 16, 17, 300], p = paged(backend, d, rows, random);
+      const queries = on.randoms(rows.length * d, random),
+        paging = on.tensor(backend, rows.length, d);
+      backend.pagedAttention({
+        q: on.tensor(backend, rows.length, d, queries),
         heads,
-        lengths[t]!,
-        (i, c) => k![(start + i) * d + c]!,
-        (i, c) => v![(start + i) * d + c]!,
-        { scale: 1, bias: (i, h) => at(i - own, h) },
-      );
-      expected.set(one, t * d);
+        kv: p.kv,
+        pageTable: p.table,
+        pagesPerRow: p.pagesPerRow,
+        lengths: p.lengths,
+        out: paging,
+        scale: 1,
+        bias,
+      });
+      const wanted = rows.flatMap((length, t) => {
+        const table = p.table.subarray(t * p.pagesPerRow, (t + 1) * p.pagesPerRow);
+        return [...attentionTwin(
+          queries.subarray(t * d, (t + 1) * d),
+          heads,
+          length,
+          (i, c) => p.data[keyIndex(table, i, c, d)]!,
+          (i, c) => p.data[keyIndex(table, i, c, d) + PAGE_TOKENS * d]!,
+          { scale: 1, bias: (i, h) => at(i - (length - 1), h) },
+        )];
+      });
+      on.assertNmse(await on.read(backend, paging), wanted, NMSE.attention, `pages, ${reach}`);
     }
-    on.assertNmse(await on.read(backend, out), expected, NMSE.attention, `segments, ${reach}`);
+    backend.close();
+  },
+);
 
-    const rows = [1, 16, 17, 300], p = paged(backend, d, rows, random);
-    const queries = on.randoms(rows.length * d, random),
-      paging = on.tensor(backend, rows.length, d);
-    backend.pagedAttention({
-      q: on.tensor(backend, rows.length, d, queries),
-      heads,
-      kv: p.kv,
-      pageTable: p.table,
-      pagesPerRow: p.pagesPerRow,
-      lengths: p.lengths,
-      out: paging,
-      scale: 1,
-      bias,
-    });
-    const wanted = rows.flatMap((length, t) => {
-      const table = p.table.subarray(t * p.pagesPerRow, (t + 1) * p.pagesPerRow);
-      return [...attentionTwin(
-        queries.subarray(t * d, (t + 1) * d),
-        heads,
-        length,
-        (i, c) => p.data[keyIndex(table, i, c, d)]!,
-        (i, c) => p.data[keyIndex(table, i, c, d) + PAGE_TOKENS * d]!,
-        { scale: 1, bias: (i, h) => at(i - (length - 1), h) },
-      )];
-    });
-    on.assertNmse(await on.read(backend, paging), wanted, NMSE.attention, `pages, ${reach}`);
-  }
-  backend.close();
-});
-
-Deno.test("a bias whose buckets are no rows of its table is refused", async () => {
+Deno.test("cpu, a bias whose buckets are no rows of its table is refused", async () => {
   const backend = await on.cpu(), random = seeded(29), d = 8;
   const { bias } = distanceBias(backend, 2, 1, random);
   const x = on.tensor(backend, 1, d, on.randoms(d, random)), out = on.tensor(backend, 1, d);
@@ -279,8 +282,8 @@ Deno.test("a bias whose buckets are no rows of its table is refused", async () =
   backend.close();
 });
 
-Deno.test("storeKv: rows go to their places, negative and masked ones nowhere", async () => {
-  const backend = await on.cpu(), random = seeded(25), d = 10, pages = 3;
+on.each("storeKv: rows go to their places, negative and masked ones nowhere", async (open) => {
+  const backend = await open(), random = seeded(25), d = 10, pages = 3;
   const store = on.tensor(backend, pages * PAGE_TOKENS * 2, d);
   const kv = { buffer: store.buffer, offset: store.offset, pages, dModel: d };
   const k = on.randoms(4 * d, random), v = on.randoms(4 * d, random);
@@ -315,8 +318,8 @@ Deno.test("storeKv: rows go to their places, negative and masked ones nowhere", 
   backend.close();
 });
 
-Deno.test("attention: a page or a segment that does not exist is refused", async () => {
-  const backend = await on.cpu(), d = 8, random = seeded(26);
+on.each("attention: a page or a segment that does not exist is refused", async (open) => {
+  const backend = await open(), d = 8, random = seeded(26);
   const p = paged(backend, d, [20], random);
   const q = on.tensor(backend, 1, d), out = on.tensor(backend, 1, d);
   const { kv, pagesPerRow, lengths } = p;

@@ -5,7 +5,7 @@ import type { MatrixFormat } from "../../src/base/layout.ts";
 import { Ledger } from "../../src/base/ledger.ts";
 import type { Backend, Matrix, ScratchShape, Tensor, Vector } from "../../src/backend/contract.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import { type OpenedDevice, openDevice } from "../../src/backend/webgpu/adapter.ts";
+import { openDevice, type OpenedDevice } from "../../src/backend/webgpu/adapter.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
 import { gauss, type PackedTwin, type Random } from "../../src/backend/cpu/twin/packed.ts";
 
@@ -53,30 +53,54 @@ export const SHAPE: ScratchShape = {
   maxCandidates: 16,
 };
 
-let shared: Promise<OpenedDevice> | undefined;
-export async function cpu(
-  options: {
-    gpuBytes?: number;
-    maxBindingBytes?: number;
-    shape?: ScratchShape;
-    threads?: number;
-  } = {},
-): Promise<Backend> {
-  const ledger = new Ledger({ gpuBytes: options.gpuBytes ?? 2 ** 26, hostBytes: 0 });
-  if (Deno.env.get("MOQE_T") === "webgpu") {
-    shared ??= openDevice();
-    const backend = await createWebGpuBackend({ ledger, opened: await shared, ...(options.maxBindingBytes === undefined ? {} : { maxBindingBytes: options.maxBindingBytes }) });
-    backend.prepare(options.shape ?? SHAPE);
-    return backend;
-  }
+export interface OpenOptions {
+  gpuBytes?: number;
+  maxBindingBytes?: number;
+  shape?: ScratchShape;
+  threads?: number;
+}
+
+/** A CPU backend, prepared. */
+export async function cpu(options: OpenOptions = {}): Promise<Backend> {
   const { maxBindingBytes } = options;
   const backend = await createCpuBackend({
-    ledger,
+    ledger: ledgerOf(options),
     threads: options.threads ?? 1,
     ...(maxBindingBytes === undefined ? {} : { maxBindingBytes }),
   });
   backend.prepare(options.shape ?? SHAPE);
   return backend;
+}
+
+let shared: Promise<OpenedDevice> | undefined;
+
+/** The device that all tests of a file share: pipelines are compiled once. Throws where there is no adapter. */
+export function sharedDevice(): Promise<OpenedDevice> {
+  return shared ??= openDevice();
+}
+
+/** A WebGPU backend on the shared device, prepared. */
+export async function webgpu(options: OpenOptions = {}): Promise<Backend> {
+  const { maxBindingBytes } = options;
+  const backend = await createWebGpuBackend({
+    ledger: ledgerOf(options),
+    opened: await sharedDevice(),
+    ...(maxBindingBytes === undefined ? {} : { maxBindingBytes }),
+  });
+  backend.prepare(options.shape ?? SHAPE);
+  return backend;
+}
+
+function ledgerOf(options: OpenOptions): Ledger {
+  return new Ledger({ gpuBytes: options.gpuBytes ?? 2 ** 26, hostBytes: 0 });
+}
+
+export type Open = (options?: OpenOptions) => Promise<Backend>;
+
+/** Registers a test for every backend. */
+export function each(name: string, body: (open: Open, backend: Backend["name"]) => Promise<void>) {
+  Deno.test(`cpu, ${name}`, () => body(cpu, "cpu"));
+  Deno.test(`webgpu, ${name}`, () => body(webgpu, "webgpu"));
 }
 
 export function randoms(length: number, random: Random, size = 1): Float32Array<ArrayBuffer> {

@@ -19,10 +19,10 @@ function groups(rows: number): { groupStarts: Int32Array; groupLengths: Int32Arr
   return { groupStarts, groupLengths };
 }
 
-Deno.test("router lookup: places, and a group stops where one of its rows misses", async () => {
+on.each("router lookup: places, and a group stops where one of its rows misses", async (open) => {
   const random = seeded(71), d = 40, layerIndex = 5;
   for (const [rows, n, onDevice] of [[1, 3, false], [7, 5, true], [66, 9, false]] as const) {
-    const backend = await on.cpu();
+    const backend = await open();
     const table = Int32Array.from(
       { length: n },
       (_, e) => e % 3 === 1 ? -1 : placeOf(e * 2, e % 2),
@@ -79,52 +79,57 @@ Deno.test("router lookup: places, and a group stops where one of its rows misses
   }
 });
 
-Deno.test("placedExperts: the bits of experts, over arenas and layouts, masked rows untouched", async () => {
-  const random = seeded(72), d = 40, ff = 72, rows = 70;
-  const wide = layer(3, d, ff, on.FORMATS["4-bit group 32"]!, random);
-  const narrow = layer(3, d, ff, on.FORMATS["2-bit group 64"]!, random);
-  const slotBytes = wide.layout.bytes;
-  const backend = await on.cpu({ maxBindingBytes: slotBytes * 3 - 1 });
-  const arenas = backend.createArenas(slotBytes, 7), per = arenas[0]!.slots;
-  assertEquals(arenas.map((a) => a.slots), [2, 2, 2, 1]);
-  const slots = [[6, 0, 3], [5, 1, 4]] as const, layers = [wide, narrow];
-  const resident = layers.map((made, l) => load(backend, arenas, made, [...slots[l]!]));
-  // Choices of the six experts, the first layout's first, and here and there one that is absent.
-  const chosen = Int32Array.from({ length: rows * 2 }, (_, i) => (i * 5 + (i >> 2)) % 7);
-  const places = Int32Array.from(
-    chosen,
-    (e) => e === 6 ? -1 : placeOf(slots[Math.floor(e / 3)]![e % 3]!, Math.floor(e / 3)),
-  );
-  const mask = Int32Array.from({ length: rows }, (_, t) => t % 9 === 2 ? 0 : 1);
-  const x = on.tensor(backend, rows, d, on.randoms(rows * d, random));
-  const common = { x, topK: 2, arenas, activation: "relu", mask } as const;
-  const expected = on.tensor(backend, rows * 2, d), out = on.tensor(backend, rows * 2, d);
-  layers.forEach(({ layout }, l) => {
-    const wave = resident[l]!.map((r) => ({ ...r, expert: r.expert + 3 * l }));
-    backend.experts({
-      ...common,
-      layout,
-      wave,
-      out: expected,
-      experts: on.indices(backend, chosen),
-    });
-    const range = on.indices(backend, places);
-    backend.placedExperts({ ...common, layout, layoutIndex: l, out, places: range });
-  });
-  on.assertSameBits(await on.read(backend, out), await on.read(backend, expected), "placed");
-  assertEquals(per, 2);
-  const beyond = on.indices(backend, new Int32Array(rows * 2).fill(PLACE_SLOTS - 1));
-  assertThrows(
-    () =>
-      backend.placedExperts({
+on.each(
+  "placedExperts: the bits of experts, over arenas and layouts, masked rows untouched",
+  async (open, device) => {
+    const random = seeded(72), d = 40, ff = 72, rows = 70;
+    const wide = layer(3, d, ff, on.FORMATS["4-bit group 32"]!, random);
+    const narrow = layer(3, d, ff, on.FORMATS["2-bit group 64"]!, random);
+    // Roomier than a block, so that other operands fit in a binding of a few slots, too.
+    const slotBytes = wide.layout.bytes + 16384;
+    const backend = await open({ maxBindingBytes: slotBytes * 3 - 1 });
+    const arenas = backend.createArenas(slotBytes, 7), per = arenas[0]!.slots;
+    assertEquals(arenas.map((a) => a.slots), [2, 2, 2, 1]);
+    const slots = [[6, 0, 3], [5, 1, 4]] as const, layers = [wide, narrow];
+    const resident = layers.map((made, l) => load(backend, arenas, made, [...slots[l]!]));
+    // Choices of the six experts, the first layout's first, and here and there one that is absent.
+    const chosen = Int32Array.from({ length: rows * 2 }, (_, i) => (i * 5 + (i >> 2)) % 7);
+    const places = Int32Array.from(
+      chosen,
+      (e) => e === 6 ? -1 : placeOf(slots[Math.floor(e / 3)]![e % 3]!, Math.floor(e / 3)),
+    );
+    const mask = Int32Array.from({ length: rows }, (_, t) => t % 9 === 2 ? 0 : 1);
+    const x = on.tensor(backend, rows, d, on.randoms(rows * d, random));
+    const common = { x, topK: 2, arenas, activation: "relu", mask } as const;
+    const expected = on.tensor(backend, rows * 2, d), out = on.tensor(backend, rows * 2, d);
+    layers.forEach(({ layout }, l) => {
+      const wave = resident[l]!.map((r) => ({ ...r, expert: r.expert + 3 * l }));
+      backend.experts({
         ...common,
-        layout: wide.layout,
-        layoutIndex: 0,
-        out,
-        places: beyond,
-      }),
-    RangeError,
-    "an expert lies in a slot of an arena",
-  );
-  backend.close();
-});
+        layout,
+        wave,
+        out: expected,
+        experts: on.indices(backend, chosen),
+      });
+      const range = on.indices(backend, places);
+      backend.placedExperts({ ...common, layout, layoutIndex: l, out, places: range });
+    });
+    on.assertSameBits(await on.read(backend, out), await on.read(backend, expected), "placed");
+    assertEquals(per, 2);
+    const beyond = on.indices(backend, new Int32Array(rows * 2).fill(PLACE_SLOTS - 1));
+    const op = { ...common, layout: wide.layout, layoutIndex: 0, places: beyond };
+    if (device === "cpu") {
+      assertThrows(
+        () => backend.placedExperts({ ...op, out }),
+        RangeError,
+        "an expert lies in a slot of an arena",
+      );
+    } else {
+      // Nobody can look at places on a GPU: such pairs are left alone.
+      const untouched = on.tensor(backend, rows * 2, d);
+      backend.placedExperts({ ...op, out: untouched });
+      assert(on.untouched(await on.read(backend, untouched)));
+    }
+    backend.close();
+  },
+);

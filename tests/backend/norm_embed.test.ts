@@ -4,8 +4,8 @@ import { packedRandom, seeded } from "../../src/backend/cpu/twin/packed.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";
 
-Deno.test("layerNorm: any width against float64, in place, masked, same bits", async () => {
-  const backend = await on.cpu(), random = seeded(41), rows = 5;
+on.each("layerNorm: any width against float64, in place, masked, same bits", async (open) => {
+  const backend = await open(), random = seeded(41), rows = 5;
   for (const d of [1, 2, 3, 4, 31, 256, 1023]) {
     const x = on.randoms(rows * d, random, 3).map((value) => value + 2);
     const weight = on.randoms(d, random), bias = on.randoms(d, random);
@@ -35,8 +35,8 @@ Deno.test("layerNorm: any width against float64, in place, masked, same bits", a
   backend.close();
 });
 
-Deno.test("rmsNorm: any width against float64, in place, masked, same bits", async () => {
-  const backend = await on.cpu(), random = seeded(43), rows = 4;
+on.each("rmsNorm: any width against float64, in place, masked, same bits", async (open) => {
+  const backend = await open(), random = seeded(43), rows = 4;
   for (const d of [1, 2, 3, 4, 31, 256, 1023]) {
     const x = on.randoms(rows * d, random, 3).map((value) => value + 2);
     const weight = on.randoms(d, random), mask = Int32Array.from([1, 0, 1, 1]);
@@ -59,8 +59,8 @@ Deno.test("rmsNorm: any width against float64, in place, masked, same bits", asy
 
 for (const [name, format] of Object.entries(on.FORMATS)) {
   if (format.rotated) continue;
-  Deno.test(`embed, ${name}: rows, positions and scale against float64`, async () => {
-    const backend = await on.cpu(), random = seeded(42), vocab = 11, length = 6;
+  on.each(`embed, ${name}: rows, positions and scale against float64`, async (open) => {
+    const backend = await open(), random = seeded(42), vocab = 11, length = 6;
     for (const d of [1, 30, 64, 200]) {
       const packed = packedRandom(vocab, d, format, random);
       const positionTable = on.randoms(length * d, random);

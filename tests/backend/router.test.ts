@@ -24,8 +24,8 @@ async function route(backend: Backend, op: Omit<RouterOp, "experts" | "weights">
   };
 }
 
-Deno.test("router: experts and weights against float64", async () => {
-  const backend = await on.cpu(), random = seeded(31);
+on.each("router: experts and weights against float64", async (open) => {
+  const backend = await open(), random = seeded(31);
   for (const [rows, n, d] of [[1, 2, 8], [5, 4, 33], [70, 7, 64], [3, 130, 48]] as const) {
     const packed = packedRandom(n, d, F32, random);
     const x = on.randoms(rows * d, random, 0.5), bias = on.randoms(n, random);
@@ -52,8 +52,8 @@ Deno.test("router: experts and weights against float64", async () => {
   backend.close();
 });
 
-Deno.test("router: equal logits go to the lower index, NaN to a valid one", async () => {
-  const backend = await on.cpu(), random = seeded(32), n = 9, d = 4;
+on.each("router: equal logits go to the lower index, NaN to a valid one", async (open) => {
+  const backend = await open(), random = seeded(32), n = 9, d = 4;
   const packed = packedRandom(n, d, F32, random);
   const op = { classifier: on.matrix(backend, packed), topK: 2, weighting: "share" } as const;
   const zero = await route(backend, { ...op, x: on.tensor(backend, 1, d, new Float32Array(d)) });
@@ -71,8 +71,8 @@ Deno.test("router: equal logits go to the lower index, NaN to a valid one", asyn
   backend.close();
 });
 
-Deno.test("router: bits do not depend on the call, masked rows are not written", async () => {
-  const backend = await on.cpu(), random = seeded(33), n = 16, d = 96, rows = 67;
+on.each("router: bits do not depend on the call, masked rows are not written", async (open) => {
+  const backend = await open(), random = seeded(33), n = 16, d = 96, rows = 67;
   const classifier = on.matrix(backend, packedRandom(n, d, F32, random));
   const x = on.randoms(rows * d, random);
   const op = { classifier, topK: 2, weighting: "share" } as const;
@@ -104,8 +104,8 @@ Deno.test("router: bits do not depend on the call, masked rows are not written",
   backend.close();
 });
 
-Deno.test("combine: in rank order, scaled, in place, masked", async () => {
-  const backend = await on.cpu(), random = seeded(34), rows = 6;
+on.each("combine: in rank order, scaled, in place, masked", async (open) => {
+  const backend = await open(), random = seeded(34), rows = 6;
   for (const topK of [1, 2] as const) {
     for (const d of [1, 7, 32]) {
       const outputs = on.randoms(rows * topK * d, random),

@@ -26,8 +26,8 @@ async function choose(
   return { ids: chosen, logProbs: values };
 }
 
-Deno.test("vocabTopK: ids and log probabilities against float64", async () => {
-  const backend = await on.cpu(), random = seeded(51);
+on.each("vocabTopK: ids and log probabilities against float64", async (open) => {
+  const backend = await open(), random = seeded(51);
   const formats = ["f32", "f16", "8-bit per channel", "4-bit group 64", "2-bit group 64"];
   for (const name of formats) {
     const cases = [[1, 1, 8, 1], [3, 511, 40, 4], [66, 513, 24, 16], [2, 1600, 65, 3]] as const;
@@ -52,8 +52,8 @@ Deno.test("vocabTopK: ids and log probabilities against float64", async () => {
   backend.close();
 });
 
-Deno.test("vocabTopK: equal values come in order of id, over tiles too", async () => {
-  const backend = await on.cpu(), vocab = 1300, d = 4, random = seeded(52);
+on.each("vocabTopK: equal values come in order of id, over tiles too", async (open) => {
+  const backend = await open(), vocab = 1300, d = 4, random = seeded(52);
   const packed = packedRandom(vocab, d, F32, random);
   const view = new Float32Array(packed.bytes.buffer);
   view.fill(1);
@@ -67,8 +67,8 @@ Deno.test("vocabTopK: equal values come in order of id, over tiles too", async (
   backend.close();
 });
 
-Deno.test("vocabTopK: bits do not depend on the call, masked rows are not written", async () => {
-  const backend = await on.cpu(), random = seeded(53), rows = 67, d = 64, vocab = 1100, c = 8;
+on.each("vocabTopK: bits do not depend on the call, masked rows are not written", async (open) => {
+  const backend = await open(), random = seeded(53), rows = 67, d = 64, vocab = 1100, c = 8;
   const w = on.matrix(backend, packedRandom(vocab, d, on.FORMATS["8-bit group 64"]!, random));
   const x = on.randoms(rows * d, random);
   const whole = await choose(backend, x, w, c);

@@ -5,10 +5,11 @@ import {
   PAGE_TOKENS,
   type PagedAttentionOp,
   type RowMask,
+  type Scores,
   type SegmentAttentionOp,
   type StoreKvOp,
 } from "../contract.ts";
-import { headWidth, refuse } from "../shapes.ts";
+import { checkMatrix, headWidth, refuse } from "../shapes.ts";
 import { bind, type Binding } from "./buffers.ts";
 import { floatBits } from "./gpu.ts";
 import { KERNELS } from "./kernels.ts";
@@ -18,16 +19,22 @@ import {
   checkRows,
   Indices,
   maskWord,
+  range,
   type Run,
+  scratch,
   tensor,
   word,
 } from "./operands.ts";
 
 /** Channels of a head, as kernels/wgsl/attention.wgsl holds them. */
 const MOST_HEAD = 256;
-const PAGED = { 0: { PAGED: 0 }, 1: { PAGED: 1 } } as const;
+const CONSTANTS = [[0, 0], [1, 0], [0, 1], [1, 1]].map(([PAGED, BIASED]) => ({
+  PAGED: PAGED!,
+  BIASED: BIASED!,
+}));
 
 interface Call {
+  op: Scores;
   d: number;
   heads: number;
   rows: number;
@@ -48,14 +55,15 @@ function attend(run: Run, c: Call, action: string): void {
   const head = headWidth(c.d, c.heads, action);
   if (head > MOST_HEAD) refuse(action, `a head has at most ${MOST_HEAD} channels`, String(head));
   checkApart(c.out, [c.q, c.k, c.v, c.table, c.lengths, c.mask], action);
+  const bias = distanceBias(run, c, action), paged = c.pagesPerRow === 0 ? 0 : 1;
   run.gpu.dispatch({
     kernel: KERNELS.attention,
-    constants: PAGED[c.pagesPerRow === 0 ? 0 : 1],
-    bindings: [c.q, c.k, c.v, c.table, c.lengths, c.mask, c.out],
+    constants: CONSTANTS[paged + (bias === undefined ? 0 : 2)]!,
+    bindings: [c.q, c.k, c.v, c.table, c.lengths, c.mask, c.out, bias],
     params: [
       c.d,
       head,
-      floatBits(1 / Math.sqrt(head)),
+      floatBits(c.op.scale ?? 1 / Math.sqrt(head)),
       word(c.q),
       word(c.k),
       c.valueAt,
@@ -65,9 +73,33 @@ function attend(run: Run, c: Call, action: string): void {
       word(c.out),
       maskWord(c.mask),
       c.most,
+      c.op.bias?.reach ?? 0,
+      c.heads,
     ],
     groups: [c.heads, c.rows],
   });
+}
+
+/** What scores gain by distance and head, gathered in scratch; undefined where they gain nothing. */
+function distanceBias(run: Run, { op, heads }: Call, action: string): Binding | undefined {
+  if (op.bias === undefined) return undefined;
+  const { table, buckets, reach } = op.bias, { bits } = table.format, distances = 2 * reach + 1;
+  if (bits !== 32) refuse(action, "the bias table must be f32", `${bits} bits`);
+  checkMatrix(table, heads, action, "bias table");
+  const out = scratch(run, "records"), room = run.sizes.records / 4;
+  if (distances * heads > room) {
+    refuse(action, `distances times heads are at most ${room}`, String(distances * heads));
+  }
+  const places = range(run, buckets, distances * 4, action);
+  const { buffer, offset, layout } = table;
+  const entries = bind(run.gpu.limits, buffer, offset, layout.codesBytes, action);
+  run.gpu.dispatch({
+    kernel: KERNELS.distanceBias,
+    bindings: [places, entries, , , , , out],
+    params: [distances, heads, word(places), word(entries), layout.rowBytes / 4, layout.rows],
+    groups: [Math.ceil(distances * heads / 64)],
+  });
+  return out;
 }
 
 /** `Backend.segmentAttention`. */
@@ -86,6 +118,7 @@ export function segmentAttention(run: Run, op: SegmentAttentionOp): void {
   checkIndices(op.lengths, live, lengthBounds, action);
   checkEnds(op, action);
   attend(run, {
+    op,
     d,
     heads: op.heads,
     rows,
@@ -97,7 +130,7 @@ export function segmentAttention(run: Run, op: SegmentAttentionOp): void {
     pagesPerRow: 0,
     lengths: up.take(op.lengths, rows),
     most: op.k.rows,
-    mask: up.mask(live, rows),
+    mask: up.mask(live, rows, [out]),
     out,
   }, action);
 }
@@ -137,6 +170,7 @@ export function pagedAttention(run: Run, op: PagedAttentionOp): void {
   checkIndices(op.lengths, live, bounds, action);
   checkPages(op, table.pages, table.perRow, action);
   attend(run, {
+    op,
     d,
     heads: op.heads,
     rows,
@@ -148,7 +182,7 @@ export function pagedAttention(run: Run, op: PagedAttentionOp): void {
     pagesPerRow: table.perRow,
     lengths: up.take(op.lengths, rows),
     most: op.pagesPerRow * PAGE_TOKENS,
-    mask: up.mask(live, rows),
+    mask: up.mask(live, rows, [out]),
     out,
   }, action);
 }
@@ -200,7 +234,7 @@ export function storeKv(run: Run, op: StoreKvOp): void {
   const count = op.kv.pages * PAGE_TOKENS;
   const up = new Indices(run, action, [[op.places, rows], [live, rows]]);
   checkIndices(op.places, live, { count: rows, low: -1, high: count - 1, name: "places" }, action);
-  const places = up.take(op.places, rows), mask = up.mask(live, rows);
+  const places = up.take(op.places, rows), mask = up.mask(live, rows, [kv]);
   checkApart(kv, [k, v, places, mask], action);
   run.gpu.dispatch({
     kernel: KERNELS.storeKv,

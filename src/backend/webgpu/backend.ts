@@ -13,6 +13,8 @@ import type {
   LayerNormOp,
   LinearOp,
   PagedAttentionOp,
+  PlacedExpertsOp,
+  RmsNormOp,
   RouterOp,
   ScratchShape,
   SegmentAttentionOp,
@@ -23,13 +25,13 @@ import { refuse } from "../shapes.ts";
 import { openDevice, type OpenedDevice } from "./adapter.ts";
 import * as attention from "./attention.ts";
 import { GpuBuffer, liveRange } from "./buffers.ts";
-import { experts } from "./experts.ts";
+import { experts, placedExperts } from "./experts.ts";
 import { Gpu, ringBytes } from "./gpu.ts";
 import type { Run } from "./operands.ts";
 import { linear } from "./product.ts";
 import { Readback, STAGING_BYTES } from "./readback.ts";
 import { router } from "./router.ts";
-import { combine, embed, layerNorm } from "./rows.ts";
+import { combine, embed, layerNorm, rmsNorm } from "./rows.ts";
 import { scratchSizes } from "./scratch.ts";
 import { syncReadbackWorks } from "./sync_readback.ts";
 import { vocabTopK } from "./vocab.ts";
@@ -119,6 +121,10 @@ class WebGpuBackend implements Backend {
     }
   }
 
+  get lost(): Promise<MoqeError> {
+    return this.#gpu.errors.gone;
+  }
+
   alloc(label: string, bytes: number, line: GpuLine): DeviceBuffer {
     this.#gpu.errors.check();
     return this.#make(label, bytes, line, USAGE.STORAGE);
@@ -204,6 +210,7 @@ class WebGpuBackend implements Backend {
       lists: take("lists"),
       logits: take("logits"),
       records: take("records"),
+      mask: take("mask"),
     };
     this.#run = { gpu: this.#gpu, shape, sizes, scratch };
   }
@@ -233,6 +240,9 @@ class WebGpuBackend implements Backend {
   layerNorm(op: LayerNormOp): void {
     layerNorm(this.#operation(), op);
   }
+  rmsNorm(op: RmsNormOp): void {
+    rmsNorm(this.#operation(), op);
+  }
   linear(op: LinearOp): void {
     linear(this.#operation(), op);
   }
@@ -250,6 +260,9 @@ class WebGpuBackend implements Backend {
   }
   experts(op: ExpertsOp): void {
     experts(this.#operation(), op);
+  }
+  placedExperts(op: PlacedExpertsOp): void {
+    placedExperts(this.#operation(), op);
   }
   combine(op: CombineOp): void {
     combine(this.#operation(), op);

@@ -11,18 +11,14 @@ const REMAKE = "the model must be loaded anew";
  */
 export class DeviceErrors {
   #failure: MoqeError | undefined;
+  readonly #gone = Promise.withResolvers<MoqeError>();
   #open = false;
   #closing = false;
 
   constructor(readonly device: GPUDevice) {
     device.lost.then((info) => {
       if (this.#closing) return;
-      this.#failure = new MoqeError("unavailable", {
-        action: "use the GPU",
-        rule: "the device was lost",
-        observed: `${info.reason}: ${info.message}`,
-        remedy: REMAKE,
-      });
+      this.#fail({ rule: "the device was lost", observed: `${info.reason}: ${info.message}` });
     });
     device.addEventListener("uncapturederror", this.#uncaptured);
     this.#push();
@@ -36,6 +32,11 @@ export class DeviceErrors {
   /** Why the device can no longer be used, if it cannot. It stays so. */
   get failure(): MoqeError | undefined {
     return this.#failure;
+  }
+
+  /** Resolves with why the device can no longer be used. */
+  get gone(): Promise<MoqeError> {
+    return this.#gone.promise;
   }
 
   /** Throws why the device can no longer be used. */
@@ -61,19 +62,23 @@ export class DeviceErrors {
 
   #note(error: GPUError): void {
     const exhausted = error instanceof GPUOutOfMemoryError;
-    this.#failure ??= new MoqeError(exhausted ? "over_budget" : "internal", {
-      action: "use the GPU",
+    this.#fail({
       rule: exhausted ? "its memory is exhausted" : "the driver refused a command",
       observed: error.message.trim().split("\n")[0],
-      remedy: exhausted ? `lower --gpu-memory; ${REMAKE}` : REMAKE,
-    });
+    }, exhausted ? `lower --gpu-memory; ${REMAKE}` : REMAKE);
+  }
+
+  #fail(what: { rule: string; observed?: string | undefined }, remedy = REMAKE): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = new MoqeError("unavailable", { action: "use the GPU", ...what, remedy });
+    this.#gone.resolve(this.#failure);
   }
 
   /** Stops listening: what happens to the device from here on is its owner's doing. */
   close(): void {
     this.#closing = true;
     this.device.removeEventListener("uncapturederror", this.#uncaptured);
-    if (this.#open) for (const _ of FILTERS) this.device.popErrorScope().catch(() => {});
+    if (this.#open) { for (const _ of FILTERS) this.device.popErrorScope().catch(() => {}); }
     this.#open = false;
   }
 }

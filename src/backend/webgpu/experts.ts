@@ -1,6 +1,6 @@
 /** The experts of a wave: each (row, rank) pair finds its expert's slot, alone or in tiles that share one. */
 import type { ProjectionOffsets } from "../../base/layout.ts";
-import type { Arena, ExpertsOp } from "../contract.ts";
+import { type Arena, type ExpertsOp, PLACE_SLOTS, type PlacedExpertsOp } from "../contract.ts";
 import { refuse } from "../shapes.ts";
 import { bind, type Binding } from "./buffers.ts";
 import { type Constants, KERNELS } from "./kernels.ts";
@@ -10,31 +10,41 @@ import {
   Indices,
   maskWord,
   NONE,
+  range,
   type Run,
   scratch,
   tensor,
   word,
 } from "./operands.ts";
 import { inputRows, type Rows } from "./product.ts";
-import { MOST_EXPERTS, PAIR_TILE } from "./scratch.ts";
+import { MOST_SLOTS, PAIR_TILE } from "./scratch.ts";
 import { type Weights, weightsOf } from "./weights.ts";
 
 const ACTION = "run experts";
 /** From so many pairs an expert on, tiles of pairs are worth their sorting. */
 const SHARED_PAIRS = 3;
-const SORT: Constants = { TILE_M: PAIR_TILE };
+/** From so many pairs on, where only the device knows their experts. */
+const PLACED_PAIRS = 48;
+const SORT: Constants = { TILE_M: PAIR_TILE, PLACED: 0 };
+const SORT_PLACED: Constants = { TILE_M: PAIR_TILE, PLACED: 1 };
+
+/** What `experts` and `placedExperts` have in common. */
+type AnyExpertsOp = Omit<PlacedExpertsOp, "places" | "layoutIndex">;
 
 /** An operation's operands, bound. */
 interface Work {
-  op: ExpertsOp;
+  op: AnyExpertsOp;
   x: Binding;
   out: Binding;
-  ids: Binding;
   mask: Binding | undefined;
-  /** Slot over all arenas by expert, -1 for none. */
-  places: Binding;
+  /** By (row, rank): the expert, or where `placed` its place. */
+  ids: Binding;
+  placed: boolean;
+  /** Slot over all arenas by expert, -1 for none; undefined where placed. */
+  places: Binding | undefined;
+  /** Experts in `places`; where placed, the first place of this layout. */
   placeCount: number;
-  /** Experts that pairs can have. */
+  /** Experts that pairs can have, as far as the host knows. */
   experts: number;
   w1: Weights;
   w2: Weights;
@@ -42,6 +52,39 @@ interface Work {
 
 /** `Backend.experts`. */
 export function experts(run: Run, op: ExpertsOp): void {
+  const total = op.x.rows, table = placesOf(op);
+  const up = new Indices(run, ACTION, [[table, table.length], [op.mask, total]]);
+  const bound = operands(run, op, up);
+  if (op.wave.length === 0) return;
+  runAll(run, {
+    ...bound,
+    ids: range(run, op.experts, total * op.topK * 4, ACTION),
+    placed: false,
+    places: up.take(table, table.length),
+    placeCount: table.length,
+    experts: op.wave.length,
+  });
+}
+
+/** `Backend.placedExperts`: the same for pairs whose places lie on the device. */
+export function placedExperts(run: Run, op: PlacedExpertsOp): void {
+  const total = op.x.rows;
+  const bound = operands(run, op, new Indices(run, ACTION, [[op.mask, total]]));
+  runAll(run, {
+    ...bound,
+    ids: range(run, op.places, total * op.topK * 4, ACTION),
+    placed: true,
+    places: undefined,
+    placeCount: op.layoutIndex * PLACE_SLOTS,
+    experts: Math.min(total * op.topK, op.arenas.reduce((n, a) => n + a.slots, 0)),
+  });
+}
+
+function operands(
+  run: Run,
+  op: AnyExpertsOp,
+  up: Indices,
+): Pick<Work, "op" | "x" | "out" | "mask" | "w1" | "w2"> {
   const [fc1, fc2] = op.layout.projections, total = op.x.rows, width = op.x.cols;
   if (op.layout.projections.length !== 2 || fc1 === undefined || fc2 === undefined) {
     return refuse(ACTION, "an expert has two projections", String(op.layout.projections.length));
@@ -54,27 +97,28 @@ export function experts(run: Run, op: ExpertsOp): void {
       `[${hidden}, ${fc1.layout.cols}] and [${fc2.layout.rows}, ${fc2.layout.cols}]`,
     );
   }
+  for (const a of op.arenas) {
+    if (a.slotBytes < op.layout.bytes || a.slotBytes % 16 !== 0) {
+      refuse(ACTION, `a slot holds a block of ${op.layout.bytes} bytes`, String(a.slotBytes));
+    }
+  }
   const x = tensor(run, op.x, total, width, ACTION, "x");
   const out = tensor(run, op.out, total * op.topK, fc2.layout.rows, ACTION, "out");
-  const ids = bind(run.gpu.limits, op.experts, 0, total * op.topK * 4, ACTION);
   checkRows(run, total, ACTION);
-  if (op.wave.length === 0) return;
-  const table = placesOf(op);
-  const up = new Indices(run, ACTION, [[table, table.length], [op.mask, total]]);
-  const work: Work = {
+  return {
     op,
     x,
     out,
-    ids,
-    places: up.take(table, table.length),
-    placeCount: table.length,
-    experts: op.wave.length,
-    mask: up.mask(op.mask, total),
+    mask: up.mask(op.mask, total, [out]),
     w1: weightsOf(op.layout.format, fc1.layout),
     w2: weightsOf(op.layout.format, fc2.layout),
   };
-  checkApart(out, [x, ids, work.mask], ACTION);
-  const staged = work.w1.staged || work.w2.staged;
+}
+
+function runAll(run: Run, work: Work): void {
+  const { op, x, out, ids, mask, w1, w2 } = work, total = op.x.rows;
+  checkApart(out, [x, ids, mask], ACTION);
+  const staged = w1.staged || w2.staged;
   const pairs = Math.min(run.sizes.pairs, staged ? run.sizes.stagedRows : Infinity);
   const rows = Math.floor(pairs / op.topK);
   for (let first = 0; first < total; first += rows) {
@@ -83,7 +127,7 @@ export function experts(run: Run, op: ExpertsOp): void {
 }
 
 /** Which slot, counted over all arenas, each expert of the wave lies in. */
-function placesOf({ wave, arenas, layout }: ExpertsOp): Int32Array {
+function placesOf({ wave, arenas }: ExpertsOp): Int32Array {
   const firsts: number[] = [];
   let slots = 0;
   for (const a of arenas) {
@@ -96,9 +140,6 @@ function placesOf({ wave, arenas, layout }: ExpertsOp): Int32Array {
     if (arena === undefined || e.slot < 0 || e.slot >= arena.slots) {
       refuse(ACTION, "an expert lies in a slot of an arena", JSON.stringify(e));
     }
-    if (arena.slotBytes < layout.bytes || arena.slotBytes % 16 !== 0) {
-      refuse(ACTION, `a slot holds a block of ${layout.bytes} bytes`, String(arena.slotBytes));
-    }
     table[e.expert] = firsts[e.arena]! + e.slot;
   }
   return table;
@@ -107,15 +148,17 @@ function placesOf({ wave, arenas, layout }: ExpertsOp): Int32Array {
 /** Both projections of rows first .. first + rows - 1, arena by arena. */
 function runRows(run: Run, work: Work, first: number, rows: number): void {
   const { op, w1, w2 } = work, pairs = rows * op.topK, firstPair = first * op.topK;
-  const sorted = pairs >= SHARED_PAIRS * work.experts && work.placeCount <= MOST_EXPERTS;
+  const many = work.placed ? pairs >= PLACED_PAIRS : pairs >= SHARED_PAIRS * work.experts;
+  const sorted = many && op.arenas.every((a) => a.slots <= MOST_SLOTS);
   const hidden = scratch(run, "hidden");
-  const input = w1.staged
-    ? { ...inputRows(run, w1, work.x, first, rows), from: first }
-    : { binding: work.x, at: work.x.base / 16, from: 0 };
   let firstSlot = 0;
   for (const arena of op.arenas) {
     const chunk = { arena, firstSlot, firstPair, pairs, sorted };
     if (sorted) sortPairs(run, work, chunk);
+    // Staged anew for every arena: the second projection's input lies in the same scratch.
+    const input = w1.staged
+      ? { ...inputRows(run, w1, work.x, first, rows), from: first }
+      : { binding: work.x, at: work.x.base / 16, from: 0 };
     const inside = { out: hidden, at: 0, from: firstPair, relu: op.activation === "relu" };
     project(run, work, chunk, w1, op.layout.projections[0]!, {
       ...inside,
@@ -151,7 +194,7 @@ function listsOrder(run: Run): number {
 function sortPairs(run: Run, work: Work, c: Chunk): void {
   run.gpu.dispatch({
     kernel: KERNELS.expertsSort,
-    constants: SORT,
+    constants: work.placed ? SORT_PLACED : SORT,
     bindings: [, , , work.ids, work.places, work.mask, scratch(run, "lists")],
     params: [
       c.firstPair,
@@ -222,7 +265,7 @@ function project(
   }
   run.gpu.dispatch({
     kernel: KERNELS.expertsGemv,
-    constants: w.gemv,
+    constants: work.placed ? w.placed : w.gemv,
     bindings: [ends.x.binding, block, block, work.ids, work.places, work.mask, ends.out],
     params: [
       ...matrix,

@@ -7,7 +7,13 @@
 import type { OpenedDevice } from "./adapter.ts";
 import { bind, type Binding, type BindingLimits, type GpuBuffer } from "./buffers.ts";
 import { DeviceErrors } from "./errors.ts";
-import { type Constants, type Kernel, PARAMS_BYTES, type Pipelines, pipelinesOf } from "./kernels.ts";
+import {
+  type Constants,
+  type Kernel,
+  PARAMS_BYTES,
+  type Pipelines,
+  pipelinesOf,
+} from "./kernels.ts";
 
 /** Dispatches of one submission; one more starts another. */
 const MOST_DISPATCHES = 1024;
@@ -27,7 +33,7 @@ export function ringBytes(offsetAlignment: number): { params: number; indices: n
   };
 }
 
-/** One kernel call. `bindings` are 1 to 7 in order of the kernel's access; undefined binds something unread. */
+/** One kernel call. `bindings` are from 1 on, in order of the kernel's access; undefined binds something unread. */
 export interface Dispatch {
   readonly kernel: Kernel;
   readonly constants?: Constants;

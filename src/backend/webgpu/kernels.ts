@@ -2,6 +2,7 @@
 import attention from "../../../kernels/wgsl/attention.wgsl" with { type: "text" };
 import choose from "../../../kernels/wgsl/choose.wgsl" with { type: "text" };
 import combine from "../../../kernels/wgsl/combine.wgsl" with { type: "text" };
+import distanceBias from "../../../kernels/wgsl/distance_bias.wgsl" with { type: "text" };
 import embed from "../../../kernels/wgsl/embed.wgsl" with { type: "text" };
 import expertsGemm from "../../../kernels/wgsl/experts_gemm.wgsl" with { type: "text" };
 import expertsGemv from "../../../kernels/wgsl/experts_gemv.wgsl" with { type: "text" };
@@ -11,6 +12,7 @@ import gemv from "../../../kernels/wgsl/gemv.wgsl" with { type: "text" };
 import layerNorm from "../../../kernels/wgsl/layer_norm.wgsl" with { type: "text" };
 import linearGemm from "../../../kernels/wgsl/linear_gemm.wgsl" with { type: "text" };
 import linearGemv from "../../../kernels/wgsl/linear_gemv.wgsl" with { type: "text" };
+import lookUp from "../../../kernels/wgsl/look_up.wgsl" with { type: "text" };
 import stageRows from "../../../kernels/wgsl/stage_rows.wgsl" with { type: "text" };
 import storeKv from "../../../kernels/wgsl/store_kv.wgsl" with { type: "text" };
 import vocabMerge from "../../../kernels/wgsl/vocab_merge.wgsl" with { type: "text" };
@@ -21,7 +23,7 @@ import weights from "../../../kernels/wgsl/weights.wgsl" with { type: "text" };
 export interface Kernel {
   readonly name: string;
   readonly source: string;
-  /** Bindings 1 to 7, a letter each: r reads, w reads and writes, - is not there. Binding 0 is the parameters. */
+  /** Bindings from 1 on, a letter each: r reads, w reads and writes, - is not there. Binding 0 is the parameters. */
   readonly access: string;
 }
 
@@ -40,9 +42,11 @@ export const KERNELS = {
   stageRows: kernel("stage_rows", "r-----w", stageRows),
   embed: kernel("embed", "rrrrrrw", weights, embed),
   layerNorm: kernel("layer_norm", "rrr--rw", layerNorm),
-  attention: kernel("attention", "rrrrrrw", attention),
+  attention: kernel("attention", "rrrrrrwr", attention),
+  distanceBias: kernel("distance_bias", "rr----w", distanceBias),
   storeKv: kernel("store_kv", "rr-r-rw", storeKv),
   choose: kernel("choose", "r---wrw", choose),
+  lookUp: kernel("look_up", "rrrrwww", lookUp),
   combine: kernel("combine", "rrr--rw", combine),
   vocabTile: kernel("vocab_tile", "r----rw", vocabTile),
   vocabMerge: kernel("vocab_merge", "r---wrw", vocabMerge),

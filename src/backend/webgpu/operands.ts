@@ -1,5 +1,12 @@
 /** Operands of an operation as kernels bind them: checked, with the place where each begins. */
-import type { IndexArray, RowMask, ScratchShape, Tensor, Vector } from "../contract.ts";
+import type {
+  DeviceRange,
+  IndexArray,
+  RowMask,
+  ScratchShape,
+  Tensor,
+  Vector,
+} from "../contract.ts";
 import { checkTensor, checkVector, refuse } from "../shapes.ts";
 import { bind, type Binding, type GpuBuffer } from "./buffers.ts";
 import type { Constants } from "./kernels.ts";
@@ -12,7 +19,7 @@ export interface Run {
   readonly shape: ScratchShape;
   readonly sizes: ScratchSizes;
   readonly scratch: Readonly<
-    Record<"hidden" | "staged" | "lists" | "logits" | "records", GpuBuffer>
+    Record<"hidden" | "staged" | "lists" | "logits" | "records" | "mask", GpuBuffer>
   >;
 }
 
@@ -43,6 +50,11 @@ export function vector(
 ): Binding {
   checkVector(v, length, action, name);
   return bind(run.gpu.limits, v.buffer, v.offset, length * 4, action);
+}
+
+/** A checked range of the device. */
+export function range(run: Run, r: DeviceRange, bytes: number, action: string): Binding {
+  return bind(run.gpu.limits, r.buffer, r.offset, bytes, action);
 }
 
 /** Scratch as a binding. */
@@ -102,9 +114,21 @@ export class Indices {
     return bind(this.run.gpu.limits, array.buffer, array.offset, count * 4, this.action);
   }
 
-  /** A mask, undefined where every row is live. */
-  mask(mask: RowMask, rows: number): Binding | undefined {
-    return mask === undefined ? undefined : this.take(mask, rows);
+  /**
+   * A mask, undefined where every row is live. One that lies in a buffer that the operation writes is copied: a
+   * kernel may not read and write one buffer, results and masks may share one.
+   */
+  mask(
+    mask: RowMask,
+    rows: number,
+    outputs: readonly (Binding | undefined)[] = [],
+  ): Binding | undefined {
+    if (mask === undefined) return undefined;
+    const taken = this.take(mask, rows);
+    if (!outputs.some((b) => b?.buffer === taken.buffer)) return taken;
+    const copy = this.run.scratch.mask, at = taken.offset + taken.base;
+    this.run.gpu.copy(taken.buffer.gpu!, at, copy.gpu!, 0, rows * 4);
+    return bind(this.run.gpu.limits, copy, 0, rows * 4, this.action);
   }
 }
 

@@ -134,7 +134,7 @@ export function linear(run: Run, op: LinearOp): void {
   const residual = op.residual && tensor(run, op.residual, total, n, action, "residual");
   if (x.buffer === out.buffer) refuse(action, "out must not be x", op.out.buffer.label);
   checkRows(run, total, action);
-  const mask = new Indices(run, action, [[op.mask, total]]).mask(op.mask, total);
+  const mask = new Indices(run, action, [[op.mask, total]]).mask(op.mask, total, [out]);
   checkApart(out, [bias, residualIsOut ? undefined : residual, mask], action);
   const step = rowsAtOnce(run, w, total);
   for (let first = 0; first < total; first += step) {

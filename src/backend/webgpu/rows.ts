@@ -1,5 +1,13 @@
 /** Embedding, layer norm and the weighted sum of experts: operations that go over rows. */
-import type { CombineOp, EmbedOp, LayerNormOp } from "../contract.ts";
+import type {
+  CombineOp,
+  EmbedOp,
+  LayerNormOp,
+  RmsNormOp,
+  RowMask,
+  Tensor,
+  Vector,
+} from "../contract.ts";
 import { refuse } from "../shapes.ts";
 import { floatBits } from "./gpu.ts";
 import { KERNELS } from "./kernels.ts";
@@ -17,22 +25,38 @@ import {
 } from "./operands.ts";
 import { matrixWeights, partsOf } from "./weights.ts";
 
-const IN_PLACE = { 0: { IN_PLACE: 0 }, 1: { IN_PLACE: 1 } } as const;
+const NORM = { 0: { IN_PLACE: 0, RMS: 0 }, 1: { IN_PLACE: 1, RMS: 0 } } as const;
+const RMS_NORM = { 0: { IN_PLACE: 0, RMS: 1 }, 1: { IN_PLACE: 1, RMS: 1 } } as const;
 
 /** `Backend.layerNorm`. */
 export function layerNorm(run: Run, op: LayerNormOp): void {
-  const action = "run layerNorm", total = op.x.rows, d = op.x.cols;
+  norm(run, op, op.bias, 1, "run layerNorm");
+}
+
+/** `Backend.rmsNorm`. */
+export function rmsNorm(run: Run, op: RmsNormOp): void {
+  norm(run, op, undefined, op.scale, "run rmsNorm");
+}
+
+function norm(
+  run: Run,
+  op: { x: Tensor; weight: Vector; epsilon: number; out: Tensor; mask?: RowMask },
+  biasVector: Vector | undefined,
+  scale: number,
+  action: string,
+): void {
+  const total = op.x.rows, d = op.x.cols;
   const x = tensor(run, op.x, total, d, action, "x");
   const out = tensor(run, op.out, total, d, action, "out");
   const weight = vector(run, op.weight, d, action, "weight");
-  const bias = vector(run, op.bias, d, action, "bias");
+  const bias = biasVector && vector(run, biasVector, d, action, "bias");
   checkRows(run, total, action);
-  const mask = new Indices(run, action, [[op.mask, total]]).mask(op.mask, total);
+  const mask = new Indices(run, action, [[op.mask, total]]).mask(op.mask, total, [out]);
   const inPlace = x.buffer === out.buffer && op.x.offset === op.out.offset;
   checkApart(out, [inPlace ? undefined : x, weight, bias, mask], action);
   run.gpu.dispatch({
     kernel: KERNELS.layerNorm,
-    constants: IN_PLACE[inPlace ? 1 : 0],
+    constants: (bias === undefined ? RMS_NORM : NORM)[inPlace ? 1 : 0],
     bindings: [inPlace ? undefined : x, weight, bias, , , mask, out],
     params: [
       d,
@@ -42,6 +66,7 @@ export function layerNorm(run: Run, op: LayerNormOp): void {
       word(out),
       maskWord(mask),
       floatBits(op.epsilon),
+      floatBits(scale),
     ],
     groups: [total],
   });
@@ -62,7 +87,7 @@ export function embed(run: Run, op: EmbedOp): void {
   const positionBounds = { count: total, low: 0, high: rows - 1, name: "positions" };
   checkIndices(op.positions, live, positionBounds, action);
   const ids = up.take(op.ids, total), positions = up.take(op.positions, total);
-  const mask = up.mask(live, total);
+  const mask = up.mask(live, total, [out]);
   checkApart(out, [table, ids, positions, mask], action);
   for (const part of partsOf(run, op.table, action)) {
     run.gpu.dispatch({
@@ -98,7 +123,7 @@ export function combine(run: Run, op: CombineOp): void {
   const residual = tensor(run, op.residual, total, d, action, "residual");
   const out = tensor(run, op.out, total, d, action, "out");
   checkRows(run, total, action);
-  const mask = new Indices(run, action, [[op.mask, total]]).mask(op.mask, total);
+  const mask = new Indices(run, action, [[op.mask, total]]).mask(op.mask, total, [out]);
   const same = residual.buffer === out.buffer && op.residual.offset === op.out.offset;
   checkApart(out, [expertOut, weights, same ? undefined : residual, mask], action);
   run.gpu.dispatch({

@@ -9,8 +9,8 @@ const STAGED_ROWS = 128;
 /** Floats of logits that exist at once, and words of what remains of tiles of them. */
 const LOGITS = 2 ** 19;
 const RECORDS = 2 ** 18;
-/** Experts of a layer that are sorted on the device: as kernels/wgsl/experts_sort.wgsl has it. */
-export const MOST_EXPERTS = 1024;
+/** Slots of an arena whose pairs can be sorted on the device: as kernels/wgsl/experts_sort.wgsl has it. */
+export const MOST_SLOTS = 2048;
 /** Pairs of a tile of kernels/wgsl/experts_gemm.wgsl. */
 export const PAIR_TILE = 16;
 
@@ -27,6 +27,8 @@ export interface ScratchSizes {
   /** f32 logits of router or vocabulary; u32 records of tiles. */
   readonly logits: number;
   readonly records: number;
+  /** u32 [maxRows]: a mask that lies in a buffer that is written. */
+  readonly mask: number;
 }
 
 /** Sizes for calls up to `shape`, each no larger than a binding. */
@@ -49,5 +51,6 @@ export function scratchSizes(shape: ScratchShape, maxBindingBytes: number): Scra
     lists: (4 + 4 * pairs + pairs) * 4,
     logits: Math.min(LOGITS * 4, maxBindingBytes),
     records: Math.min(RECORDS * 4, maxBindingBytes),
+    mask: shape.maxRows * 4,
   };
 }

@@ -1,13 +1,13 @@
 /** Log-softmax over the vocabulary with its best candidates, split over the vocabulary. */
 import type { VocabTopKOp } from "../contract.ts";
 import { refuse } from "../shapes.ts";
-import { bind, type Binding } from "./buffers.ts";
+import type { Binding } from "./buffers.ts";
 import { KERNELS } from "./kernels.ts";
 import {
-  checkApart,
   checkRows,
   Indices,
   maskWord,
+  range,
   type Run,
   scratch,
   tensor,
@@ -44,12 +44,10 @@ export function vocabTopK(run: Run, op: VocabTopKOp): void {
   if (tiles > MOST_TILES || fit < 1) {
     refuse(action, `a vocabulary has at most ${MOST_TILES * TILE} words`, String(vocab));
   }
-  const ids = bind(run.gpu.limits, op.ids, 0, total * candidates * 4, action);
+  const ids = range(run, op.ids, total * candidates * 4, action);
   const logProbs = tensor(run, op.logProbs, total, candidates, action, "logProbs");
   checkRows(run, total, action);
-  const mask = new Indices(run, action, [[op.mask, total]]).mask(op.mask, total);
-  checkApart(ids, [mask], action);
-  checkApart(logProbs, [mask], action);
+  const mask = new Indices(run, action, [[op.mask, total]]).mask(op.mask, total, [ids, logProbs]);
   const step = rowsAtOnce(run, w, Math.min(total, fit, Math.floor(run.sizes.logits / 4 / TILE)));
   for (let first = 0; first < total; first += step) {
     const rows = Math.min(step, total - first);

@@ -25,6 +25,8 @@ export interface Weights {
   /** Constants of weights.wgsl alone, with those of gemv.wgsl, with those of gemm.wgsl by TY. */
   readonly decode: Constants;
   readonly gemv: Constants;
+  /** As gemv, for experts by place. */
+  readonly placed: Constants;
   readonly gemm: { readonly 4: Constants; readonly 8: Constants };
 }
 
@@ -60,6 +62,7 @@ export function weightsOf(format: MatrixFormat, layout: MatrixLayout): Weights {
     lanes,
     decode,
     gemv,
+    placed: { ...gemv, PLACED: 1 },
     gemm: { 4: gemmConstants(gemv, 4), 8: gemmConstants(gemv, 8) },
   };
   known.set(layout, made);
