@@ -1,7 +1,7 @@
 /** A GPU as a device, through WebGPU: buffers in its memory, WGSL kernels as operations, recorded and submitted. */
-import { MoqeError } from "../../base/errors.ts";
+import type { MoqeError } from "../../base/errors.ts";
 import type { GpuLine, Ledger } from "../../base/ledger.ts";
-import { alignUp, formatBytes } from "../../base/units.ts";
+import { formatBytes } from "../../base/units.ts";
 import type {
   Arena,
   Backend,
@@ -24,9 +24,10 @@ import type {
 import { refuse } from "../shapes.ts";
 import { openDevice, type OpenedDevice } from "./adapter.ts";
 import * as attention from "./attention.ts";
-import { GpuBuffer, liveRange } from "./buffers.ts";
+import { liveRange } from "./buffers.ts";
 import { experts, placedExperts } from "./experts.ts";
 import { Gpu, ringBytes } from "./gpu.ts";
+import { DeviceMemory, USAGE } from "./memory.ts";
 import type { Run } from "./operands.ts";
 import { linear } from "./product.ts";
 import { Readback, STAGING_BYTES } from "./readback.ts";
@@ -64,20 +65,16 @@ class WebGpuBackend implements Backend {
   readonly name = "webgpu";
   readonly description: string;
   readonly limits: BackendLimits;
-  readonly #ledger: Ledger;
+  readonly #memory: DeviceMemory;
   readonly #device: GPUDevice;
   readonly #ownsDevice: boolean;
   readonly #gpu: Gpu;
   readonly #readback: Readback;
-  readonly #buffers = new Set<GpuBuffer>();
   #run: Run | undefined;
-  #nextId = 1;
   #operations = 0;
   #readbacks = 0;
-  #closed = false;
 
   constructor(options: WebGpuBackendOptions, opened: OpenedDevice, synchronous: boolean) {
-    this.#ledger = options.ledger;
     this.#device = opened.device;
     this.#ownsDevice = options.opened === undefined;
     this.description = `webgpu: ${opened.adapterName}, f32 activations, ` +
@@ -87,38 +84,18 @@ class WebGpuBackend implements Backend {
       maxBufferBytes: opened.maxBufferBytes,
       offsetAlignment: 16,
     };
+    this.#memory = new DeviceMemory(opened.device, options.ledger, this.limits.maxBufferBytes);
     const { params, indices } = ringBytes(opened.offsetAlignment), { UNIFORM, STORAGE } = USAGE;
     const bindings = {
       maxBindingBytes: this.limits.maxBindingBytes,
       offsetAlignment: opened.offsetAlignment,
     };
     this.#gpu = new Gpu(opened, bindings, {
-      params: this.#make("parameters", params, "staging", UNIFORM),
-      indices: this.#make("indices", indices, "staging", STORAGE),
+      params: this.#memory.take("parameters", params, "staging", UNIFORM),
+      indices: this.#memory.take("indices", indices, "staging", STORAGE),
     });
-    const staging = this.#make("readback", STAGING_BYTES, "staging", USAGE.READ);
+    const staging = this.#memory.take("readback", STAGING_BYTES, "staging", USAGE.READ);
     this.#readback = new Readback(this.#gpu, staging.gpu!, synchronous);
-  }
-
-  #make(label: string, bytes: number, line: GpuLine, usage: number): GpuBuffer {
-    if (bytes > this.limits.maxBufferBytes) {
-      throw new MoqeError("unsupported", {
-        action: `take ${formatBytes(bytes)} of GPU memory for ${label}`,
-        rule: `this GPU's buffers have at most ${formatBytes(this.limits.maxBufferBytes)}`,
-        remedy: "use a model with smaller matrices, or --device cpu",
-      });
-    }
-    const size = Math.max(16, alignUp(bytes, 16));
-    const reservation = this.#ledger.gpu(line, bytes, label);
-    try {
-      const gpu = this.#device.createBuffer({ label, size, usage });
-      const buffer = new GpuBuffer(this.#nextId++, bytes, label, gpu, reservation);
-      this.#buffers.add(buffer);
-      return buffer;
-    } catch (error) {
-      reservation.release();
-      throw error;
-    }
   }
 
   get lost(): Promise<MoqeError> {
@@ -127,19 +104,14 @@ class WebGpuBackend implements Backend {
 
   alloc(label: string, bytes: number, line: GpuLine): DeviceBuffer {
     this.#gpu.errors.check();
-    return this.#make(label, bytes, line, USAGE.STORAGE);
+    return this.#memory.take(label, bytes, line, USAGE.STORAGE);
   }
 
   free(buffer: DeviceBuffer): void {
-    if (!(buffer instanceof GpuBuffer) || !this.#buffers.delete(buffer)) {
-      refuse("free a buffer", "it must be this backend's and not yet freed", buffer.label);
-    }
     // What was recorded may still use it.
-    if (!this.#closed) this.#gpu.submit();
+    this.#gpu.submit();
     this.#gpu.forgetGroups();
-    buffer.gpu!.destroy();
-    buffer.gpu = undefined;
-    buffer.reservation.release();
+    this.#memory.give(buffer);
   }
 
   write(buffer: DeviceBuffer, offset: number, bytes: Uint8Array): void {
@@ -203,7 +175,7 @@ class WebGpuBackend implements Backend {
     if (this.#run !== undefined) refuse("prepare", "it is called once", "a second call");
     const sizes = scratchSizes(shape, this.limits.maxBindingBytes);
     const take = (name: keyof Run["scratch"]) =>
-      this.#make(`scratch ${name}`, sizes[name], "activations", USAGE.STORAGE);
+      this.#memory.take(`scratch ${name}`, sizes[name], "activations", USAGE.STORAGE);
     const scratch = {
       hidden: take("hidden"),
       staged: take("staged"),
@@ -290,17 +262,10 @@ class WebGpuBackend implements Backend {
   }
 
   close(): void {
-    this.#closed = true;
     this.#gpu.errors.close();
-    for (const buffer of [...this.#buffers]) this.free(buffer);
+    this.#gpu.forgetGroups();
+    this.#memory.giveAll();
     this.#run = undefined;
     if (this.#ownsDevice) this.#device.destroy();
   }
 }
-
-/** What buffers are made for; every storage buffer can be written, copied from and copied to. */
-const USAGE = {
-  STORAGE: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-  UNIFORM: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-  READ: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-} as const;
