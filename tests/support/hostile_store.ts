@@ -35,6 +35,8 @@ export interface HostileStore {
   readonly seen: Seen[];
   /** Most requests under way at once. */
   readonly peak: number;
+  /** Requests that began while another one for some of the same bytes was under way. */
+  readonly overlaps: number;
   close(): Promise<void>;
 }
 
@@ -46,7 +48,8 @@ export function hostileStore(
   faultOf: (request: number, seen: Seen) => Fault = () => ({ kind: "none" }),
 ): HostileStore {
   const seen: Seen[] = [];
-  let active = 0, peak = 0;
+  let peak = 0, overlaps = 0;
+  const active = new Set<Seen>();
   const cuts = new Set<Deno.Conn>();
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serve = async (conn: Deno.Conn) => {
@@ -55,11 +58,12 @@ export function hostileStore(
       for (let head = await readHead(conn); head !== undefined; head = await readHead(conn)) {
         const record = parse(head);
         const fault = faultOf(seen.push(record) - 1, record);
-        peak = Math.max(peak, ++active);
+        if ([...active].some((other) => overlap(other, record))) overlaps++;
+        peak = Math.max(peak, active.add(record).size);
         try {
           if (!await answer(conn, files, record, fault)) return;
         } finally {
-          active--;
+          active.delete(record);
         }
       }
     } catch {
@@ -82,6 +86,9 @@ export function hostileStore(
     get peak() {
       return peak;
     },
+    get overlaps() {
+      return overlaps;
+    },
     close: async () => {
       listener.close();
       for (const conn of cuts) {
@@ -93,6 +100,16 @@ export function hostileStore(
       await accepting;
     },
   };
+}
+
+/** Whether two requests ask for some of the same bytes. */
+function overlap(a: Seen, b: Seen): boolean {
+  const bounds = ({ range }: Seen) => {
+    const asked = /^bytes=(\d+)-(\d+)$/.exec(range ?? "");
+    return asked === null ? [0, Infinity] : [Number(asked[1]), Number(asked[2])];
+  };
+  const [aFirst, aLast] = bounds(a), [bFirst, bLast] = bounds(b);
+  return a.path === b.path && aFirst! <= bLast! && bFirst! <= aLast!;
 }
 
 async function readHead(conn: Deno.Conn): Promise<string | undefined> {
