@@ -25,8 +25,21 @@ export function rotationSign(col: number): 1 | -1 {
 
 /** Rotates values[at .. at + cols - 1] in place. */
 export function rotate(values: Float32Array | Float64Array, at: number, cols: number): void {
-  const block = rotationBlock(cols), norm = 1 / Math.sqrt(block), end = at + cols;
+  const norm = 1 / Math.sqrt(rotationBlock(cols));
   for (let i = 0; i < cols; i++) values[at + i]! *= rotationSign(i) * norm;
+  hadamard(values, at, cols);
+}
+
+/** The inverse of `rotate`. */
+export function unrotate(values: Float32Array | Float64Array, at: number, cols: number): void {
+  hadamard(values, at, cols);
+  const norm = 1 / Math.sqrt(rotationBlock(cols));
+  for (let i = 0; i < cols; i++) values[at + i]! *= rotationSign(i) * norm;
+}
+
+/** Without its norm. */
+function hadamard(values: Float32Array | Float64Array, at: number, cols: number): void {
+  const block = rotationBlock(cols), end = at + cols;
   for (let stride = 1; stride < block; stride *= 2) {
     for (let from = at; from < end; from += 2 * stride) {
       for (let i = from; i < from + stride; i++) {

@@ -1,8 +1,12 @@
 /** Rows of f32 weights to rows of bytes: the one writer of the matrix layout. */
 import { MoqeError } from "../base/errors.ts";
 import { type MatrixLayout, matrixLayout } from "../base/layout.ts";
+import { rotate } from "../base/rotation.ts";
 import { packRow } from "./codes.ts";
+import { Feedback } from "./feedback.ts";
+import { fitScale, Grid } from "./grid.ts";
 import { F16_OVERFLOW, roundToHalf, toHalfBits } from "./half.ts";
+import type { Hessian } from "./moments.ts";
 import type { Recipe } from "./quantizers.ts";
 import { absMax, scaleOfEvenLevels, scaleOfFourLevels } from "./scales.ts";
 
@@ -19,9 +23,33 @@ export class MatrixEncoder {
   /** Sub-arrays of #sorted by length: a full group and the row's last, shorter one. */
   readonly #sortedOf = new Map<number, Float32Array>();
 
-  constructor(readonly name: string, rows: number, cols: number, readonly recipe: Recipe) {
-    this.layout = matrixLayout(rows, cols, recipe.format);
-    const quantized = recipe.format.bits < 16;
+  /** Levels, where the choice is by them: codebooks, 3 bits, rotated or calibrated weights. */
+  readonly #grid: Grid | undefined;
+  readonly #feedback: Feedback | undefined;
+  /** The row at hand, rotated if it is to be, and its scales. */
+  readonly #row: Float64Array;
+  readonly #rowScales: Float64Array;
+
+  /** @param hessian second moments of the input, in the basis of the codes; by them errors are weighed */
+  constructor(
+    readonly name: string,
+    rows: number,
+    cols: number,
+    readonly recipe: Recipe,
+    readonly hessian?: Hessian,
+  ) {
+    const { format, quantizer, rounding } = recipe;
+    this.layout = matrixLayout(rows, cols, format);
+    const quantized = format.bits < 16;
+    const byLevels = quantizer === "lloyd" || quantizer === "moqe-log" ||
+      quantizer === "symmetric" && (format.bits === 3 || format.rotated || hessian !== undefined);
+    if (byLevels) this.#grid = new Grid(format, quantizer === "moqe-log" ? "geometric" : "middle");
+    if (rounding === "gptq") {
+      if (hessian === undefined) throw new RangeError(`cannot encode ${name}: gptq needs moments`);
+      this.#feedback = new Feedback(hessian, this.#grid!, cols, format.group);
+    }
+    this.#row = new Float64Array(byLevels ? cols : 0);
+    this.#rowScales = new Float64Array(byLevels ? this.layout.groups : 0);
     this.#codes = new Uint8Array(quantized ? this.layout.colsPadded : 0);
     this.#codes32 = new Uint32Array(this.#codes.buffer);
     this.#sorted = new Float32Array(quantized ? recipe.format.group || cols : 0);
@@ -47,7 +75,9 @@ export class MatrixEncoder {
     if (bits === 32 || bits === 16) return this.#copyFloats(weights, rowCount, codes);
     const words = new Uint32Array(codes.buffer, codes.byteOffset, rowCount * rowBytes / 4);
     for (let r = 0; r < rowCount; r++) {
-      this.#encodeRow(weights, r * cols, scales, r * groups);
+      if (this.#grid !== undefined) {
+        this.#encodeByLevels(this.#grid, weights, r * cols, scales, r * groups);
+      } else this.#encodeRow(weights, r * cols, scales, r * groups);
       packRow(this.#codes32, words.subarray(r * rowBytes / 4, (r + 1) * rowBytes / 4), bits);
     }
   }
@@ -72,6 +102,31 @@ export class MatrixEncoder {
       } else if (bits === 2) this.#fourLevels(weights, at, from, to, scale);
       else this.#evenLevels(weights, at, from, to, scale);
     }
+  }
+
+  /** As #encodeRow for a grid: rotation first, scales weighed by importance, feedback last. */
+  #encodeByLevels(
+    grid: Grid,
+    weights: Float32Array,
+    at: number,
+    scales: Uint16Array,
+    scaleAt: number,
+  ): void {
+    const { cols, groups } = this.layout, { format } = this.recipe;
+    const row = this.#row, rowScales = this.#rowScales, codes = this.#codes;
+    row.set(weights.subarray(at, at + cols));
+    if (format.rotated) rotate(row, 0, cols);
+    const importance = this.recipe.quantizer === "moqe-log" ? undefined : this.hessian?.importance;
+    const span = format.group || cols;
+    for (let g = 0, from = 0; g < groups; g++, from += span) {
+      const to = Math.min(cols, from + span);
+      const exact = from < to ? fitScale(row, 0, from, to, grid, importance) : 0;
+      const scale = rowScales[g] = roundToHalf(exact);
+      if (!Number.isFinite(scale)) throw this.#beyondHalf("a scale", exact);
+      for (let i = from; i < to; i++) codes[i] = scale === 0 ? 0 : grid.code(row[i]! / scale);
+    }
+    this.#feedback?.round(row, rowScales, codes);
+    for (let g = 0; g < groups; g++) scales[scaleAt + g] = toHalfBits(rowScales[g]!);
   }
 
   #scale(weights: Float32Array, from: number, to: number): number {

@@ -1,8 +1,10 @@
 /** Whole matrices: quantize for small ones and tests, dequantize as the definition of what kernels decode. */
 import { type MatrixFormat, type MatrixLayout, matrixLayout } from "../base/layout.ts";
+import { unrotate } from "../base/rotation.ts";
 import { unpackRow } from "./codes.ts";
 import { MatrixEncoder } from "./encoder.ts";
 import { halfTable } from "./half.ts";
+import type { Hessian } from "./moments.ts";
 import type { Recipe } from "./quantizers.ts";
 
 /** A matrix in bytes: codes [rows, rowBytes] and f16 scales [rows, groups] as bits. */
@@ -20,8 +22,9 @@ export function quantizeMatrix(
   cols: number,
   recipe: Recipe,
   name = "matrix",
+  hessian?: Hessian,
 ): EncodedMatrix {
-  const encoder = new MatrixEncoder(name, rows, cols, recipe);
+  const encoder = new MatrixEncoder(name, rows, cols, recipe, hessian);
   const { layout } = encoder;
   const codes = new Uint8Array(layout.codesBytes);
   const scales = new Uint16Array(rows * layout.groups);
@@ -29,7 +32,10 @@ export function quantizeMatrix(
   return { layout, format: recipe.format, codes, scales };
 }
 
-/** What kernels decode: weight = scale * (code - zero), or scale * levels[code]; f16 and f32 as they are. */
+/**
+ * What kernels decode: weight = scale * (code - zero), or scale * levels[code]; f16 and f32 as they are. Rotated rows
+ * are turned back, so that the result multiplies inputs as they come.
+ */
 export function dequantize(matrix: EncodedMatrix): Float32Array<ArrayBuffer> {
   const { rows, cols } = matrix.layout;
   const out = new Float32Array(rows * cols);
@@ -59,6 +65,7 @@ export function dequantizeRow(matrix: EncodedMatrix, row: number, out: Float32Ar
     const code = row8[i]!;
     out[i] = scale * (format.levels === undefined ? code - format.zero : format.levels[code]!);
   }
+  if (format.rotated) unrotate(out, 0, layout.cols);
 }
 
 /** A matrix's sections as they lie in bytes: codes, then scales (see matrixLayout). Nothing is copied. */

@@ -82,10 +82,10 @@ for (const width of WIDTHS) {
 
 Deno.test("every code but truncation's is the nearest level under the stored scale", () => {
   for (const width of WIDTHS) {
-    const { format, quantizer } = resolveWidth(width);
+    const recipe = resolveWidth(width), { format, quantizer } = recipe;
     if (quantizer === "moqe-linear-trunc") continue;
     const cols = 100, weights = randomWeights(4 * cols, "gauss", 5);
-    const m = quantizeMatrix(weights, 4, cols, { format, quantizer });
+    const m = quantizeMatrix(weights, 4, cols, recipe);
     const decoded = dequantize(m);
     for (let i = 0; i < weights.length; i++) {
       const r = Math.floor(i / cols), c = i % cols;
@@ -166,7 +166,7 @@ Deno.test("what would become Inf or already is none is refused with the tensor's
 Deno.test("widths that have no meaning are refused", () => {
   for (
     const width of [
-      { bits: 3 },
+      { bits: 5 },
       { bits: 16, quantizer: "symmetric" },
       { bits: 2, quantizer: "moqe-linear-half", group: 64 },
       { bits: 2, quantizer: "float" },
