@@ -2,6 +2,7 @@
 import { type Command, defineCommand } from "./command.ts";
 import {
   benchFlags,
+  calibrateFlags,
   evalFlags,
   keyFlags,
   packFlags,
@@ -56,6 +57,20 @@ export const COMMANDS: readonly Command[] = [
     ],
     flags: packFlags,
     load: async () => (await import("./pack.ts")).pack,
+  }),
+  defineCommand({
+    name: "calibrate",
+    summary: "sample what a model's experts are fed, for pack to weigh errors by",
+    details: [
+      "TEXTS has a sentence a line. Use a model with f16 experts, or a checkpoint, which is packed so first.",
+      "The file takes (4 + 2 d_model) bytes a row, --samples rows an expert; memory is that of translating.",
+    ],
+    positionals: [
+      { name: "MODEL", help: "a packed model's address, or a checkpoint's" },
+      { name: "TEXTS", help: "a file of texts in the model's source languages" },
+    ],
+    flags: calibrateFlags,
+    load: async () => (await import("./calibrate.ts")).calibrate,
   }),
   defineCommand({
     name: "verify",

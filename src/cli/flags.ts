@@ -103,19 +103,30 @@ export const evalFlags = {
   progress: translateFlags.progress,
 };
 
+const WIDTHS = ["2bit", "3bit", "4bit", "8bit", "f16"] as const;
+
 /** Widths of a packed model's parts. */
 export const widthFlags = {
-  experts: choice(["2bit", "4bit", "8bit", "f16"], "2bit", "width of the experts"),
+  experts: choice(WIDTHS, "2bit", "width of the experts"),
   quantizer: optionalChoice(
-    ["symmetric", "moqe-linear-trunc", "moqe-linear-half"],
+    ["symmetric", "lloyd", "moqe-linear-trunc", "moqe-linear-half", "moqe-log"],
     "how the experts' codes are chosen; symmetric unless given",
   ),
+  rounding: optionalChoice(
+    ["nearest", "gptq"],
+    "how the experts' weights meet their codes; gptq needs --calibration",
+  ),
+  rotate: toggle("turn the experts' inputs by a Hadamard transform before they are quantized"),
   group: optionalChoice(
     ["0", "32", "64", "128"],
     "expert weights that share a scale, 0 for a channel; 64 for symmetric 2 and 4 bits, else 0",
   ),
-  trunk: choice(["f16", "8bit", "4bit"], "8bit", "width of the matrices that are no experts"),
+  trunk: choice(WIDTHS, "8bit", "width of the matrices that are no experts"),
   embedding: choice(["f16", "8bit", "4bit"], "8bit", "width of the embedding"),
+  part: list(
+    "PART=WIDTH",
+    "exceptions, as attention=4bit or encoder.experts=2bit; parts are experts, dense_ffn, attention",
+  ),
   lmHead: optionalChoice(
     ["f16", "8bit", "4bit"],
     "width of the output matrix; the embedding's unless given, shared where they are tied",
@@ -125,11 +136,25 @@ export const widthFlags = {
 /** Packing. */
 export const packFlags = {
   ...widthFlags,
+  calibration: optionalText("FILE", "what moqe calibrate wrote: errors are weighed by it"),
   pairs: list("PAIRS", "what the model was trained for: en-de,en-fr or FLORES codes"),
   licence: optionalText("ID", "the model's licence, as an SPDX identifier"),
   name: optionalText("NAME", "the model's name; the checkpoint folder's unless given"),
   objectSize: size("32MiB", "about how large the stored objects are"),
   progress: toggle("show progress on stderr also when that is no terminal"),
+};
+
+/** Calibration. */
+export const calibrateFlags = {
+  output: text("FILE", "calibration.moqe", "where the calibration is written"),
+  pairs: list(
+    "PAIRS",
+    "languages, each text to one of them in turn; all of the model unless given",
+  ),
+  samples: int(512, { min: 16, max: 65536 }, "rows kept of each expert's input"),
+  texts: int(600, { min: 1, max: 1_000_000 }, "texts to use, the first of the file"),
+  ...engineFlags,
+  progress: translateFlags.progress,
 };
 
 /** Verification. */

@@ -4,6 +4,7 @@ import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import { architectureOf } from "../arch/registry.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
+import { Calibration } from "../pack/calibration/file.ts";
 import { journalFor } from "../pack/journal.ts";
 import { packCheckpoint } from "../pack/pack.ts";
 import type { PackOptions } from "../pack/options.ts";
@@ -35,14 +36,18 @@ export async function pack(
   using interrupt = listenForInterrupt();
   const progress = new Progress({ force: flags.progress });
   const checkpoint = await openCheckpoint(address);
+  let calibration: Calibration | undefined;
   try {
     const { plan } = architectureOf(checkpoint.texts.config).read(checkpoint.texts.config);
+    calibration = flags.calibration === undefined
+      ? undefined
+      : await Calibration.open(flags.calibration, plan);
     const journal = journalFor(store);
     const report = await packCheckpoint(
       checkpoint,
       plan,
       store,
-      { ...options, journal, signal: interrupt.signal },
+      { ...options, calibration, journal, signal: interrupt.signal },
       ({ what, doneBytes, totalBytes, secondsLeft }) =>
         progress.show(
           `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}, ${what}`,
@@ -67,6 +72,7 @@ export async function pack(
   } finally {
     progress.clear();
     checkpoint.weights.close();
+    calibration?.close();
   }
 }
 
@@ -88,7 +94,7 @@ function packOptions(address: string, flags: Values<typeof packFlags>): PackOpti
 }
 
 /** "en-de" or "eng_Latn-deu_Latn" to the latter; a code may itself hold a hyphen (zh-Hans-en). */
-function floresPair(pair: string): string {
+export function floresPair(pair: string): string {
   for (let at = pair.indexOf("-"); at !== -1; at = pair.indexOf("-", at + 1)) {
     const source = findLanguage(pair.slice(0, at))?.flores;
     const target = findLanguage(pair.slice(at + 1))?.flores;

@@ -1,23 +1,54 @@
 /** Widths as flags write them, for the commands that pack or plan to. */
 import type { Values } from "../base/config.ts";
+import { MoqeError } from "../base/errors.ts";
 import type { PackWidths } from "../pack/widths.ts";
 import type { Width } from "../quant/quantizers.ts";
 import type { widthFlags } from "./flags.ts";
 
+const BITS: Readonly<Record<string, Width["bits"]>> = {
+  "2bit": 2,
+  "3bit": 3,
+  "4bit": 4,
+  "8bit": 8,
+  f16: 16,
+};
+
 /** The packer's widths; whether they go together is judged by the packer. */
 export function packWidths(flags: Values<typeof widthFlags>): PackWidths {
+  const how = {
+    quantizer: flags.quantizer,
+    rounding: flags.rounding,
+    group: flags.group === undefined ? undefined : Number(flags.group) as Width["group"],
+    rotate: flags.rotate,
+  };
+  const parts = Object.fromEntries(flags.part.map((text) => partWidth(text, how)));
   return {
-    experts: {
-      ...width(flags.experts),
-      quantizer: flags.quantizer,
-      group: flags.group === undefined ? undefined : Number(flags.group) as Width["group"],
-    },
+    // With exceptions, the quantizer may be theirs alone.
+    experts: flags.experts === "f16" && flags.part.length > 0
+      ? width("f16")
+      : { ...width(flags.experts), ...how },
     trunk: width(flags.trunk),
     embedding: width(flags.embedding),
     lmHead: flags.lmHead === undefined ? undefined : width(flags.lmHead),
+    parts,
   };
 }
 
-function width(word: "2bit" | "4bit" | "8bit" | "f16"): Width {
-  return { bits: ({ "2bit": 2, "4bit": 4, "8bit": 8, f16: 16 } as const)[word] };
+function width(word: string): Width {
+  return { bits: BITS[word]! };
+}
+
+/** "encoder.attention=2bit"; the quantizer is the experts', which other parts take without feedback. */
+function partWidth(text: string, how: Omit<Width, "bits">): [string, Width] {
+  const at = text.indexOf("="), name = text.slice(0, at), word = text.slice(at + 1);
+  if (at < 0 || BITS[word] === undefined) {
+    throw new MoqeError("bad_input", {
+      action: "read --part",
+      rule: `it must be PART=WIDTH, with a width of ${Object.keys(BITS).join(", ")}`,
+      observed: text,
+    });
+  }
+  const bits = BITS[word];
+  if (bits === 16) return [name, { bits }];
+  return [name, { bits, ...how, ...(name.endsWith("experts") ? {} : { rounding: undefined }) }];
 }

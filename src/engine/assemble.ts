@@ -6,6 +6,7 @@ import type { Backend } from "../backend/contract.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
 import { horizon } from "../experts/policy/horizon.ts";
 import { ExpertResidency } from "../experts/residency.ts";
+import type { RoutingObserver } from "../nn/context.ts";
 import { TranslationModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { checkManifest, type LoadOptions, Trunk } from "../nn/trunk.ts";
@@ -22,6 +23,8 @@ export interface AssembleOptions extends LoadOptions {
   policy?: PolicyFactory | undefined;
   /** Share of the slots that is the encoder's by right; the policy decides where left out. */
   encoderShare?: number | undefined;
+  /** Sees what sparse layers route, for calibration. */
+  observer?: RoutingObserver | undefined;
 }
 
 export interface Assembly {
@@ -66,7 +69,8 @@ export async function assemble(
     ...shape,
     tablePages: tablePages(spec, options.maxSourceTokens),
   });
-  const model = new TranslationModel({ backend, workspace, residency, spec }, trunk, budget.pages);
+  const context = { backend, workspace, residency, spec, observer: options.observer };
+  const model = new TranslationModel(context, trunk, budget.pages);
   await trunk.load(manifest, fetcher, options);
   return {
     plan,

@@ -1,6 +1,7 @@
 /** Opens a packed model and brings it to life: what runs inside the engine's Worker. */
 import { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
+import type { RoutingObserver } from "../nn/context.ts";
 import { createCpuBackend } from "../backend/cpu/backend.ts";
 import type { Backend } from "../backend/contract.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
@@ -39,7 +40,7 @@ export interface LoadedEngine {
 export async function loadEngine(
   options: EngineOptions,
   onProgress: (doneBytes: number, totalBytes: number) => void,
-  inside: { policy?: PolicyFactory | undefined } = {},
+  inside: { policy?: PolicyFactory | undefined; observer?: RoutingObserver | undefined } = {},
 ): Promise<LoadedEngine> {
   const ledger = new Ledger({ gpuBytes: options.gpuMemory, hostBytes: options.hostMemory });
   const rssBytes = Deno.memoryUsage().rss;
@@ -65,6 +66,7 @@ export async function loadEngine(
     maxSlots: options.maxSlots,
     encoderShare: options.encoderShare,
     policy: inside.policy,
+    observer: inside.observer,
     onProgress,
   }).catch((error) => {
     // Threads that wait for work would outlive the Worker.

@@ -1,5 +1,5 @@
 /** What every block is given, and the rows of a call. */
-import type { Backend, IndexArray, RowMask } from "../backend/contract.ts";
+import type { Backend, DeviceBuffer, IndexArray, RowMask, Tensor } from "../backend/contract.ts";
 import type { Residency } from "../experts/contract.ts";
 import type { ModelSpec } from "./spec.ts";
 import type { Workspace } from "./workspace.ts";
@@ -11,6 +11,22 @@ export interface Context {
   readonly spec: ModelSpec;
   /** Rows that operations of this pass may write; every block hands it on. */
   readonly mask?: RowMask;
+  /** Sees what every sparse layer routes, for calibration. */
+  readonly observer?: RoutingObserver | undefined;
+}
+
+/** Told of each pass through a sparse layer before its experts run. */
+export interface RoutingObserver {
+  /** The router's input x [T, d_model], its choice i32 [T, topK] and shares [T, topK]; `layer` as in ModelPlan. */
+  routed(layer: number, pass: RoutedPass): Promise<void>;
+}
+
+export interface RoutedPass {
+  readonly backend: Backend;
+  readonly x: Tensor;
+  readonly experts: { readonly buffer: DeviceBuffer; readonly offset: number };
+  readonly weights: Tensor;
+  readonly topK: number;
 }
 
 /** Sentences end to end, without padding. All arrays [T]. */

@@ -191,8 +191,10 @@ export class TranslationModel {
       if (feedForward.kind === "dense") denseFeedForward(ctx, feedForward, x);
       else {
         step.wake(feedForward.expertLayer);
-        if (mode === "park") waitlessFeedForward(ctx, feedForward, x, step);
-        else await sparseFeedForward(ctx, feedForward, x, { step, signal });
+        // An observer waits, and so sees every row.
+        if (mode === "park" && ctx.observer === undefined) {
+          waitlessFeedForward(ctx, feedForward, x, step);
+        } else await sparseFeedForward(ctx, feedForward, x, { step, signal });
       }
     }
     const h = ctx.workspace.view("h", x.rows);

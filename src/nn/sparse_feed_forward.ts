@@ -76,6 +76,7 @@ export async function sparseFeedForward(
   const { router, experts, combine } = operands(ctx, w, x);
   const chosen = step?.choices(w.expertLayer) ?? ctx.workspace.expertIds;
   backend.router({ ...router, experts: chosen });
+  await ctx.observer?.routed(w.expertLayer, { ...router, backend, experts: chosen });
   const bytes = await backend.readback(chosen.buffer, chosen.offset, x.rows * w.topK * 4);
   const all = new Int32Array(bytes.buffer, bytes.byteOffset, x.rows * w.topK);
   const wanted = step === undefined ? new Set(all) : runHere(w, all, step.rows.resumeAt);

@@ -1,10 +1,10 @@
 /** Tensors to blocks: trunk tensors cut to size, an expert as one block. */
-import { MoqeError } from "../base/errors.ts";
 import { type ExpertLayout, matrixBytes } from "../base/layout.ts";
 import type { ExpertLayerSpec } from "../base/plan.ts";
 import { MatrixEncoder } from "../quant/encoder.ts";
 import type { Recipe } from "../quant/quantizers.ts";
 import { TRUNK_BLOCK_BYTES } from "../store/manifest.ts";
+import { copyBias } from "./bias.ts";
 import type { RowChunk, RowReader } from "./row_reader.ts";
 import { rowsAndCols } from "./sizes.ts";
 import type { TrunkItem } from "./widths.ts";
@@ -116,17 +116,4 @@ export async function encodeExpert(
     }
   }
   return block;
-}
-
-function copyBias({ data, job }: RowChunk, bias: Float32Array): void {
-  const broken = data.findIndex((b) => !Number.isFinite(b));
-  if (broken >= 0) {
-    throw new MoqeError("corrupt", {
-      action: `pack ${job.name}`,
-      rule: "every bias must be a finite number",
-      observed: String(data[broken]),
-      remedy: "the checkpoint is broken there: save it again",
-    });
-  }
-  bias.set(data);
 }

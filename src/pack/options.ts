@@ -1,4 +1,5 @@
 /** What `moqe pack` may be told. */
+import type { Calibration } from "./calibration/file.ts";
 import type { JournalFile } from "./journal.ts";
 import type { PackWidths } from "./widths.ts";
 
@@ -16,6 +17,8 @@ export interface PackOptions extends PackWidths {
   readonly checkpointLabel?: string | undefined;
   /** Objects are filled up to this; an expert's block larger than it is an object of its own. */
   readonly objectBytes?: number | undefined;
+  /** What experts' inputs are like; their errors are then weighed by it. Whoever opened it closes it. */
+  readonly calibration?: Calibration | undefined;
   /** Left out: an interrupted pack starts anew. */
   readonly journal?: JournalFile | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -1,4 +1,6 @@
 /** `moqe pack`: a checkpoint to a packed model, deterministic to the byte and resumable. */
+import { MoqeError } from "../base/errors.ts";
+import type { MatrixFormat } from "../base/layout.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import { checkAgainstPlan } from "../checkpoint/check.ts";
 import type { Checkpoint } from "../checkpoint/contract.ts";
@@ -10,12 +12,13 @@ import {
   MANIFEST_NAME,
   parseManifest,
 } from "../store/manifest.ts";
+import { chooseRecipes } from "./expert_recipes.ts";
 import { asAsync, sha256Hex } from "./object_writer.ts";
 import { PACKER_VERSION, type PackOptions } from "./options.ts";
 import type { PackProgress } from "./progress.ts";
 import { Run } from "./run.ts";
 import { type PartSize, planSizes } from "./sizes.ts";
-import { describeRecipes, formatIndex, type Recipes, resolveWidths, trunkItems } from "./widths.ts";
+import { describeRecipes, FormatTable, type Recipes, resolveWidths, trunkItems } from "./widths.ts";
 
 export interface PackReport {
   readonly manifest: Manifest;
@@ -42,30 +45,40 @@ export async function packCheckpoint(
 ): Promise<PackReport> {
   checkAgainstPlan(checkpoint.weights, plan);
   const recipes = resolveWidths(options);
+  checkCalibration(recipes, options);
   const items = trunkItems(plan, recipes);
-  const run = await Run.start(checkpoint, plan, out, { options, recipes, items, onProgress });
+  const chosen = await chooseRecipes(checkpoint.weights, plan, recipes, options.signal);
+  const formats = new FormatTable();
+  const run = await Run.start(checkpoint, plan, out, { options, items, chosen, onProgress });
   const trunk: Manifest["trunk"] = [];
   for (const item of items) {
     trunk.push({
       name: item.name,
       shape: [...item.shape],
-      format: formatIndex(recipes, item.recipe.format),
+      format: formats.indexOf(item.recipe.format),
       blocks: await run.trunk(item),
     });
   }
   await run.writer.flush();
   const expertLayers: Manifest["expertLayers"] = [];
-  const format = formatIndex(recipes, recipes.experts.format);
-  for (const spec of plan.expertLayers) {
-    const blocks = await run.experts(spec);
+  for (const [l, spec] of plan.expertLayers.entries()) {
+    const blocks = await run.experts(spec, l);
     expertLayers.push({
       stack: spec.stack,
       layer: spec.layer,
-      experts: blocks.map((block) => ({ format, block })),
+      experts: blocks.map((block, e) => ({
+        format: formats.indexOf(chosen[l]![e]!.format),
+        block,
+      })),
     });
   }
   const tokenizer = await run.writer.addText(checkpoint.texts.tokenizer);
-  const manifest = assemble(checkpoint, options, recipes, {
+  const quantizer = describeRecipes(recipes) +
+    (options.calibration === undefined
+      ? ""
+      : `; calibration ${options.calibration.sha256.slice(0, 16)}`);
+  const manifest = assemble(checkpoint, options, quantizer, {
+    formats: formats.formats,
     objects: run.writer.objects,
     trunk,
     expertLayers,
@@ -76,16 +89,30 @@ export async function packCheckpoint(
   return {
     manifest,
     manifestSha256,
-    sizes: planSizes(plan, options),
+    sizes: planSizes(plan, options, chosen),
     resumedBlocks: run.resumedBlocks,
   };
+}
+
+function checkCalibration({ experts }: Recipes, { calibration }: PackOptions): void {
+  const gptq = Object.values(experts).some((r) => r.rounding === "gptq");
+  if (!gptq || calibration !== undefined) return;
+  throw new MoqeError("bad_input", {
+    action: "round experts by gptq",
+    rule: "it needs what the experts' inputs are like",
+    observed: "no calibration",
+    remedy: "run moqe calibrate, and give pack its file with --calibration",
+  });
 }
 
 function assemble(
   checkpoint: Checkpoint,
   options: PackOptions,
-  recipes: Recipes,
-  made: Pick<Manifest, "objects" | "trunk" | "expertLayers"> & { tokenizer: BlockRef },
+  quantizer: string,
+  made: Pick<Manifest, "objects" | "trunk" | "expertLayers"> & {
+    formats: readonly MatrixFormat[];
+    tokenizer: BlockRef;
+  },
 ): Manifest {
   const { texts } = checkpoint;
   const text = options.licence.text;
@@ -97,13 +124,13 @@ function assemble(
     generation: texts.generation,
     tokenizer: { block: made.tokenizer, config: texts.tokenizerConfig },
     pairs: [...options.pairs],
-    formats: recipes.formats.map(({ levels, ...f }) => levels ? { ...f, levels: [...levels] } : f),
+    formats: made.formats.map(({ levels, ...f }) => levels ? { ...f, levels: [...levels] } : f),
     objects: made.objects,
     trunk: made.trunk,
     expertLayers: made.expertLayers,
     provenance: {
       checkpoint: options.checkpointLabel ?? options.name,
-      quantizer: describeRecipes(recipes),
+      quantizer,
       packer: PACKER_VERSION,
     },
     licence: { id: options.licence.id, ...(text === undefined ? {} : { text }) },

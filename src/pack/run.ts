@@ -6,6 +6,8 @@ import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
 import type { Checkpoint } from "../checkpoint/contract.ts";
 import type { WritableStore } from "../store/contract.ts";
 import { type BlockRef, TRUNK_BLOCK_BYTES } from "../store/manifest.ts";
+import { isCalibrated, type Recipe } from "../quant/quantizers.ts";
+import { encodeCalibrated } from "./calibration/encode.ts";
 import { encodeExpert, encodeTrunk } from "./encode.ts";
 import { entryLine, headLine, parseJournal } from "./journal.ts";
 import { type FinishedObject, ObjectWriter, sha256Hex } from "./object_writer.ts";
@@ -13,13 +15,14 @@ import { DEFAULT_OBJECT_BYTES, PACKER_VERSION, type PackOptions } from "./option
 import { type PackProgress, ProgressMeter } from "./progress.ts";
 import { type ReadJob, RowReader } from "./row_reader.ts";
 import { trunkBytes } from "./sizes.ts";
-import type { Recipes, TrunkItem } from "./widths.ts";
+import type { TrunkItem } from "./widths.ts";
 
 /** What one run has to do, with nothing left open. */
 export interface Work {
   readonly options: PackOptions;
-  readonly recipes: Recipes;
   readonly items: readonly TrunkItem[];
+  /** Each expert's recipe, by layer. */
+  readonly chosen: readonly (readonly Recipe[])[];
   readonly onProgress: (progress: PackProgress) => void;
 }
 
@@ -86,10 +89,9 @@ export class Run {
     return refs;
   }
 
-  /** One sparse layer's blocks, in objects of their own. */
-  async experts(spec: ExpertLayerSpec): Promise<BlockRef[]> {
-    const { experts: recipe } = this.work.recipes;
-    const layout = expertLayout(spec.projections, recipe.format);
+  /** One sparse layer's blocks, in objects of their own. `ordinal` counts the plan's layers. */
+  async experts(spec: ExpertLayerSpec, ordinal: number): Promise<BlockRef[]> {
+    const { calibration } = this.work.options;
     const refs: BlockRef[] = [];
     for (let e = 0; e < spec.count; e++) {
       const recorded = this.#recorded.shift();
@@ -100,7 +102,11 @@ export class Run {
       }
       const what = `${spec.stack} layer ${spec.layer} expert ${e}`;
       const onChunk = (chunk: { job: ReadJob; rowCount: number }) => this.#meter.add(what, chunk);
-      const block = await encodeExpert(this.#reader, spec, e, { recipe, layout, onChunk });
+      const recipe = this.work.chosen[ordinal]![e]!;
+      const work = { recipe, layout: expertLayout(spec.projections, recipe.format), onChunk };
+      const block = calibration !== undefined && isCalibrated(recipe)
+        ? await encodeCalibrated(this.#reader, spec, e, { ...work, calibration, ordinal })
+        : await encodeExpert(this.#reader, spec, e, work);
       refs.push(await this.writer.add(block));
     }
     await this.writer.flush();
@@ -139,12 +145,12 @@ async function isWhole(
 function fingerprint(
   checkpoint: Checkpoint,
   plan: ModelPlan,
-  { options, recipes, items }: Work,
+  { options, items, chosen }: Work,
 ): string {
   const hash = createHash("sha256");
   const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
   add([PACKER_VERSION, plan.modelType, options.objectBytes ?? DEFAULT_OBJECT_BYTES]);
-  add([recipes.experts, items]);
+  add([chosen, items, options.calibration?.sha256]);
   add(plan.expertLayers.map((l) => [l.stack, l.layer, l.count, l.projections]));
   add(checkpoint.weights.identity);
   for (const tensor of checkpoint.weights.tensors.values()) add(tensor);

@@ -1,17 +1,16 @@
 /** Sizes of a packed model by part, from its plan alone. */
 import { expertLayout, matrixBytes, matrixLayout } from "../base/layout.ts";
 import type { ModelPlan } from "../base/plan.ts";
-import { type PackWidths, resolveWidths, type TrunkItem, trunkItems } from "./widths.ts";
-
-export const PARTS = [
-  "experts",
-  "dense_ffn",
-  "attention",
-  "embedding",
-  "lm_head",
-  "other",
-] as const;
-export type Part = typeof PARTS[number];
+import type { Recipe } from "../quant/quantizers.ts";
+import {
+  type PackWidths,
+  type Part,
+  partOf,
+  PARTS,
+  resolveWidths,
+  type TrunkItem,
+  trunkItems,
+} from "./widths.ts";
 
 export interface PartSize {
   readonly part: Part | "total";
@@ -24,8 +23,16 @@ export interface PartSize {
   readonly saved: number;
 }
 
-/** One row a part in the order of PARTS, then the total. Experts are counted with their biases and padding. */
-export function planSizes(plan: ModelPlan, widths: PackWidths): PartSize[] {
+/**
+ * One row a part in the order of PARTS, then the total. Experts are counted with their biases and padding.
+ *
+ * @param chosen each expert's recipe by layer, where they are not all as `widths` says
+ */
+export function planSizes(
+  plan: ModelPlan,
+  widths: PackWidths,
+  chosen?: readonly (readonly Recipe[])[],
+): PartSize[] {
   const recipes = resolveWidths(widths);
   const weights = new Map<Part, number>(PARTS.map((p) => [p, 0]));
   const packed = new Map<Part, number>(PARTS.map((p) => [p, 0]));
@@ -38,11 +45,13 @@ export function planSizes(plan: ModelPlan, widths: PackWidths): PartSize[] {
     const copied = item.name !== item.source;
     add(partOf(item), copied ? 0 : rows * cols, trunkBytes(item));
   }
-  for (const layer of plan.expertLayers) {
-    const { bytes } = expertLayout(layer.projections, recipes.experts.format);
+  for (const [l, layer] of plan.expertLayers.entries()) {
     let one = 0;
     for (const p of layer.projections) one += p.rows * (p.cols + (p.bias ? 1 : 0));
-    add("experts", layer.count * one, layer.count * bytes);
+    const each = chosen?.[l] ?? new Array<Recipe>(layer.count).fill(recipes.experts[layer.stack]);
+    for (const { format } of each) {
+      add("experts", one, expertLayout(layer.projections, format).bytes);
+    }
   }
   const row = (part: PartSize["part"], count: number, bytes: number): PartSize => ({
     part,
@@ -67,12 +76,4 @@ export function trunkBytes(item: TrunkItem): number {
 /** A vector is one row. */
 export function rowsAndCols(shape: readonly number[]): { rows: number; cols: number } {
   return shape.length === 1 ? { rows: 1, cols: shape[0]! } : { rows: shape[0]!, cols: shape[1]! };
-}
-
-/** The part a tensor belongs to: by its role, and by its name where the role does not say. */
-function partOf({ role, name }: TrunkItem): Part {
-  if (role === "embedding" || role === "lm_head") return role;
-  if (role === "exact" || name.includes("layer_norm")) return "other";
-  if (/attn|attention/i.test(name)) return "attention";
-  return /\b(fc\d|ffn|mlp|wi|wo)\b/.test(name) ? "dense_ffn" : "other";
 }

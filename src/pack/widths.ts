@@ -1,7 +1,12 @@
 /** Which width each part of a model gets. */
+import { MoqeError } from "../base/errors.ts";
 import type { MatrixFormat } from "../base/layout.ts";
-import type { ModelPlan, TensorRole } from "../base/plan.ts";
+import type { ModelPlan, Stack, TensorRole } from "../base/plan.ts";
 import { describeRecipe, type Recipe, resolveWidth, type Width } from "../quant/quantizers.ts";
+
+/** Parts of a model whose width can be said apart, in one stack ("encoder.attention") or in both. */
+export const SPLIT_PARTS = ["experts", "dense_ffn", "attention"] as const;
+export type SplitPart = typeof SPLIT_PARTS[number];
 
 /** Widths as asked for. Routers, norms and biases stay f32. */
 export interface PackWidths {
@@ -11,14 +16,16 @@ export interface PackWidths {
   readonly embedding: Width;
   /** Left out: as the embedding, which a tied lm_head then shares. */
   readonly lmHead?: Width | undefined;
+  /** Exceptions by part, "attention" or "encoder.attention"; what names the stack goes first. */
+  readonly parts?: Readonly<Record<string, Width>> | undefined;
 }
 
-/** Widths with nothing left open, and the model's table of formats. */
+/** Widths with nothing left open. */
 export interface Recipes {
-  readonly experts: Recipe;
+  readonly experts: Readonly<Record<Stack, Recipe>>;
   readonly byRole: Readonly<Record<TensorRole, Recipe>>;
-  /** Distinct formats in a fixed order; manifests name them by index. */
-  readonly formats: readonly MatrixFormat[];
+  /** By "encoder.attention" and the like, where an exception says so. */
+  readonly exceptions: ReadonlyMap<string, Recipe>;
 }
 
 export const LM_HEAD = "lm_head.weight";
@@ -34,18 +41,58 @@ export function resolveWidths(widths: PackWidths): Recipes {
     embedding,
     lm_head: widths.lmHead === undefined ? embedding : resolveWidth(widths.lmHead),
   };
+  const exceptions = exceptionsOf(widths.parts ?? {});
   const experts = resolveWidth(widths.experts);
-  const distinct = new Map<string, MatrixFormat>();
-  for (const { format } of [...Object.values(byRole), experts]) {
-    distinct.set(JSON.stringify(format), format);
+  const expertsOf = (stack: Stack) => exceptions.get(`${stack}.experts`) ?? experts;
+  const resolved = { encoder: expertsOf("encoder"), decoder: expertsOf("decoder") };
+  for (const recipe of [...Object.values(byRole), ...exceptions.values()]) {
+    if (recipe.rounding === "gptq" && !Object.values(resolved).includes(recipe)) {
+      throw new MoqeError("bad_input", {
+        action: "pack",
+        rule: "only experts are rounded by gptq: calibration sees their inputs alone",
+        observed: describeRecipe(recipe),
+      });
+    }
   }
-  return { experts, byRole, formats: [...distinct.values()] };
+  return { experts: resolved, byRole, exceptions };
 }
 
-/** Index of a format in the table. */
-export function formatIndex(recipes: Recipes, format: MatrixFormat): number {
-  const text = JSON.stringify(format);
-  return recipes.formats.findIndex((f) => JSON.stringify(f) === text);
+/** Exceptions by stack and part. */
+function exceptionsOf(parts: Readonly<Record<string, Width>>): Map<string, Recipe> {
+  const all = new Map<string, Recipe>();
+  const stacks = ["encoder", "decoder"] as const;
+  const known = new Set<string>(SPLIT_PARTS.flatMap((p) => [p, ...stacks.map((s) => `${s}.${p}`)]));
+  const entries = Object.entries(parts).sort(([a], [b]) =>
+    a.split(".").length - b.split(".").length
+  );
+  for (const [name, width] of entries) {
+    if (!known.has(name)) {
+      throw new MoqeError("bad_input", {
+        action: "choose a part's width",
+        rule: `parts are ${[...known].join(", ")}`,
+        observed: name,
+      });
+    }
+    const recipe = resolveWidth(width);
+    const names = name.includes(".") ? [name] : stacks.map((s) => `${s}.${name}`);
+    for (const one of names) all.set(one, recipe);
+  }
+  return all;
+}
+
+/** Distinct formats in the order of their first use; manifests name them by index. */
+export class FormatTable {
+  readonly formats: MatrixFormat[] = [];
+  readonly #index = new Map<string, number>();
+
+  /** Index of a format, which is added where it is new. */
+  indexOf(format: MatrixFormat): number {
+    const text = JSON.stringify(format);
+    const known = this.#index.get(text);
+    if (known !== undefined) return known;
+    this.#index.set(text, this.formats.length);
+    return this.formats.push(format) - 1;
+  }
 }
 
 /** One trunk tensor to write: its name in the manifest, and where its weights come from. */
@@ -67,7 +114,7 @@ export function trunkItems(plan: ModelPlan, recipes: Recipes): TrunkItem[] {
     name: t.name,
     source: t.name,
     shape: t.shape,
-    recipe: recipes.byRole[t.role],
+    recipe: trunkRecipe(t, recipes),
     role: t.role,
   }));
   const embedding = items.find((i) => i.role === "embedding");
@@ -81,13 +128,38 @@ export function trunkItems(plan: ModelPlan, recipes: Recipes): TrunkItem[] {
   return items;
 }
 
+function trunkRecipe(tensor: { name: string; role: TensorRole }, recipes: Recipes): Recipe {
+  const stack = tensor.name.slice(0, tensor.name.indexOf("."));
+  const exception = tensor.role === "matrix"
+    ? recipes.exceptions.get(`${stack}.${partOf(tensor)}`)
+    : undefined;
+  return exception ?? recipes.byRole[tensor.role];
+}
+
+export const PARTS = [...SPLIT_PARTS, "embedding", "lm_head", "other"] as const;
+export type Part = typeof PARTS[number];
+
+/** The part a trunk tensor belongs to: by its role, and by its name where the role does not say. */
+export function partOf({ role, name }: { role: TensorRole; name: string }): Part {
+  if (role === "embedding" || role === "lm_head") return role;
+  if (role === "exact" || name.includes("layer_norm")) return "other";
+  if (/attn|attention/i.test(name)) return "attention";
+  return /\b(fc\d|ffn|mlp|wi|wo)\b/.test(name) ? "dense_ffn" : "other";
+}
+
 /** Widths in words, for the manifest's provenance. */
-export function describeRecipes({ experts, byRole }: Recipes): string {
-  const parts = {
-    experts,
+export function describeRecipes({ experts, byRole, exceptions }: Recipes): string {
+  const one = describeRecipe(experts.encoder), other = describeRecipe(experts.decoder);
+  const parts: Record<string, Recipe> = {
+    ...(one === other
+      ? { experts: experts.encoder }
+      : { "encoder experts": experts.encoder, "decoder experts": experts.decoder }),
     trunk: byRole.matrix,
     embedding: byRole.embedding,
     lm_head: byRole.lm_head,
   };
+  for (const [name, recipe] of exceptions) {
+    if (!name.endsWith("experts")) parts[name.replace(".", " ")] = recipe;
+  }
   return Object.entries(parts).map(([name, r]) => `${name} ${describeRecipe(r)}`).join("; ");
 }

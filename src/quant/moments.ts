@@ -21,7 +21,6 @@ export class Moments {
   readonly sums: Float64Array;
   /** Sum of the samples' weights. */
   total = 0;
-  count = 0;
 
   constructor(readonly cols: number) {
     this.block = hessianBlock(cols);
@@ -38,7 +37,6 @@ export class Moments {
       const row = x.subarray(r * cols, (r + 1) * cols), weight = weights[r]!;
       if (!(weight > 0)) continue;
       this.total += weight;
-      this.count++;
       for (let i = 0; i < cols; i++) sums[i]! += weight * row[i]!;
       for (let b = 0; b < blocks.length; b++) {
         const part = row.subarray(b * block, Math.min((b + 1) * block, cols));
@@ -64,17 +62,7 @@ function addOuter(sum: Float64Array, x: Float32Array, weight: number): void {
   }
 }
 
-export interface HessianOptions {
-  /** Take off the mean: for a matrix with a bias, which corrects what the mean's error does. */
-  readonly centred: boolean;
-  /** The layer's moments, in whose direction an expert of few samples is shrunk. */
-  readonly layer?: Moments | undefined;
-}
-
-/**
- * E[x x'] (less E[x] E[x]' where centred), damped. With n samples of an expert and a block of B columns the layer's
- * moments weigh B / (n + B): as much as B samples would.
- */
+/** E[x x'], less E[x] E[x]' where `centred` (for a matrix with a bias, which corrects what the mean's error does); damped. */
 export class Hessian {
   readonly block: number;
   readonly blocks: readonly Float64Array[];
@@ -82,19 +70,11 @@ export class Hessian {
   readonly importance: Float64Array;
   #factors: Factor[] | undefined;
 
-  constructor(moments: Moments, options: HessianOptions) {
+  constructor(moments: Moments, centred: boolean) {
     this.block = moments.block;
-    const { layer } = options;
-    const share = layer === undefined || layer.count === 0
-      ? 0
-      : moments.block / (moments.count + moments.block);
     this.importance = new Float64Array(moments.cols);
     this.blocks = moments.blocks.map((_, b) => {
-      const own = average(moments, b, options.centred);
-      if (share > 0) {
-        const other = average(layer!, b, options.centred);
-        for (let i = 0; i < own.length; i++) own[i] = (1 - share) * own[i]! + share * other[i]!;
-      }
+      const own = average(moments, b, centred);
       const n = Math.sqrt(own.length);
       let trace = 0;
       for (let i = 0; i < n; i++) trace += own[i * n + i]!;

@@ -92,6 +92,11 @@ function baseline(width: Width, quantizer: QuantizerName, bits: CodeBits): Matri
   throw refuse(width, `no quantizer of this name writes ${bits} bits`);
 }
 
+/** Whether calibration has a say in it: MoQE's baselines and plain floats stay as they are. */
+export function isCalibrated({ quantizer }: Recipe): boolean {
+  return quantizer === "symmetric" || quantizer === "lloyd";
+}
+
 /** A recipe in a few words, for manifests and tables: "2-bit symmetric group 64". */
 export function describeRecipe({ quantizer, rounding, format }: Recipe): string {
   if (format.bits === 16) return "f16";

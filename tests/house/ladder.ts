@@ -18,7 +18,7 @@ export const RUNGS: readonly (readonly string[])[] = [
 const PACKAGES: ReadonlyMap<string, readonly string[]> = new Map([
   ["hono", ["http"]],
   ["prom-client", ["http"]],
-  ["zod", ["store", "checkpoint", "arch", "http"]],
+  ["zod", ["store", "checkpoint", "pack", "arch", "http"]],
   ["aws4fetch", ["store"]],
   ["@huggingface/tokenizers", ["text"]],
   ["eld", ["text"]],

@@ -8,7 +8,7 @@ import { encodeTrunk } from "../../src/pack/encode.ts";
 import { packCheckpoint } from "../../src/pack/pack.ts";
 import { RowReader } from "../../src/pack/row_reader.ts";
 import { rowsAndCols } from "../../src/pack/sizes.ts";
-import { resolveWidths } from "../../src/pack/widths.ts";
+import { resolveWidths, trunkItems } from "../../src/pack/widths.ts";
 import { dequantize, quantizeMatrix, viewMatrix } from "../../src/quant/matrix.ts";
 import { resolveWidth } from "../../src/quant/quantizers.ts";
 import { FileStore } from "../../src/store/file_store.ts";
@@ -27,6 +27,11 @@ const WIDTHS: Partial<PackOptions>[] = [
   { experts: { bits: 4, group: 32 }, trunk: { bits: 16 }, embedding: { bits: 4, group: 128 } },
   { experts: { bits: 8 }, trunk: { bits: 32 }, embedding: { bits: 32 } },
   { experts: { bits: 16 }, trunk: { bits: 2 }, lmHead: { bits: 32 } },
+  { experts: { bits: 3 }, trunk: { bits: 3 }, parts: { "encoder.attention": { bits: 2 } } },
+  {
+    experts: { bits: 3, quantizer: "lloyd", rotate: true },
+    parts: { "decoder.experts": { bits: 4, quantizer: "moqe-log" }, dense_ffn: { bits: 4 } },
+  },
 ];
 
 /** The bytes of blocks in order, each held against its hash. */
@@ -49,7 +54,7 @@ for (const [i, widths] of WIDTHS.entries()) {
       const options = { ...TEST_PACK, ...widths };
       const { checkpoint: { weights }, plan } = await openGolden(name);
       const { manifest, sizes } = await packGolden(name, store, options);
-      const recipes = resolveWidths(options);
+      const recipes = resolveWidths(options), items = trunkItems(plan, recipes);
       const whole = async (tensor: string) => {
         const { rows, cols } = rowsAndCols(weights.tensors.get(tensor)!.shape);
         return { rows, cols, values: await weights.readRows(tensor, 0, rows) };
@@ -60,7 +65,7 @@ for (const [i, widths] of WIDTHS.entries()) {
         const source = spec === undefined
           ? plan.tensors.find((t) => t.role === "embedding")!
           : spec;
-        const recipe = recipes.byRole[spec === undefined ? "lm_head" : spec.role];
+        const { recipe } = items.find((i) => i.name === tensor.name)!;
         const { rows, cols, values } = await whole(source.name);
         const bytes = await bytesOf(store, manifest, tensor.blocks);
         trunkBytes += bytes.length;
@@ -74,17 +79,18 @@ for (const [i, widths] of WIDTHS.entries()) {
         );
       }
       for (const [l, spec] of plan.expertLayers.entries()) {
-        const layout = expertLayout(spec.projections, recipes.experts.format);
+        const recipe = recipes.experts[spec.stack];
+        const layout = expertLayout(spec.projections, recipe.format);
         for (const [e, expert] of manifest.expertLayers[l]!.experts.entries()) {
-          assertEquals(manifest.formats[expert.format], { ...recipes.experts.format });
+          assertEquals(manifest.formats[expert.format], { ...recipe.format });
           const bytes = await bytesOf(store, manifest, [expert.block]);
           assertEquals(bytes.length, layout.bytes);
           for (const [p, projection] of spec.projections.entries()) {
             const names = spec.tensorNames(e, projection.name);
             const { rows, cols, values } = await whole(names.weight);
             const at = layout.projections[p]!;
-            const got = viewMatrix(bytes, rows, cols, recipes.experts.format, at);
-            const expected = quantizeMatrix(values, rows, cols, recipes.experts);
+            const got = viewMatrix(bytes, rows, cols, recipe.format, at);
+            const expected = quantizeMatrix(values, rows, cols, recipe);
             assertEquals(dequantize(got), dequantize(expected), names.weight);
             const bias = new Float32Array(bytes.buffer, at.biasOffset, rows);
             assertEquals(bias, (await whole(names.bias)).values);

@@ -1,0 +1,172 @@
+/** moqe calibrate: what each expert is fed, for the packer to weigh its errors by. */
+import type { Values } from "../base/config.ts";
+import { errorCode, MoqeError } from "../base/errors.ts";
+import { architectureOf } from "../arch/registry.ts";
+import { openCheckpoint } from "../checkpoint/open.ts";
+import { type LoadedEngine, loadEngine } from "../engine/load.ts";
+import type { RoutedPass, RoutingObserver } from "../nn/context.ts";
+import { CalibrationWriter } from "../pack/calibration/file.ts";
+import { packCheckpoint } from "../pack/pack.ts";
+import { FileStore } from "../store/file_store.ts";
+import { openModel } from "../store/open.ts";
+import { EXIT, type Invocation } from "./command.ts";
+import type { calibrateFlags } from "./flags.ts";
+import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
+import { engineOptions } from "./model.ts";
+import { floresPair } from "./pack.ts";
+import { usage } from "./parse.ts";
+import { Progress } from "./progress.ts";
+import { trainedPair } from "./texts.ts";
+
+/** Texts that the engine is asked for at once. */
+const BATCH = 32;
+const FLOATS = { experts: { bits: 16 }, trunk: { bits: 16 }, embedding: { bits: 16 } } as const;
+
+/** Runs the command. A checkpoint is packed to f16 in a folder of its own first, which is removed again. */
+export async function calibrate(
+  { flags, positionals }: Invocation<typeof calibrateFlags>,
+): Promise<number> {
+  const [address, textsFile] = positionals as [string, string];
+  const texts = readTexts(textsFile, flags.texts);
+  using interrupt = listenForInterrupt();
+  const progress = new Progress({ force: flags.progress });
+  let packed: string | undefined;
+  try {
+    if (!await isPacked(address)) {
+      packed = await Deno.makeTempDir({ prefix: "moqe-calibrate-" });
+      await packFloats(address, packed, flags, interrupt);
+    }
+    const model = packed ?? address;
+    const { manifest } = await openModel(model);
+    const { plan } = architectureOf(manifest.config).read(manifest.config);
+    const writer = new CalibrationWriter(flags.output, plan, flags.samples);
+    try {
+      await collect(new Collector(writer), { ...flags, model }, texts, progress, interrupt);
+      writer.finish();
+    } catch (error) {
+      writer.abandon();
+      await Deno.remove(flags.output);
+      throw error;
+    }
+    progress.clear();
+    const seen = writer.header.layers.flatMap((l) => l.seen);
+    const few = seen.filter((n) => n < flags.samples).length;
+    console.log(
+      `wrote ${flags.output}: ${texts.length} texts, ${seen.length} experts; ` +
+        `${few} saw fewer than ${flags.samples} rows, the least ${Math.min(...seen)}`,
+    );
+    return EXIT.ok;
+  } finally {
+    progress.clear();
+    if (packed !== undefined) await Deno.remove(packed, { recursive: true });
+  }
+}
+
+/** Whether an address has a manifest; a checkpoint has none. */
+async function isPacked(address: string): Promise<boolean> {
+  try {
+    await openModel(address);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "unavailable") return false;
+    throw error;
+  }
+}
+
+/** Texts, one a line; what follows a tab (a translation) is left out. */
+function readTexts(path: string, most: number): string[] {
+  const lines = Deno.readTextFileSync(path).split(/\r?\n/).map((l) => l.split("\t")[0]!.trim());
+  const texts = lines.filter((l) => l !== "");
+  if (texts.length > 0) return texts.slice(0, most);
+  throw new MoqeError("bad_input", {
+    action: `calibrate with ${path}`,
+    rule: "it must hold texts in the model's source languages, one a line",
+    observed: "no line with text",
+  });
+}
+
+async function packFloats(
+  address: string,
+  folder: string,
+  flags: Values<typeof calibrateFlags>,
+  { signal }: Interrupt,
+): Promise<void> {
+  if (flags.pairs.length === 0) {
+    throw usage({ name: "calibrate" }, "--pairs is needed for a checkpoint, as in --pairs en-de");
+  }
+  const checkpoint = await openCheckpoint(address);
+  try {
+    const { plan } = architectureOf(checkpoint.texts.config).read(checkpoint.texts.config);
+    await packCheckpoint(checkpoint, plan, new FileStore(folder), {
+      ...FLOATS,
+      name: "calibration",
+      pairs: flags.pairs.map(floresPair),
+      licence: { id: "unknown" },
+      signal,
+    });
+  } finally {
+    checkpoint.weights.close();
+  }
+}
+
+/** Translates the texts greedily, each to one of the pairs in turn, under the collector's eyes. */
+async function collect(
+  collector: Collector,
+  flags: Values<typeof calibrateFlags>,
+  texts: readonly string[],
+  progress: Progress,
+  { signal }: Interrupt,
+): Promise<void> {
+  const engine = await loadEngine(engineOptions(flags), () => {}, { observer: collector });
+  try {
+    const pairs = wantedPairs(engine, flags);
+    for (let at = 0; at < texts.length; at += BATCH) {
+      for (const [p, pair] of pairs.entries()) {
+        const here = texts.slice(at, at + BATCH).filter((_, i) => (at + i) % pairs.length === p);
+        await engine.translate({
+          texts: here,
+          ...pair,
+          beams: 1,
+          lengthPenalty: 1,
+          maxTokens: Math.min(256, engine.info.limits.maxTargetTokens),
+          alternatives: 0,
+        }, { signal });
+      }
+      progress.show(`${at} of ${texts.length} texts`, at / texts.length);
+    }
+  } finally {
+    await engine.close();
+  }
+}
+
+function wantedPairs(
+  engine: LoadedEngine,
+  flags: Values<typeof calibrateFlags>,
+): { source: string; target: string }[] {
+  if (flags.pairs.length === 0) return engine.info.pairs;
+  return flags.pairs.map((pair) => {
+    const [source, target] = floresPair(pair).split("-") as [string, string];
+    return trainedPair(source, target, engine.info);
+  });
+}
+
+/** Gives every routed row to the writer. Holds one pass's rows. */
+class Collector implements RoutingObserver {
+  constructor(readonly writer: CalibrationWriter) {}
+
+  async routed(layer: number, { backend, x, experts, weights, topK }: RoutedPass): Promise<void> {
+    const { rows, cols } = x;
+    const read = (buffer: RoutedPass["experts"]["buffer"], offset: number, words: number) =>
+      backend.readback(buffer, offset, words * 4).then((bytes) => bytes.buffer);
+    const [inputs, chosen, shares] = await Promise.all([
+      read(x.buffer, x.offset, rows * cols),
+      read(experts.buffer, experts.offset, rows * topK),
+      read(weights.buffer, weights.offset, rows * topK),
+    ]);
+    const values = new Float32Array(inputs), share = new Float32Array(shares);
+    for (const [pair, expert] of new Int32Array(chosen).entries()) {
+      const at = Math.floor(pair / topK) * cols;
+      this.writer.add(layer, expert, values.subarray(at, at + cols), share[pair]!);
+    }
+  }
+}

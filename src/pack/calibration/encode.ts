@@ -1,0 +1,126 @@
+/** One expert's block with what calibration saw of its inputs. */
+import type { ExpertLayout, ProjectionOffsets } from "../../base/layout.ts";
+import { MoqeError } from "../../base/errors.ts";
+import type { ExpertLayerSpec } from "../../base/plan.ts";
+import { MatrixEncoder } from "../../quant/encoder.ts";
+import { dequantizeRow, type EncodedMatrix, viewMatrix } from "../../quant/matrix.ts";
+import type { Hessian } from "../../quant/moments.ts";
+import type { Recipe } from "../../quant/quantizers.ts";
+import { copyBias } from "../bias.ts";
+import type { ReadJob, RowChunk, RowReader } from "../row_reader.ts";
+import type { Calibration } from "./file.ts";
+import { hessianOf, HiddenLayers, samplesOf } from "./inputs.ts";
+
+export interface CalibratedWork {
+  readonly recipe: Recipe;
+  readonly layout: ExpertLayout;
+  readonly calibration: Calibration;
+  /** Ordinal of the layer among the plan's. */
+  readonly ordinal: number;
+  readonly onChunk: (chunk: RowChunk) => void;
+}
+
+/**
+ * Encodes fc1 by its inputs' moments, then fc2 by those of the hidden layer that follows from them; biases take up the
+ * mean error. Memory beside the block: the samples' inputs and two hidden layers, and the Hessian's blocks.
+ *
+ * @throws MoqeError `unsupported` for experts that are no fc1, relu, fc2
+ */
+export async function encodeCalibrated(
+  reader: RowReader,
+  layer: ExpertLayerSpec,
+  expert: number,
+  work: CalibratedWork,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const [fc1, fc2] = layer.projections;
+  if (layer.projections.length !== 2 || fc1!.rows !== fc2!.cols) {
+    throw new MoqeError("unsupported", {
+      action: `calibrate ${layer.stack} layer ${layer.layer}`,
+      rule: "an expert must be two matrices with a relu between them",
+      observed: layer.projections.map((p) => `${p.name} [${p.rows}, ${p.cols}]`).join(", "),
+    });
+  }
+  const block = new Uint8Array(work.layout.bytes);
+  const samples = samplesOf(work.calibration, work.ordinal, expert);
+  const rotated = work.recipe.format.rotated === true;
+  const one = new Projection(reader, layer, expert, work, block, 0);
+  const hidden = new HiddenLayers(samples, fc1!.cols, fc1!.rows);
+  await one.encode(
+    hessianOf(samples, fc1!.cols, { rotated, centred: fc1!.bias }),
+    (row, exact, rounded, bias) => hidden.add(row, exact, rounded, bias),
+  );
+  const two = new Projection(reader, layer, expert, work, block, 1);
+  const means = hidden.means();
+  await two.encode(
+    hessianOf(hidden.exact, fc2!.cols, { rotated, centred: fc2!.bias }),
+    (_, exact, rounded, bias = 0) => {
+      let error = 0;
+      for (let c = 0; c < exact.length; c++) {
+        error += exact[c]! * means.exact[c]! - rounded[c]! * means.rounded[c]!;
+      }
+      return bias + error;
+    },
+  );
+  return block;
+}
+
+/** Told each row of a matrix before and after, and its bias; answers the bias to write. */
+type OnRow = (
+  row: number,
+  exact: Float32Array,
+  rounded: Float32Array,
+  bias: number | undefined,
+) => number;
+
+/** One matrix of the block. */
+class Projection {
+  readonly #at: ProjectionOffsets;
+  readonly #bias: Float32Array | undefined;
+  readonly #jobs: ReadJob[] = [];
+  readonly #name: string;
+  readonly #matrix: EncodedMatrix;
+
+  constructor(
+    readonly reader: RowReader,
+    layer: ExpertLayerSpec,
+    expert: number,
+    readonly work: CalibratedWork,
+    readonly block: Uint8Array<ArrayBuffer>,
+    index: number,
+  ) {
+    const { rows, cols, bias, name } = layer.projections[index]!;
+    const names = layer.tensorNames(expert, name);
+    this.#at = work.layout.projections[index]!;
+    this.#name = names.weight;
+    if (bias) {
+      this.#bias = new Float32Array(block.buffer, this.#at.biasOffset, rows);
+      this.#jobs.push({ name: names.bias, rows: 1, cols: rows });
+    }
+    this.#jobs.push({ name: names.weight, rows, cols });
+    this.#matrix = viewMatrix(block, rows, cols, work.recipe.format, this.#at);
+  }
+
+  async encode(hessian: Hessian, onRow: OnRow): Promise<void> {
+    const { layout } = this.#at, { rows, cols, rowBytes, groups } = layout;
+    const encoder = new MatrixEncoder(this.#name, rows, cols, this.work.recipe, hessian);
+    const rounded = new Float32Array(cols);
+    for await (const chunk of this.reader.read(this.#jobs)) {
+      this.work.onChunk(chunk);
+      if (chunk.job.name !== this.#name) {
+        copyBias(chunk, this.#bias!);
+        continue;
+      }
+      const { data, rowStart, rowCount } = chunk;
+      const codes = this.block.subarray(this.#at.codesOffset + rowStart * rowBytes);
+      const scalesAt = this.#at.scalesOffset + rowStart * groups * 2;
+      const scales = new Uint16Array(this.block.buffer, scalesAt, rowCount * groups);
+      encoder.encodeRows(data, rowCount, codes, scales);
+      for (let r = 0; r < rowCount; r++) {
+        dequantizeRow(this.#matrix, rowStart + r, rounded);
+        const exact = data.subarray(r * cols, (r + 1) * cols);
+        const bias = onRow(rowStart + r, exact, rounded, this.#bias?.[rowStart + r]);
+        if (this.#bias !== undefined) this.#bias[rowStart + r] = bias;
+      }
+    }
+  }
+}

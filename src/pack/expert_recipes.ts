@@ -1,0 +1,47 @@
+/** Which recipe each expert gets: codebooks are fitted to their layer. */
+import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
+import type { TensorSource } from "../checkpoint/contract.ts";
+import { type BookSample, lloydLevels } from "../quant/codebook.ts";
+import type { Recipe } from "../quant/quantizers.ts";
+import type { Recipes } from "./widths.ts";
+
+/** A layer's codebook is fitted to this many of its experts, and to about this many weights of each matrix. */
+const BOOK_EXPERTS = 4;
+const BOOK_WEIGHTS = 2 ** 15;
+
+/** Each expert's recipe, by layer. Reads some rows of the checkpoint where codebooks are to be fitted. */
+export async function chooseRecipes(
+  source: TensorSource,
+  plan: ModelPlan,
+  recipes: Recipes,
+  signal?: AbortSignal,
+): Promise<Recipe[][]> {
+  const chosen: Recipe[][] = [];
+  for (const layer of plan.expertLayers) {
+    const recipe = await fitted(source, layer, recipes.experts[layer.stack], signal);
+    chosen.push(new Array<Recipe>(layer.count).fill(recipe));
+  }
+  return chosen;
+}
+
+/** A recipe with its layer's codebook; the Gaussian's stays where rotation makes the weights so. */
+async function fitted(
+  source: TensorSource,
+  layer: ExpertLayerSpec,
+  recipe: Recipe,
+  signal?: AbortSignal,
+): Promise<Recipe> {
+  const { format } = recipe;
+  if (recipe.quantizer !== "lloyd" || format.rotated) return recipe;
+  const samples: BookSample[] = [];
+  for (let i = 0; i < Math.min(BOOK_EXPERTS, layer.count); i++) {
+    const expert = Math.floor(i * layer.count / Math.min(BOOK_EXPERTS, layer.count));
+    for (const { name, rows, cols } of layer.projections) {
+      const count = Math.min(rows, Math.ceil(BOOK_WEIGHTS / cols));
+      const { weight } = layer.tensorNames(expert, name);
+      const data = await source.readRows(weight, 0, count, { signal });
+      samples.push({ weights: data, rows: count, cols });
+    }
+  }
+  return { ...recipe, format: { ...format, levels: lloydLevels(samples, format) } };
+}
