@@ -42,9 +42,9 @@ Deno.test("an unknown command suggests one, and is exit code 2", async () => {
 });
 
 Deno.test("commands of later releases are not there", async () => {
-  const { code, err } = await moqe(["calibrate"]);
+  const { code, err } = await moqe(["distill"]);
   assertEquals(code, 2);
-  assertStringIncludes(err, `there is no command "calibrate"`);
+  assertStringIncludes(err, `there is no command "distill"`);
 });
 
 const wrong: [string[], string][] = [
