@@ -21,6 +21,7 @@ export interface RoutingObserver {
   routed(layer: number, pass: RoutedPass): Promise<void>;
 }
 
+/** One pass through one sparse layer, on the device; to be read before the observer answers. */
 export interface RoutedPass {
   readonly backend: Backend;
   readonly x: Tensor;
