@@ -10,6 +10,7 @@ import { libreRoutes } from "./libre/routes.ts";
 import { HttpMetrics } from "./metrics.ts";
 import { observe } from "./observe.ts";
 import type { HttpEnv, HttpOptions } from "./options.ts";
+import { pageRoutes } from "./page/routes.ts";
 import { probeRoutes } from "./ready.ts";
 
 /**
@@ -25,7 +26,8 @@ export function createApp(
     .use(crossOrigin(options.corsOrigins))
     .route("/", libreRoutes(engine, options))
     .route("/", deeplRoutes(engine, options))
-    .route("/", probeRoutes(engine, options));
+    .route("/", probeRoutes(engine, options))
+    .route("/", pageRoutes());
   if (options.admin !== "apart") app.route("/", adminRoutes(engine, options, metrics));
   return app;
 }
