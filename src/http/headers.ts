@@ -20,6 +20,8 @@ export const traceId: MiddlewareHandler<HttpEnv> = async (c, next) => {
 export const secure: MiddlewareHandler<HttpEnv> = secureHeaders({
   xFrameOptions: "DENY",
   referrerPolicy: "no-referrer",
+  // Whoever ends TLS decides this for a whole domain; a service behind it must not.
+  strictTransportSecurity: false,
 });
 
 /**

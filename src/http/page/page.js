@@ -21,11 +21,29 @@ function headers() {
 /** JSON of a route; throws Error with the server's own words. */
 async function ask(path, options = {}) {
   const answer = await fetch(path, { ...options, headers: { ...options.headers, ...headers() } });
+  if (answer.ok) return options.read?.(answer) ?? await answer.json();
   const body = await answer.json().catch(() => ({}));
-  if (answer.ok) return body;
   const wait = answer.headers.get("Retry-After");
   const again = wait === null ? "" : ` Try again in ${wait} s.`;
   throw new Error((body.error ?? body.message ?? `The server answered ${answer.status}.`) + again);
+}
+
+/** Reads a stream of events: each delta goes to `onDelta`; answers what `done` brings. */
+async function readEvents(answer, onDelta) {
+  let rest = "";
+  for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
+    const events = (rest + chunk).split("\n\n");
+    rest = events.pop();
+    for (const lines of events) {
+      const data = /^data: ?(.*)$/m.exec(lines)?.[1];
+      if (data === undefined) continue;
+      const kind = /^event: ?(.*)$/m.exec(lines)?.[1], body = JSON.parse(data);
+      if (kind === "delta") onDelta(body.text);
+      if (kind === "done") return body;
+      if (kind === "error") throw new Error(body.error);
+    }
+  }
+  throw new Error("The connection was lost.");
 }
 
 function tell(thrown) {
@@ -79,10 +97,18 @@ async function translate() {
   }
   const mine = running = new AbortController();
   state.textContent = "Translating…";
+  let first = true;
+  const onDelta = (words) => {
+    if (mine.signal.aborted) return;
+    translation.textContent = first ? words : translation.textContent + words;
+    translation.classList.remove("stale");
+    first = false;
+  };
   try {
     const answer = await ask("translate", {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
+      read: (stream) => readEvents(stream, onDelta),
       body: JSON.stringify({
         q,
         source: source.value,
