@@ -2,7 +2,6 @@
 import { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import type { RoutingObserver } from "../nn/context.ts";
-import { createLogger } from "../base/log.ts";
 import { createCpuBackend } from "../backend/cpu/backend.ts";
 import type { Backend } from "../backend/contract.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
@@ -23,7 +22,6 @@ import type {
 } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { batchInvariant } from "./self_test.ts";
-import { openTiers } from "./tiers.ts";
 import { Translator } from "./translator.ts";
 
 /** A model that answers. */
@@ -36,8 +34,8 @@ export interface LoadedEngine {
 }
 
 /**
- * Loads a model. `onProgress` is told of trunk bytes; `inside` is what cannot cross a thread. Throws MoqeError:
- * `over_budget` with the least budget that would do, `corrupt`, `unavailable`, `unsupported`.
+ * Loads a model. `onProgress` is told of trunk bytes; `inside` is what cannot cross a thread. Throws MoqeError: `over_budget` with the least budget
+ * that would do, `corrupt`, `unavailable`, `unsupported`.
  */
 export async function loadEngine(
   options: EngineOptions,
@@ -60,11 +58,7 @@ export async function loadEngine(
     threads: options.threads,
   });
   reserveHost(ledger, need, manifest.name);
-  const tiers = await openTiers(options, { ledger, manifest, log: createLogger("warn") });
-  const fetcher = new StoreFetcher(opened.store, manifest, ledger, {
-    mirrors: opened.mirrors,
-    tiers: tiers.list,
-  });
+  const fetcher = new StoreFetcher(opened.store, manifest, ledger, { mirrors: opened.mirrors });
   const backend = await createBackend(options, ledger);
   const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
     maxBatchTokens: options.maxBatchTokens,
@@ -105,10 +99,9 @@ export async function loadEngine(
         held.release();
       }
     },
-    stats: () => ({ ...statsOf(ledger, assembly, fetcher, scheduler), tiers: tiers.stats() }),
+    stats: () => statsOf(ledger, assembly, fetcher, scheduler),
     async close() {
       await scheduler.idle();
-      await tiers.close();
       assembly.free();
       backend.close();
     },
@@ -165,7 +158,7 @@ function statsOf(
   assembly: Assembly,
   fetcher: StoreFetcher,
   scheduler: Scheduler,
-): Omit<EngineStats, "tiers"> {
+): EngineStats {
   return {
     ledger: ledger.snapshot(),
     experts: assembly.residency.stats(),
