@@ -114,6 +114,7 @@ function modelSpec(c: FairseqConfig): Omit<ModelSpec, "encoder" | "decoder"> {
     encoderHeads: c.encoder_attention_heads,
     decoderHeads: c.decoder_attention_heads,
     normEpsilon: NORM_EPSILON,
+    source: { kind: "language tokens" },
     tokens: {
       pad: c.pad_token_id,
       eos: c.eos_token_id,

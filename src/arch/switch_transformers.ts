@@ -1,5 +1,6 @@
 /**
- * Switch Transformers: T5 blocks, and experts of which a token takes one. moqe drops no token: the reference leaves
+ * Switch Transformers: T5 blocks, and experts of which a token takes one. The published ones fill in blanks; one that was
+ * fine-tuned to translate takes T5's prompts. moqe drops no token: the reference leaves
  * out those past `expert_capacity` (64) that one expert gets of one sentence.
  */
 import { z } from "zod";
@@ -159,6 +160,7 @@ function specOf(c: Config): ModelSpec {
     encoderHeads: c.num_heads,
     decoderHeads: c.num_heads,
     normEpsilon: c.layer_norm_epsilon,
+    source: { kind: "prompt" },
     tokens: {
       pad: c.pad_token_id,
       eos: c.eos_token_id,

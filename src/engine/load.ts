@@ -79,7 +79,7 @@ export async function loadEngine(
     maxQueue: options.maxQueue,
     onRunning: (languages) => assembly.residency.languages(languages),
   });
-  const translator = new Translator(tokenizer, scheduler, manifest, {
+  const translator = new Translator(tokenizer, scheduler, manifest, spec.source, {
     maxSourceTokens: Math.min(options.maxSourceTokens, spec.embedding.maxPositions),
     maxTargetTokens: Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions),
   });

@@ -1,5 +1,6 @@
 /** Texts to translations: sentences out, everything between them kept, hypotheses back to text. */
 import { MoqeError } from "../base/errors.ts";
+import type { SourceSpec } from "../nn/spec.ts";
 import { languageOf } from "../text/languages.ts";
 import { joinText, splitText } from "../text/sentences.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
@@ -9,6 +10,7 @@ import type { TranslateOptions, TranslateParams, Translation } from "./protocol.
 import type { Job, PartialTokens } from "./queue.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Finished } from "./search.ts";
+import { sourceWriter } from "./source.ts";
 import { TextStreams } from "./stream.ts";
 
 /** A translation runs away (an early model repeats itself) at this many tokens a source token, and some more. */
@@ -31,6 +33,7 @@ export class Translator {
     private readonly tokenizer: TextTokenizer,
     private readonly scheduler: Scheduler,
     manifest: Pick<Manifest, "pairs">,
+    private readonly source: SourceSpec,
     readonly limits: TranslatorLimits,
   ) {
     this.#pairs = new Set(manifest.pairs);
@@ -40,10 +43,9 @@ export class Translator {
   async translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
     this.#check(params);
     const languages = { source: params.source, target: params.target };
-    const languageToken = this.tokenizer.languageId(params.target);
+    const writer = sourceWriter(this.source, this.tokenizer, languages);
     const limit = {
-      // The language and end tokens are the model's own.
-      maxTokens: this.limits.maxSourceTokens - 2,
+      maxTokens: this.limits.maxSourceTokens - writer.extraTokens,
       maxChars: MAX_CHARS_A_TOKEN * this.limits.maxSourceTokens,
       countTokens: (sentence: string) => this.tokenizer.encode(sentence).length,
     };
@@ -51,10 +53,10 @@ export class Translator {
     const texts = params.texts.map((text) =>
       splitText(text, { language, limit, mode: params.split })
     );
-    const sources = texts.map((t) => t.sentences.map((s) => this.#encode(s, params)));
+    const sources = texts.map((t) => t.sentences.map((s) => writer.write(s)));
     const jobs = sources.flat().map((source): Job => ({
       source: Int32Array.from(source),
-      languageToken,
+      languageToken: writer.languageToken,
       languages,
       beams: params.beams,
       lengthPenalty: params.lengthPenalty,
@@ -81,10 +83,6 @@ export class Translator {
         targetTokens: hypotheses.reduce((n, h) => n + h[0]!.tokens.length, 0),
       };
     });
-  }
-
-  #encode(sentence: string, params: TranslateParams): number[] {
-    return this.tokenizer.encodeSource(sentence, params.source);
   }
 
   #text(hypothesis: Finished): string {

@@ -123,6 +123,19 @@ export interface EmbeddingSpec {
   readonly maxPositions: number;
 }
 
+/** A source is [source language] tokens end, and the translation begins with the target language's token. */
+export interface LanguageTokensSpec {
+  readonly kind: "language tokens";
+}
+
+/** A source is "translate English to German: " and the sentence, then the end (T5); nothing is forced. */
+export interface PromptSpec {
+  readonly kind: "prompt";
+}
+
+/** How a model is told the languages. */
+export type SourceSpec = LanguageTokensSpec | PromptSpec;
+
 /** Ids with a meaning of their own. */
 export interface TokenIds {
   readonly pad: number;
@@ -139,6 +152,7 @@ export interface ModelSpec {
   readonly encoderHeads: number;
   readonly decoderHeads: number;
   readonly normEpsilon: number;
+  readonly source: SourceSpec;
   readonly tokens: TokenIds;
   readonly embedding: EmbeddingSpec;
   readonly encoder: { readonly layers: readonly EncoderLayerSpec[]; readonly norm: NormSpec };

@@ -1,6 +1,7 @@
 /** Text to NLLB ids and back: @huggingface/tokenizers, held to the Python library where the two differ. */
 import { Tokenizer } from "@huggingface/tokenizers";
 import { MoqeError } from "../base/errors.ts";
+import { findLanguage } from "./languages.ts";
 import { normalizerOf, type Part, preTokenizerOf } from "./normalizers.ts";
 import { byteOf, type PieceStep, pieceSteps } from "./pieces.ts";
 
@@ -91,9 +92,13 @@ export class TextTokenizer {
     });
   }
 
-  /** The id of a language's token. Throws `bad_input` that lists the codes there are. */
+  /** The id of the token of a language, by the model's name for it or its FLORES code. Throws `bad_input` that lists the codes there are. */
   languageId(code: string): number {
-    if (this.languages.includes(code)) return this.#required(code);
+    const named = this.languages.includes(code) ? code : this.languages.find((l) => {
+      // M2M-100's __en__ is eng_Latn.
+      return l.startsWith("__") && findLanguage(l.slice(2, -2))?.flores === code;
+    });
+    if (named !== undefined) return this.#required(named);
     throw new MoqeError("bad_input", {
       action: "find the language's token",
       rule: `it must be one of ${this.languages.join(", ")}`,

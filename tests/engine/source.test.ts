@@ -1,0 +1,77 @@
+/** What a model reads of a sentence, by the kind of model. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { MoqeError } from "../../src/base/errors.ts";
+import { loadEngine } from "../../src/engine/load.ts";
+import { sourceWriter } from "../../src/engine/source.ts";
+import { loadTokenizer } from "../../src/text/tokenizer.ts";
+import { goldenFolder } from "../support/golden.ts";
+import { packFolder } from "../support/model.ts";
+
+const tokenizerOf = (folder: string) =>
+  loadTokenizer(JSON.parse(Deno.readTextFileSync(`${folder}/tokenizer.json`)));
+const LANGUAGES = { source: "eng_Latn", target: "deu_Latn" };
+
+Deno.test("NLLB reads its source language's token first and must begin with the target's", () => {
+  const tokenizer = tokenizerOf(goldenFolder("baseline"));
+  const writer = sourceWriter({ kind: "language tokens" }, tokenizer, LANGUAGES);
+  const own = tokenizer.encode("ab");
+  assertEquals(writer.write("ab"), [tokenizer.languageId("eng_Latn"), ...own, tokenizer.eosId]);
+  assertEquals(writer.extraTokens, 2);
+  assertEquals(writer.languageToken, tokenizer.languageId("deu_Latn"));
+});
+
+Deno.test("M2M-100's tokens are found by FLORES codes", () => {
+  const json = JSON.parse(Deno.readTextFileSync(`${goldenFolder("baseline")}/tokenizer.json`));
+  const renamed = JSON.parse(
+    JSON.stringify(json).replaceAll("eng_Latn", "__en__").replaceAll("zho_Hans", "__zh__"),
+  );
+  const tokenizer = loadTokenizer(renamed), known = loadTokenizer(json);
+  for (const code of ["eng_Latn", "zho_Hans"]) {
+    assertEquals(tokenizer.languageId(code), known.languageId(code));
+  }
+  assertThrows(() => tokenizer.languageId("por_Latn"), MoqeError, "__en__");
+});
+
+Deno.test("T5's relatives read a prompt, are forced to nothing, and translate", async () => {
+  const checkpoint = goldenFolder("baseline", "switch_transformers");
+  const tokenizer = tokenizerOf(checkpoint);
+  const writer = sourceWriter({ kind: "prompt" }, tokenizer, LANGUAGES);
+  const whole = tokenizer.encode("translate English to German: ab");
+  assertEquals(writer.write("ab"), [...whole, tokenizer.eosId]);
+  assertEquals(writer.languageToken, undefined);
+  const folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
+  try {
+    await packFolder(checkpoint, folder, {
+      experts: { bits: 2 },
+      trunk: { bits: 8 },
+      embedding: { bits: 8 },
+    });
+    const engine = await loadEngine({
+      model: folder,
+      device: "cpu",
+      gpuMemory: 64 * 2 ** 20,
+      hostMemory: 2 ** 30,
+      threads: 1,
+      maxBatchTokens: 128,
+      maxQueue: 16,
+      maxSourceTokens: 64,
+    }, () => {});
+    try {
+      const params = {
+        texts: ["ab"],
+        source: "eng_Latn",
+        target: "deu_Latn",
+        beams: 2,
+        lengthPenalty: 1,
+        maxTokens: 8,
+        alternatives: 0,
+      };
+      const [translation] = await engine.translate(params);
+      assertEquals(translation!.sourceTokens, whole.length + 1);
+    } finally {
+      await engine.close();
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
