@@ -2,9 +2,9 @@
 import { nllbMoe } from "../../src/arch/nllb_moe.ts";
 import { formatSeconds } from "../../src/base/units.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
-import { JOURNAL_NAME, journalAt } from "../../src/pack/journal.ts";
+import { journalFor } from "../../src/pack/journal.ts";
 import { packCheckpoint } from "../../src/pack/pack.ts";
-import { FileStore } from "../../src/store/file_store.ts";
+import { openWritableStore } from "../../src/store/open.ts";
 import { TEST_PACK } from "./pack_options.ts";
 
 const [address, out] = Deno.args as [string, string];
@@ -12,12 +12,14 @@ const checkpoint = await openCheckpoint(address);
 const { plan } = nllbMoe.read(checkpoint.texts.config);
 const { objectBytes: _, ...options } = TEST_PACK;
 let shownMs = 0;
-await packCheckpoint(checkpoint, plan, new FileStore(out), {
+const store = openWritableStore(out);
+const report = await packCheckpoint(checkpoint, plan, store, {
   ...options,
-  journal: journalAt(`${out}/${JOURNAL_NAME}`),
+  journal: journalFor(store),
 }, ({ what, doneBytes, totalBytes, secondsLeft }) => {
   if (performance.now() - shownMs < 10_000) return;
   shownMs = performance.now();
   const share = (100 * doneBytes / totalBytes).toFixed(1);
   console.error(`${share} % ${what}, ${formatSeconds(secondsLeft ?? NaN)} left`);
 });
+console.error(`resumed ${report.resumedBlocks} blocks`);

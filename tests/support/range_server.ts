@@ -1,22 +1,33 @@
-/** An HTTP server of a sharded f32 checkpoint that exists nowhere: its bytes are made up as they are asked for. */
+/**
+ * An HTTP server of a sharded f32 checkpoint that exists nowhere, as safetensors or as torch writes it: its bytes are
+ * made up as they are asked for.
+ */
 import { nllbMoe } from "../../src/arch/nllb_moe.ts";
 import { plannedTensors } from "../../src/checkpoint/check.ts";
 import { randomWeights } from "../quant/random.ts";
+import { type Literal, torchSkeleton } from "./torch_files.ts";
 
 export interface MadeUpCheckpoint {
   readonly url: string;
   /** Bytes of all shards. */
   readonly bytes: number;
   readonly weights: number;
-  /** The weight at an index into a shard's data, for tests. */
+  /** Bytes sent so far. */
+  readonly sent: number;
+  /** The weight at an index into a safetensors shard's data, for tests. */
   weightAt(index: number): number;
   close(): Promise<void>;
 }
 
 interface Shard {
-  header: Uint8Array<ArrayBuffer>;
+  /** What is no weight, by its place. */
+  literals: readonly Literal[];
+  /** Where the pattern of weights begins. */
+  base: number;
   bytes: number;
 }
+
+type Form = "safetensors" | "torch";
 
 /**
  * A prime number of weights, repeated through each shard's data: so every tensor begins at another phase and no
@@ -25,14 +36,19 @@ interface Shard {
 const PATTERN = 262_139;
 
 /** Serves a checkpoint of this configuration in shards of about shardBytes. The caller closes it. */
-export function rangeServer(config: unknown, shardBytes: number): MadeUpCheckpoint {
+export function rangeServer(
+  config: unknown,
+  shardBytes: number,
+  form: Form = "safetensors",
+): MadeUpCheckpoint {
+  let sent = 0;
   const pattern = randomWeights(PATTERN, "gauss", 1).map((w) => w * 0.02);
   const patternBytes = new Uint8Array(pattern.buffer as ArrayBuffer);
-  const { shards, index, weights } = makeShards(config, shardBytes);
+  const { shards, index, weights } = makeShards(config, shardBytes, form);
   const texts: Record<string, string> = {
     "config.json": JSON.stringify(config),
     "tokenizer.json": "{}",
-    "model.safetensors.index.json": JSON.stringify({ weight_map: index }),
+    [`${FORMS[form].index}.index.json`]: JSON.stringify({ weight_map: index }),
   };
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     const file = new URL(request.url).pathname.slice(1);
@@ -43,6 +59,7 @@ export function rangeServer(config: unknown, shardBytes: number): MadeUpCheckpoi
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.get("range") ?? "");
     const first = range === null ? 0 : Number(range[1]);
     const last = range === null ? total - 1 : Math.min(Number(range[2]), total - 1);
+    sent += last + 1 - first;
     const body = text?.slice(first, last + 1) ?? made(shard!, patternBytes, first, last + 1);
     return new Response(body, {
       status: range === null ? 200 : 206,
@@ -56,52 +73,88 @@ export function rangeServer(config: unknown, shardBytes: number): MadeUpCheckpoi
     url: `http://127.0.0.1:${(server.addr as Deno.NetAddr).port}/`,
     bytes: [...shards.values()].reduce((sum, s) => sum + s.bytes, 0),
     weights,
+    get sent() {
+      return sent;
+    },
     weightAt: (i) => pattern[i % PATTERN]!,
     close: () => server.shutdown(),
   };
 }
 
-function makeShards(config: unknown, shardBytes: number) {
+const FORMS = {
+  safetensors: { index: "model.safetensors", file: (n: string) => `model-${n}.safetensors` },
+  torch: { index: "pytorch_model.bin", file: (n: string) => `pytorch_model-${n}.bin` },
+};
+
+interface Planned {
+  name: string;
+  shape: readonly number[];
+}
+
+function makeShards(config: unknown, shardBytes: number, form: Form) {
   const { plan } = nllbMoe.read(config);
-  const headers: Record<string, unknown>[] = [{}];
-  const sizes = [0];
-  let weights = 0;
-  for (const { name, shape } of plannedTensors(plan)) {
-    if (sizes.at(-1)! >= shardBytes) {
-      headers.push({});
-      sizes.push(0);
+  const groups: Planned[][] = [[]];
+  let size = 0, weights = 0;
+  for (const tensor of plannedTensors(plan)) {
+    if (size >= shardBytes) {
+      groups.push([]);
+      size = 0;
     }
-    const count = shape.reduce((a, b) => a * b, 1);
+    const count = tensor.shape.reduce((a, b) => a * b, 1);
+    groups.at(-1)!.push(tensor);
     weights += count;
-    const begin = sizes.at(-1)!, end = begin + 4 * count;
-    headers.at(-1)![name] = { dtype: "F32", shape, data_offsets: [begin, end] };
-    sizes[sizes.length - 1] = end;
+    size += 4 * count;
   }
   const shards = new Map<string, Shard>();
   const index: Record<string, string> = {};
-  headers.forEach((entries, i) => {
-    const file = `model-${String(i + 1).padStart(5, "0")}.safetensors`;
-    const text = JSON.stringify(entries);
-    const header = new TextEncoder().encode(" ".repeat(8) + text + " ".repeat(-text.length & 7));
-    new DataView(header.buffer).setBigUint64(0, BigInt(header.length - 8), true);
-    shards.set(file, { header, bytes: header.length + sizes[i]! });
-    for (const name of Object.keys(entries)) index[name] = file;
+  groups.forEach((tensors, i) => {
+    const file = FORMS[form].file(String(i + 1).padStart(5, "0"));
+    const shard = form === "torch"
+      ? { ...torchSkeleton(tensors), base: 0 }
+      : safetensorsSkeleton(tensors);
+    shards.set(file, shard);
+    for (const { name } of tensors) index[name] = file;
   });
   return { shards, index, weights };
+}
+
+function safetensorsSkeleton(tensors: readonly Planned[]): Shard {
+  const entries: Record<string, unknown> = {};
+  let at = 0;
+  for (const { name, shape } of tensors) {
+    const end = at + 4 * shape.reduce((a, b) => a * b, 1);
+    entries[name] = { dtype: "F32", shape, data_offsets: [at, end] };
+    at = end;
+  }
+  const text = JSON.stringify(entries);
+  const header = new TextEncoder().encode(" ".repeat(8) + text + " ".repeat(-text.length & 7));
+  new DataView(header.buffer).setBigUint64(0, BigInt(header.length - 8), true);
+  return { literals: [{ at: 0, bytes: header }], base: header.length, bytes: header.length + at };
 }
 
 /** Bytes [from, to) of a shard, a piece at a time. */
 function made(shard: Shard, pattern: Uint8Array<ArrayBuffer>, from: number, to: number) {
   let at = from;
+  let next = shard.literals.findIndex((l) => l.at + l.bytes.length > from);
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     pull(controller) {
       if (at >= to) return controller.close();
-      const inHeader = at < shard.header.length;
-      const source = inHeader ? shard.header : pattern;
-      const start = inHeader ? at : (at - shard.header.length) % pattern.length;
-      const piece = source.slice(start, Math.min(source.length, start + to - at, start + 2 ** 18));
+      while (next >= 0 && shard.literals[next] && at >= end(shard.literals[next]!)) next++;
+      const literal = next < 0 ? undefined : shard.literals[next];
+      const inside = literal !== undefined && at >= literal.at;
+      const source = inside ? literal.bytes : pattern;
+      const start = inside ? at - literal.at : (at - shard.base) % pattern.length;
+      const until = inside || literal === undefined ? to : Math.min(to, literal.at);
+      const piece = source.slice(
+        start,
+        Math.min(source.length, start + until - at, start + 2 ** 18),
+      );
       at += piece.length;
       controller.enqueue(piece);
     },
   });
+}
+
+function end({ at, bytes }: Literal): number {
+  return at + bytes.length;
 }
