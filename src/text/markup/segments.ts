@@ -26,7 +26,7 @@ export function markupParts(
 }
 
 /** A tag whose partner is not known yet. */
-interface LooseItem {
+export interface LooseItem {
   readonly kind: "loose";
   readonly raw: string;
   readonly name: string;
@@ -150,8 +150,8 @@ class Segmenter {
   }
 }
 
-/** Ties tags of one name together where they nest; others stay loose. */
-function paired(items: readonly (RichItem | LooseItem)[]): (RichItem | LooseItem)[] {
+/** Ties tags of one name together where they nest; others stay loose, and pairs that one of them would cut. */
+export function paired(items: readonly (RichItem | LooseItem)[]): (RichItem | LooseItem)[] {
   const out = [...items];
   const open: number[] = [], byName = new Map<string, number>();
   let pair = 0;

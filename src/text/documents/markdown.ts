@@ -1,0 +1,246 @@
+/** Markdown (CommonMark, GFM) by Lezer's parser, which knows every mark's place: code, links, tables, HTML stay. */
+import { GFM, parser as commonmark } from "@lezer/markdown";
+import { decodeHTML } from "entities";
+import { htmlEvents } from "../markup/html.ts";
+import { MarkupRules } from "../markup/rules.ts";
+import { type LooseItem, markupParts, paired } from "../markup/segments.ts";
+import { textCodec } from "../markup/text.ts";
+import { rawOf, type RichItem, type Segment } from "../rich/segment.ts";
+import type { DocumentOptions } from "./contract.ts";
+import { escapeInline, guardStart, sameMarks } from "./markdown_text.ts";
+import type { DocumentPart } from "./parts.ts";
+
+const parser = commonmark.configure(GFM);
+type Node = ReturnType<ReturnType<typeof parser.parse>["cursor"]>["node"];
+
+/** Blocks whose content is running text. */
+const TEXT_BLOCK = /^(?:Paragraph|ATXHeading\d|SetextHeading\d|TableCell|Task)$/;
+/** Deeper nests of emphasis are kept as they are. */
+const MAX_DEPTH = 60;
+
+/** The parts of a Markdown text. */
+export function markdownParts(text: string, options: DocumentOptions): DocumentPart[] {
+  const front = frontMatterEnd(text);
+  // The parser needs the front matter out of the way, and places to stay: it reads blank lines there.
+  const body = text.slice(0, front).replace(/[^\r\n]/g, " ") + text.slice(front);
+  const tree = parser.parse(body);
+  const reader = new Reader(text, labelsOf(text, tree.cursor().node), options);
+  const cursor = tree.cursor();
+  let more = true;
+  while (more) {
+    if (cursor.from >= front && TEXT_BLOCK.test(cursor.name)) reader.block(cursor.node);
+    else if (cursor.from >= front && cursor.name === "HTMLBlock") reader.html(cursor.node);
+    else if (cursor.firstChild()) continue;
+    while (!(more = cursor.nextSibling()) && cursor.parent());
+  }
+  return reader.finish();
+}
+
+/** Where YAML or TOML at the start of a file ends; 0 where there is none. */
+function frontMatterEnd(text: string): number {
+  const open = /^\ufeff?(---|\+\+\+)[ \t]*\r?\n/.exec(text);
+  if (open === null) return 0;
+  const close = new RegExp(`^\\${open[1]!.split("").join("\\")}[ \\t]*(?:\\r?\\n|$)`, "m");
+  const rest = text.slice(open[0].length), match = close.exec(rest);
+  return match === null ? 0 : open[0].length + match.index + match[0].length;
+}
+
+/** Labels that links may name, as the reference definitions have them. */
+function labelsOf(text: string, top: Node): Set<string> {
+  const labels = new Set<string>();
+  const cursor = top.cursor();
+  do {
+    if (cursor.name !== "LinkReference") continue;
+    const label = /^\[([^\]]*)\]/.exec(text.slice(cursor.from, cursor.to))?.[1];
+    if (label !== undefined) labels.add(normalLabel(label));
+  } while (cursor.next());
+  return labels;
+}
+
+function normalLabel(label: string): string {
+  return label.trim().replace(/\s+/g, " ").toLowerCase();
+}
+
+class Reader {
+  readonly #parts: DocumentPart[] = [];
+  #at = 0;
+  #items: (RichItem | LooseItem)[] = [];
+  #pairs = 0;
+  #isCell = false;
+
+  constructor(
+    private readonly text: string,
+    private readonly labels: ReadonlySet<string>,
+    private readonly options: DocumentOptions,
+  ) {}
+
+  finish(): DocumentPart[] {
+    this.#keep(this.text.length);
+    return this.#parts;
+  }
+
+  /** A block of running text: its marks at either end stay, its lines become one. */
+  block(node: Node): void {
+    this.#isCell = node.name === "TableCell";
+    let from = node.from, to = node.to;
+    const first = node.firstChild, last = node.lastChild;
+    if (first !== null && /^(?:HeaderMark|TaskMarker)$/.test(first.name) && first.from === from) {
+      from = first.to;
+    }
+    if (last !== null && last.name === "HeaderMark" && last.from > from) to = last.from;
+    const content = this.text.slice(from, to);
+    if (content.trim() === "") return;
+    from += content.length - content.trimStart().length;
+    to -= content.length - content.trimEnd().length;
+    this.#keep(from);
+    this.#inline(node, from, to, 0);
+    this.#flush(node.name.startsWith("ATX"));
+    this.#keep(to);
+  }
+
+  /** A block of HTML: its texts are translated as those of a page. */
+  html(node: Node): void {
+    this.#keep(node.from);
+    const html = this.text.slice(node.from, node.to);
+    const rules = new MarkupRules("html", { ...this.options, splittingTags: [], ignoreTags: [] });
+    const parts = markupParts(html, htmlEvents(html), {
+      rules,
+      codec: textCodec("html"),
+      splitSentences: "nonewlines",
+      tag: (event) => html.slice(event.start, event.end),
+    });
+    for (const part of parts) this.#parts.push(typeof part === "string" ? part : plainPart(part));
+    this.#at = node.to;
+  }
+
+  #keep(until: number): void {
+    if (until > this.#at) this.#parts.push(this.text.slice(this.#at, until));
+    this.#at = Math.max(this.#at, until);
+  }
+
+  /** Ends the segment at hand: after it comes what stays where it is. */
+  #flush(isHeading: boolean): void {
+    const items = nested(this.#items);
+    this.#items = [];
+    if (items.length === 0) return;
+    const source = rawOf(items), isCell = this.#isCell;
+    if (!items.some((i) => i.kind === "text" && /\p{L}/u.test(i.text))) {
+      this.#parts.push(source);
+      return;
+    }
+    const segment: Segment = {
+      items,
+      splitSentences: this.options.splitSentences === "off" ? "off" : "nonewlines",
+      escape: (text) => escapeInline(text, isCell),
+    };
+    this.#parts.push({
+      segment,
+      source,
+      text: source,
+      encode(out) {
+        const guarded = guardStart(out, source, isHeading);
+        return sameMarks(parser, guarded, source) ? guarded : source;
+      },
+    });
+  }
+
+  /** Items of the inline nodes in a range. */
+  #inline(node: Node, from: number, to: number, depth: number): void {
+    let at = from;
+    for (let child = node.firstChild; child !== null; child = child.nextSibling) {
+      if (child.to <= at || child.from >= to) continue;
+      this.#plain(at, child.from);
+      at = this.#child(child, depth);
+    }
+    this.#plain(at, to);
+    this.#at = Math.max(this.#at, to);
+  }
+
+  /** Text without marks; a line break with the next line's indent is a space. */
+  #plain(from: number, to: number): void {
+    if (to <= from) return;
+    for (const piece of this.text.slice(from, to).split(/([ \t]*\r?\n[ \t]*)/)) {
+      if (piece === "") continue;
+      const isBreak = piece.includes("\n");
+      this.#items.push(
+        isBreak ? { kind: "text", text: " ", raw: piece } : { kind: "text", text: piece },
+      );
+    }
+  }
+
+  /** One inline node; returns where the text goes on. */
+  #child(node: Node, depth: number): number {
+    const { name, from, to } = node, raw = this.text.slice(from, to);
+    if (name === "Escape") this.#items.push({ kind: "text", text: raw.slice(1), raw });
+    else if (name === "Entity") this.#items.push({ kind: "text", text: decodeHTML(raw), raw });
+    else if (name === "QuoteMark") this.#items.push({ kind: "text", text: " ", raw });
+    else if (name === "HardBreak" || name === "Link" && /^\[!\w+\]$/.test(raw)) {
+      return this.#fixed(node);
+    } else if (/^(?:Emphasis|StrongEmphasis|Strikethrough)$/.test(name) && depth < MAX_DEPTH) {
+      this.#pair(node, node.firstChild!.to, node.lastChild!.from, depth);
+    } else if (
+      (name === "Link" || name === "Image") && depth < MAX_DEPTH && !raw.startsWith("[^")
+    ) {
+      this.#link(node, depth);
+    } else if (name === "InlineCode") {
+      this.#items.push({ kind: "atom", raw, shown: raw, span: "code" });
+    } else if (name === "Autolink" || name === "URL") {
+      this.#items.push({ kind: "atom", raw, shown: raw, span: "url" });
+    } else if (name === "HTMLTag") this.#tag(raw);
+    else this.#items.push({ kind: "atom", raw, shown: "" });
+    return to;
+  }
+
+  #pair(node: Node, from: number, to: number, depth: number, close?: string): void {
+    const name = `mark ${this.#pairs++}`;
+    this.#items.push({ kind: "loose", raw: this.text.slice(node.from, from), name, isOpen: true });
+    this.#inline(node, from, to, depth + 1);
+    const raw = close ?? this.text.slice(to, node.to);
+    this.#items.push({ kind: "loose", raw, name, isOpen: false });
+  }
+
+  #tag(raw: string): void {
+    const tag = /^<(\/?)([A-Za-z][\w-]*)[^]*?(\/?)>$/.exec(raw);
+    if (tag === null || tag[3] === "/") this.#items.push({ kind: "atom", raw, shown: "" });
+    else {this.#items.push({
+        kind: "loose",
+        raw,
+        name: tag[2]!.toLowerCase(),
+        isOpen: tag[1] === "",
+      });}
+  }
+
+  /** A link's text is translated, its address and title stay; one that names its label by its text gets it written out. */
+  #link(node: Node, depth: number): void {
+    const marks = node.getChildren("LinkMark");
+    const open = marks[0]!, end = marks[1]!;
+    const tail = this.text.slice(end.from, node.to);
+    const label = this.text.slice(open.to, end.from);
+    const isShort = tail === "]" || tail === "][]";
+    const close = isShort && this.labels.has(normalLabel(label)) ? `][${label}]` : tail;
+    this.#pair(node, open.to, end.from, depth, close);
+  }
+
+  /** Something that ends a line: what stands before and behind is not moved across it. */
+  #fixed(node: Node): number {
+    let end = node.to;
+    const rest = /^(?:[ \t]*\r?\n)?(?:[ \t]*>)*[ \t]*/.exec(this.text.slice(end, end + 400))![0];
+    if (node.name === "Link" || /\n$/.test(this.text.slice(node.from, end))) end += rest.length;
+    this.#flush(false);
+    this.#parts.push(this.text.slice(node.from, end));
+    this.#at = end;
+    return end;
+  }
+}
+
+/** Marks and tags that nest are pairs; one whose partner is missing, or across something fixed, is a point. */
+function nested(items: readonly (RichItem | LooseItem)[]): RichItem[] {
+  return paired(items).map((item) =>
+    item.kind === "loose" ? { kind: "atom", raw: item.raw, shown: "" } : item
+  );
+}
+
+function plainPart(segment: Segment): DocumentPart {
+  const source = rawOf(segment.items);
+  return { segment, source, text: source, encode: (out) => out };
+}

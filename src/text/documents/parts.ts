@@ -1,0 +1,43 @@
+/** A document as parts: bytes to keep and texts to translate, in order. What every format's reader makes. */
+import type { Segment } from "../rich/segment.ts";
+
+/** A text of a document, and how its translation is written in the document. */
+export interface TextPart {
+  readonly segment: Segment;
+  /** What stands in the document now: it stays where the translation is the text itself. */
+  readonly source: string;
+  /** The text itself, as `segment` gives it when nothing is changed. */
+  readonly text: string;
+  /** Writes the translated text: quotes, escapes, wraps. */
+  encode(translated: string): string;
+}
+
+export type DocumentPart = string | TextPart;
+
+/** `text` on lines of at most `width` units, broken at spaces outside of tags; the indents are counted. */
+export function wrap(text: string, width: number, first = "", next = first): string {
+  const words = text.match(/(?:<[^<>]*>|[^\s<]|<(?![^<>]*>))+/g) ?? [];
+  const lines: string[] = [];
+  let line = first, hasWord = false;
+  for (const word of words) {
+    if (hasWord && line.length + 1 + word.length > width) {
+      lines.push(line);
+      [line, hasWord] = [next, false];
+    }
+    line += hasWord ? ` ${word}` : word;
+    hasWord = true;
+  }
+  return [...lines, line].join("\n");
+}
+
+/** Lines of a text with their ends: "\n", "\r\n", "\r" or, at last, "". */
+export function linesOf(text: string): { text: string; end: string; start: number }[] {
+  const lines: { text: string; end: string; start: number }[] = [];
+  let start = 0;
+  for (const match of text.matchAll(/\r\n|[\r\n]/g)) {
+    lines.push({ text: text.slice(start, match.index), end: match[0], start });
+    start = match.index + match[0].length;
+  }
+  if (start < text.length) lines.push({ text: text.slice(start), end: "", start });
+  return lines;
+}

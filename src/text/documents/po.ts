@@ -1,0 +1,233 @@
+/** gettext catalogues (.po, .pot): empty msgstr are filled; comments, flags, order and what is translated stay. */
+import { MoqeError } from "../../base/errors.ts";
+import { findLanguage } from "../languages.ts";
+import { stringSegment } from "../strings.ts";
+import type { DocumentOptions } from "./contract.ts";
+import { type DocumentPart, linesOf } from "./parts.ts";
+import { pluralForms } from "./plurals.ts";
+
+type Line = ReturnType<typeof linesOf>[number];
+
+/** One string of an entry: the lines it is on and its text. */
+interface Field {
+  readonly keyword: string;
+  readonly first: number;
+  last: number;
+  text: string;
+}
+
+interface Entry {
+  /** First line of its flags, -1 without. */
+  flags: number;
+  isFuzzy: boolean;
+  readonly fields: Field[];
+}
+
+const FIELD = /^\s*(msgctxt|msgid|msgid_plural|msgstr(?:\[\d{1,2}\])?)\s+"((?:[^"\\]|\\.)*)"\s*$/;
+const MORE = /^\s*"((?:[^"\\]|\\.)*)"\s*$/;
+
+/** The parts of a catalogue. Throws MoqeError `bad_input` that names the line that is none of gettext's. */
+export function poParts(text: string, options: DocumentOptions): DocumentPart[] {
+  const lines = linesOf(text.replace(/^\ufeff/, ""));
+  const entries = entriesOf(lines);
+  const end = lines[0]?.end === "\r\n" ? "\r\n" : "\n";
+  const header = entries.find((e) => textOf(e, "msgid") === "" && !has(e, "msgctxt"));
+  const forms = pluralCount(header, options);
+  const writer = new Writer(lines, end, options);
+  for (const entry of entries) {
+    if (entry === header) writer.header(entry, forms.rule);
+    else if (isOpen(entry)) writer.entry(entry, forms.count);
+  }
+  return writer.finish(text.startsWith("\ufeff") ? "\ufeff" : "");
+}
+
+/** Entries in order; obsolete ones (#~) are comments. */
+function entriesOf(lines: readonly Line[]): Entry[] {
+  const entries: Entry[] = [];
+  let entry: Entry = { flags: -1, isFuzzy: false, fields: [] };
+  const close = () => {
+    if (entry.fields.length > 0) entries.push(entry);
+    entry = { flags: -1, isFuzzy: false, fields: [] };
+  };
+  for (const [i, { text }] of lines.entries()) {
+    const field = FIELD.exec(text), more = MORE.exec(text), last = entry.fields.at(-1);
+    if (field !== null) {
+      const keyword = field[1]!;
+      if (/^msg(?:ctxt|id)$/.test(keyword) && last?.keyword.startsWith("msgstr")) close();
+      entry.fields.push({ keyword, first: i, last: i, text: unescape(field[2]!) });
+    } else if (more !== null && last !== undefined && last.last === i - 1) {
+      last.last = i;
+      last.text += unescape(more[1]!);
+    } else if (text.trim() === "" || text.trimStart().startsWith("#")) {
+      if (last?.keyword.startsWith("msgstr")) close();
+      if (/^\s*#,/.test(text)) {
+        entry.flags = i;
+        entry.isFuzzy = /\bfuzzy\b/.test(text);
+      }
+    } else {
+      throw new MoqeError("bad_input", {
+        action: `read line ${i + 1} of the catalogue`,
+        rule: "it is no comment, msgid, msgid_plural, msgctxt, msgstr or quoted text",
+        observed: JSON.stringify(text.slice(0, 60)),
+      });
+    }
+  }
+  close();
+  return entries;
+}
+
+/** Whether an entry waits for a translation. A fuzzy one has a guess of its own and is left to its translator. */
+function isOpen(entry: Entry): boolean {
+  const strings = entry.fields.filter((f) => f.keyword.startsWith("msgstr"));
+  return textOf(entry, "msgid") !== undefined && textOf(entry, "msgid") !== "" && !entry.isFuzzy &&
+    strings.length > 0 && strings.every((f) => f.text === "");
+}
+
+function has(entry: Entry, keyword: string): boolean {
+  return entry.fields.some((f) => f.keyword === keyword);
+}
+
+function textOf(entry: Entry, keyword: string): string | undefined {
+  return entry.fields.find((f) => f.keyword === keyword)?.text;
+}
+
+/** How many plural forms the catalogue has: its header says so, else the target language does. */
+function pluralCount(
+  header: Entry | undefined,
+  options: DocumentOptions,
+): { count: number; rule: string | undefined } {
+  const said = /nplurals\s*=\s*(\d)/.exec(
+    header === undefined ? "" : textOf(header, "msgstr") ?? "",
+  );
+  if (said !== null && Number(said[1]) > 0) return { count: Number(said[1]), rule: undefined };
+  const rule = pluralForms(findLanguage(options.target)?.code ?? options.target);
+  return { count: Number(/\d/.exec(rule)![0]), rule };
+}
+
+class Writer {
+  readonly #parts: DocumentPart[] = [];
+  #next = 0;
+
+  constructor(
+    private readonly lines: readonly Line[],
+    private readonly end: string,
+    private readonly options: DocumentOptions,
+  ) {}
+
+  finish(mark: string): DocumentPart[] {
+    this.#keep(this.lines.length);
+    return [mark, ...this.#parts];
+  }
+
+  /** Fields of a template's header that wait to be filled. */
+  header(entry: Entry, rule: string | undefined): void {
+    const field = entry.fields.find((f) => f.keyword === "msgstr");
+    if (field === undefined) return;
+    const code = (findLanguage(this.options.target)?.code ?? this.options.target).replace("-", "_");
+    const text = field.text.replace(/^Language: *$/m, `Language: ${code}`)
+      .replace(/^Plural-Forms: *nplurals=INTEGER.*$/m, `Plural-Forms: ${rule ?? ""}`);
+    if (text === field.text) return;
+    this.#keep(field.first);
+    this.#parts.push(written("msgstr", text, this.end));
+    this.#next = field.last + 1;
+  }
+
+  /** The translation of an entry in place of its empty strings. */
+  entry(entry: Entry, count: number): void {
+    const id = textOf(entry, "msgid")!, plural = textOf(entry, "msgid_plural");
+    const strings = entry.fields.filter((f) => f.keyword.startsWith("msgstr"));
+    if (this.options.poFuzzy === true) this.#markFuzzy(entry);
+    this.#keep(strings[0]!.first);
+    if (plural === undefined) this.#text("msgstr", id);
+    else {
+      // The singular form may be of 21, 31: it must show its number, as the plural does.
+      const showsNumber = /%|\{/.test(id) === /%|\{/.test(plural);
+      const first = count === 1 || count > 2 && !showsNumber ? plural : id;
+      for (let i = 0; i < count; i++) this.#text(`msgstr[${i}]`, i === 0 ? first : plural);
+    }
+    this.#next = strings.at(-1)!.last + 1;
+  }
+
+  #text(keyword: string, text: string): void {
+    this.#parts.push({
+      segment: stringSegment(text, this.options.splitSentences ?? "on"),
+      source: written(keyword, text, this.end),
+      text,
+      encode: (out) => written(keyword, out, this.end),
+    });
+  }
+
+  #markFuzzy(entry: Entry): void {
+    if (entry.flags >= this.#next) {
+      this.#keep(entry.flags);
+      const { text, end } = this.lines[entry.flags]!;
+      this.#parts.push(text.replace(/#,\s*/, "#, fuzzy, ") + end);
+      this.#next = entry.flags + 1;
+    } else {
+      this.#keep(entry.fields[0]!.first);
+      this.#parts.push(`#, fuzzy${this.end}`);
+    }
+  }
+
+  #keep(until: number): void {
+    const kept = this.lines.slice(this.#next, until).map((l) => l.text + l.end).join("");
+    if (kept !== "") this.#parts.push(kept);
+    this.#next = Math.max(this.#next, until);
+  }
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  n: "\n",
+  t: "\t",
+  r: "\r",
+  a: "\x07",
+  b: "\b",
+  f: "\f",
+  v: "\v",
+};
+
+function unescape(text: string): string {
+  return text.replace(
+    /\\(?:x([\da-fA-F]{1,2})|([0-7]{1,3})|(.))/g,
+    (_, hex?: string, octal?: string, c?: string) =>
+      hex !== undefined
+        ? String.fromCharCode(parseInt(hex, 16))
+        : octal !== undefined
+        ? String.fromCharCode(parseInt(octal, 8))
+        : ESCAPES[c!] ?? c!,
+  );
+}
+
+function escape(text: string): string {
+  const names = Object.entries(ESCAPES);
+  return text.replace(/["\\]|\p{Cc}/gu, (c) => {
+    const name = names.find(([, value]) => value === c)?.[0];
+    return name === undefined && c !== '"' && c !== "\\" ? c : `\\${name ?? c}`;
+  });
+}
+
+/** gettext's page width. */
+const WIDTH = 79;
+
+/** A field as gettext writes it: on one line where it fits, else a line for each of its own, wrapped at spaces. */
+function written(keyword: string, text: string, end: string): string {
+  const one = `${keyword} "${escape(text)}"`;
+  if (one.length <= WIDTH && !/\n./s.test(text)) return one + end;
+  const lines = text.split(/(?<=\n)/).flatMap((line) => wrapped(escape(line)));
+  return [`${keyword} ""`, ...lines.map((line) => `"${line}"`)].join(end) + end;
+}
+
+/** An escaped line in pieces that fit; spaces stay at the ends. */
+function wrapped(line: string): string[] {
+  const pieces: string[] = [];
+  let piece = "";
+  for (const word of line.match(/[^ ]*(?: +|$)/g) ?? []) {
+    if (piece !== "" && piece.length + word.trimEnd().length > WIDTH - 2) {
+      pieces.push(piece);
+      piece = "";
+    }
+    piece += word;
+  }
+  if (piece !== "") pieces.push(piece);
+  return pieces;
+}

@@ -1,0 +1,76 @@
+/** SubRip and WebVTT: numbers, times, settings, styles and notes stay; a cue's lines are translated as one text. */
+import { MoqeError } from "../../base/errors.ts";
+import { stringSegment } from "../strings.ts";
+import { type DocumentPart, linesOf, wrap } from "./parts.ts";
+
+/** Broadcasters' usual bound of a subtitle's line. */
+const LINE_CHARS = 42;
+const TIMING =
+  /^\s*(?:\d{1,4}:)?\d{1,2}:\d{2}[.,]\d{1,3}\s*-->\s*(?:\d{1,4}:)?\d{1,2}:\d{2}[.,]\d{1,3}/;
+
+/** The parts of a subtitle file. Throws MoqeError `bad_input` for one without a single time. */
+export function subtitleParts(text: string, format: "srt" | "vtt"): DocumentPart[] {
+  const lines = linesOf(text), parts: DocumentPart[] = [];
+  let cues = 0;
+  for (let i = 0; i < lines.length; i++) {
+    const line = lines[i]!;
+    parts.push(line.text + line.end);
+    if (!TIMING.test(line.text)) {
+      // Blocks of WebVTT that hold no speech end at a blank line, too.
+      if (format === "vtt" && /^(?:NOTE|STYLE|REGION)\b/.test(line.text)) {
+        while (i + 1 < lines.length && lines[i + 1]!.text.trim() !== "") {
+          i++;
+          parts.push(lines[i]!.text + lines[i]!.end);
+        }
+      }
+      continue;
+    }
+    cues++;
+    const first = i + 1;
+    let end = first;
+    while (end < lines.length && lines[end]!.text.trim() !== "" && !TIMING.test(lines[end]!.text)) {
+      end++;
+    }
+    // The number of the next cue, where no blank line stands between.
+    if (end < lines.length && TIMING.test(lines[end]!.text) && end > first) end--;
+    if (end > first) parts.push(...cueParts(lines.slice(first, end)));
+    i = end - 1;
+  }
+  if (cues === 0 && text.trim() !== "" && !(format === "vtt" && /^\ufeff?WEBVTT/.test(text))) {
+    throw new MoqeError("bad_input", {
+      action: `read the ${format} file`,
+      rule: "no line has times, as in 00:00:01,000 --> 00:00:02,500",
+    });
+  }
+  return parts;
+}
+
+function cueParts(lines: ReturnType<typeof linesOf>): DocumentPart[] {
+  const isDialogue = lines.length > 1 && lines.filter((l) => /^\s*[-–—‐]/.test(l.text)).length > 1;
+  if (lines.length === 1 || isDialogue) {
+    return lines.flatMap((line): DocumentPart[] => [linePart(line.text), line.end]);
+  }
+  const text = lines.map((l) => l.text.trim()).join(" ");
+  const longest = Math.max(LINE_CHARS, ...lines.map((l) => l.text.length));
+  const source = lines.map((l, i) => l.text + (i < lines.length - 1 ? l.end : "")).join("");
+  const encode = (out: string) =>
+    balanced(out, lines.length, longest).replaceAll("\n", lines[0]!.end);
+  return [{ segment: stringSegment(text, "nonewlines"), source, text, encode }, lines.at(-1)!.end];
+}
+
+function linePart(text: string): DocumentPart {
+  return { segment: stringSegment(text, "nonewlines"), source: text, text, encode: (out) => out };
+}
+
+/** Lines of about one length: as many as before, more only where one would be too long. */
+function balanced(text: string, count: number, longest: number): string {
+  const visible = text.replace(/<[^<>]*>|\{\\[^{}]*\}/g, "").length;
+  const lines = Math.max(visible <= LINE_CHARS / 2 ? 1 : count, Math.ceil(visible / longest));
+  const width = Math.ceil(visible / lines);
+  // A little wider until the words fit on that many lines.
+  for (let extra = 0; extra <= 12; extra += 2) {
+    const wrapped = wrap(text, width + extra);
+    if (wrapped.split("\n").length <= lines) return wrapped;
+  }
+  return wrap(text, longest);
+}
