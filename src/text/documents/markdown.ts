@@ -23,13 +23,16 @@ export function markdownParts(text: string, options: DocumentOptions): DocumentP
   const front = frontMatterEnd(text);
   // The parser needs the front matter out of the way, and places to stay: it reads blank lines there.
   const body = text.slice(0, front).replace(/[^\r\n]/g, " ") + text.slice(front);
-  const tree = parser.parse(body);
-  const reader = new Reader(text, labelsOf(text, tree.cursor().node), options);
+  const { text: read, kept } = withoutMazes(body);
+  const tree = parser.parse(read);
+  const reader = new Reader(text, labelsOf(text, tree.topNode), options);
   const cursor = tree.cursor();
   let more = true;
   while (more) {
-    if (cursor.from >= front && TEXT_BLOCK.test(cursor.name)) reader.block(cursor.node);
-    else if (cursor.from >= front && cursor.name === "HTMLBlock") reader.html(cursor.node);
+    const isKept = cursor.from < front || overlaps(kept, cursor.from, cursor.to);
+    if (isKept && (TEXT_BLOCK.test(cursor.name) || cursor.name === "HTMLBlock")) { /* Stays. */ }
+    else if (TEXT_BLOCK.test(cursor.name)) reader.block(cursor.node);
+    else if (cursor.name === "HTMLBlock") reader.html(cursor.node);
     else if (cursor.firstChild()) continue;
     while (!(more = cursor.nextSibling()) && cursor.parent());
   }
@@ -43,6 +46,44 @@ function frontMatterEnd(text: string): number {
   const close = new RegExp(`^\\${open[1]!.split("").join("\\")}[ \\t]*(?:\\r?\\n|$)`, "m");
   const rest = text.slice(open[0].length), match = close.exec(rest);
   return match === null ? 0 : open[0].length + match.index + match[0].length;
+}
+
+/** A paragraph with more marks, or a line in more lists and quotes, is kept: the parser's work on it is quadratic. */
+const MAX_MARKS = 600, MAX_CONTAINERS = 40;
+
+/** The text with such paragraphs filled with letters, and where they are. */
+function withoutMazes(text: string): { text: string; kept: { start: number; end: number }[] } {
+  const kept: { start: number; end: number }[] = [], out: string[] = [];
+  let at = 0;
+  for (const paragraph of text.split(/(?<=\n[ \t]*\n)/)) {
+    const marks = paragraph.match(/[*_[\]`~<!]/g)?.length ?? 0;
+    const isDeep = marks <= MAX_MARKS && paragraph.split("\n").some((line) => {
+      const start = /^[\s>*+\d.)-]*/.exec(line)![0];
+      return (start.match(/>|[*+-](?=\s)|[.)](?=\s)/g)?.length ?? 0) > MAX_CONTAINERS;
+    });
+    const isMaze = marks > MAX_MARKS || isDeep;
+    if (isMaze) kept.push({ start: at, end: at + paragraph.length });
+    // The line of a fence is kept: what follows is code.
+    const filled = paragraph.replace(/^(?!\s*(?:```|~~~)).+$/gm, (line) => "x".repeat(line.length));
+    out.push(isMaze ? filled : paragraph);
+    at += paragraph.length;
+  }
+  return { text: out.join(""), kept };
+}
+
+/** Whether one of the ranges, which are in order, shares something with a node's. */
+function overlaps(
+  ranges: readonly { start: number; end: number }[],
+  from: number,
+  to: number,
+): boolean {
+  let low = 0, high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ranges[middle]!.end <= from) low = middle + 1;
+    else high = middle;
+  }
+  return low < ranges.length && ranges[low]!.start < to;
 }
 
 /** Labels that links may name, as the reference definitions have them. */

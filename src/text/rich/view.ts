@@ -168,7 +168,11 @@ function partsOf(
     spans,
     (s) => s.kind === "term" ? text.slice(s.start, s.end) : "0".repeat(s.end - s.start),
   );
-  const split = splitText(filled, { language, mode });
+  // A tab stands between columns, as a line break between lines.
+  const split = splitText(mode === "on" ? filled.replaceAll("\t", "\n") : filled, {
+    language,
+    mode,
+  });
   const parts: ViewPart[] = [];
   let start = 0;
   for (const piece of split.pieces) {
