@@ -4,6 +4,7 @@ import {
   benchFlags,
   calibrateFlags,
   evalFlags,
+  healthFlags,
   keyFlags,
   packFlags,
   planFlags,
@@ -24,6 +25,14 @@ export const COMMANDS: readonly Command[] = [
     positionals: [],
     flags: serveFlags,
     load: async () => (await import("./serve.ts")).serve,
+  }),
+  defineCommand({
+    name: "health",
+    summary: "ask a running service how it is; exit code 0 where it is well",
+    details: [],
+    positionals: [],
+    flags: healthFlags,
+    load: async () => (await import("./health.ts")).health,
   }),
   defineCommand({
     name: "key",

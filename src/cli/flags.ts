@@ -75,6 +75,14 @@ export const serveFlags = {
   logLevel: choice(LOG_LEVELS, "info", "least level of the JSON-line log on stderr"),
 };
 
+/** A question to a running service. */
+export const healthFlags = {
+  host: serveFlags.host,
+  port: serveFlags.port,
+  ask: choice(["health", "ready"], "health", "whether the process lives, or the model answers"),
+  timeout: duration("3s", "time for the answer"),
+};
+
 /** A new API key. */
 export const keyFlags = {
   scopes: list("SCOPES", "what it is for: translate,documents,glossaries,admin; the first three"),

@@ -1,0 +1,67 @@
+/** The Deno permissions that each command of the one-file bundle needs, and no more. Tasks and units repeat them. */
+
+/** Where things are on a host. Lists are of files and folders; addresses are host names with or without a port. */
+export interface Places {
+  /** The bundle: dist/moqe.js. */
+  readonly bundle: string;
+  /** The packed model's folder; undefined where it is read over the network. */
+  readonly model?: string | undefined;
+  /** Hosts of the model's store; undefined where it is on the disk. */
+  readonly store?: string | undefined;
+  /** Further files and folders that the command is told to read: checkpoint, texts, key file. */
+  readonly inputs?: readonly string[];
+  /** Further files and folders that it is told to write: a packed model, --state, a translation. */
+  readonly outputs?: readonly string[];
+  /** For `serve`: the address to listen on, 0.0.0.0:5000. */
+  readonly listen?: string | undefined;
+}
+
+/** Variables that set flags, and those by which S3 stores are signed for. */
+const VARIABLES = ["MOQE_*"];
+const STORE_VARIABLES = ["AWS_*", "HOME"];
+
+/** What one command needs besides reading its model and its variables. */
+interface Needs {
+  /** Starts Workers from the bundle's own file; without that it uses its own thread. */
+  readonly workers?: boolean;
+  readonly listens?: boolean;
+  /** Starts itself once more and asks for the machine's memory. */
+  readonly measures?: boolean;
+}
+
+const NEEDS: Readonly<Record<string, Needs>> = {
+  serve: { workers: true, listens: true },
+  translate: { workers: true },
+  eval: { workers: true },
+  pack: {},
+  verify: {},
+  plan: {},
+  key: {},
+  health: {},
+  bench: { workers: true, measures: true },
+};
+
+/** Commands that have a line here. */
+export const PERMITTED_COMMANDS: readonly string[] = Object.keys(NEEDS);
+
+/** The flags for `deno run --no-prompt`. Throws RangeError for a command without a line here. */
+export function permissionsOf(command: string, places: Places): string[] {
+  const needs = NEEDS[command];
+  if (needs === undefined) throw new RangeError(`no permissions are known for ${command}`);
+  const { bundle, model, store, inputs = [], outputs = [], listen } = places;
+  const reads = [
+    ...model === undefined ? [] : [model],
+    ...needs.workers ? [bundle] : [],
+    ...inputs,
+    ...outputs,
+  ];
+  const hosts = [...store === undefined ? [] : [store], ...needs.listens && listen ? [listen] : []];
+  const variables = [...VARIABLES, ...store === undefined ? [] : STORE_VARIABLES];
+  return [
+    `--allow-env=${variables.join(",")}`,
+    ...reads.length > 0 ? [`--allow-read=${reads.join(",")}`] : [],
+    ...outputs.length > 0 ? [`--allow-write=${outputs.join(",")}`] : [],
+    ...hosts.length > 0 ? [`--allow-net=${hosts.join(",")}`] : [],
+    ...needs.measures ? ["--allow-run=deno", "--allow-sys=systemMemoryInfo"] : [],
+  ];
+}

@@ -1,0 +1,117 @@
+/** Every command of the bundle runs with exactly the permissions that deploy/permissions.ts names for it. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { bundle, stopBundler } from "../../deploy/build.ts";
+import { permissionsOf, PERMITTED_COMMANDS, type Places } from "../../deploy/permissions.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { hashKey } from "../../src/http/access/keys.ts";
+import { modelAddress } from "../../src/cli/model.ts";
+import { goldenFolder } from "../support/golden.ts";
+import { Served } from "../http/served.ts";
+
+const MODEL = modelAddress(undefined);
+const CHECKPOINT = goldenFolder("baseline");
+
+let folder: string, file: string;
+Deno.test.beforeAll(async () => {
+  folder = await Deno.makeTempDir();
+  file = `${folder}/moqe.js`;
+  await bundle(file);
+  await stopBundler();
+});
+Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
+
+function start(command: string, args: string[], places: Omit<Places, "bundle">) {
+  const permissions = permissionsOf(command, { bundle: file, ...places });
+  const path = Deno.execPath().split("/").slice(0, -1).join("/");
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-config", "--no-prompt", ...permissions, file, command, ...args],
+    cwd: folder,
+    env: { NO_COLOR: "1", PATH: `${path}:${Deno.env.get("PATH")}` },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function run(
+  command: string,
+  args: string[],
+  places: Omit<Places, "bundle">,
+  input = "",
+): Promise<string> {
+  const child = start(command, args, places);
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  assertEquals(code, 0, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
+}
+
+Deno.test("each command of the program has its permissions", () => {
+  const missing = COMMANDS.map((c) => c.name).filter((n) => !PERMITTED_COMMANDS.includes(n));
+  assertEquals(missing, []);
+});
+
+Deno.test("serve and health: keys, state, Workers, its own port and nothing else", async () => {
+  const keys = `${folder}/keys.json`, state = `${folder}/state`;
+  await Deno.writeTextFile(
+    keys,
+    JSON.stringify({ keys: [{ name: "a", sha256: hashKey("secret") }] }),
+  );
+  const child = start(
+    "serve",
+    ["--port", "0", "--model", MODEL, "--keys", keys, "--state", state],
+    {
+      model: MODEL,
+      inputs: [keys],
+      outputs: [state],
+      listen: "127.0.0.1",
+    },
+  );
+  const served = await Served.of(child).catch((error) => {
+    throw new Error(`serve did not start: ${error}`);
+  });
+  const body = { q: "Open the file.", source: "en", target: "de", api_key: "secret" };
+  const answer = await served.translate(body);
+  assertEquals(answer.status, 200, await answer.text());
+  const { port, hostname } = new URL(served.url);
+  const places = { listen: undefined, store: `${hostname}:${port}` };
+  assertStringIncludes(await run("health", ["--port", port], places), "alive");
+  assertStringIncludes(await run("health", ["--port", port, "--ask", "ready"], places), "ready");
+  assertEquals(await served.end(), 0);
+  const usage = JSON.parse(await Deno.readTextFile(`${state}/usage.json`));
+  assertEquals(usage.characters, { a: 14 });
+});
+
+Deno.test("translate, verify, plan and key", async () => {
+  const args = ["--from", "en", "--to", "de", "--model", MODEL];
+  assert((await run("translate", args, { model: MODEL }, "Open the file.\n")).length > 5);
+  assertStringIncludes(await run("verify", [MODEL], { model: MODEL }), "is whole");
+  assertStringIncludes(await run("plan", [MODEL], { model: MODEL }), "least --gpu-memory");
+  assertStringIncludes(await run("key", ["shop"], {}), '"name":"shop"');
+});
+
+Deno.test("pack: the checkpoint and the folder it makes", async () => {
+  const out = `${folder}/packed`;
+  const args = [CHECKPOINT, out, "--pairs", "en-de", "--licence", "MIT"];
+  await run("pack", args, { inputs: [CHECKPOINT], outputs: [out] });
+  assert((await Deno.stat(`${out}/manifest.json`)).isFile);
+});
+
+Deno.test("eval, and bench as far as its first line", async () => {
+  const source = `${folder}/source.txt`, reference = `${folder}/reference.txt`;
+  await Deno.writeTextFile(source, "Open the file.\n");
+  await Deno.writeTextFile(reference, "Datei öffnen.\n");
+  const args = [MODEL, source, reference, "--from", "en", "--to", "de"];
+  const score = await run("eval", args, { model: MODEL, inputs: [source, reference] });
+  assertStringIncludes(score, "BLEU");
+  // Its tables take minutes; the line about the machine needs every permission but that to start itself.
+  const child = start("bench", ["--only", "kernels"], { model: MODEL });
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  assertStringIncludes(new TextDecoder().decode(value), "logical processors");
+  child.kill("SIGKILL");
+  await reader.cancel();
+  await Promise.all([child.stdin.close(), child.stderr.cancel(), child.status]);
+});
