@@ -95,6 +95,8 @@ class Account<Line extends string> {
 export class Ledger {
   readonly #gpu: Account<GpuLine>;
   readonly #host: Account<HostLine>;
+  /** Gives back about so many host bytes of what is only kept because there was room, now. */
+  reclaim: ((bytes: number) => void) | undefined;
 
   constructor(budgets: { gpuBytes: number; hostBytes: number }) {
     this.#gpu = new Account("gpu", budgets.gpuBytes, GPU_LINES);
@@ -106,9 +108,17 @@ export class Ledger {
     return this.#gpu.reserve(line, bytes, what);
   }
 
-  /** Reserves host bytes, or throws MoqeError `over_budget`. */
+  /** Reserves host bytes, taking back what is only kept while there is room, or throws MoqeError `over_budget`. */
   host(line: HostLine, bytes: number, what: string): Reservation {
+    this.hasHostRoom(bytes);
     return this.#host.reserve(line, bytes, what);
+  }
+
+  /** Whether so many host bytes are free, after taking back what is only kept while there is room. */
+  hasHostRoom(bytes: number): boolean {
+    const lacking = bytes - this.left("host");
+    if (lacking > 0) this.reclaim?.(lacking);
+    return this.#host.fits(bytes);
   }
 
   /** Bytes left of a budget. */

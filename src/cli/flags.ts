@@ -29,11 +29,18 @@ export const budgetFlags = {
   hostMemory: size("512MiB", "hard budget of everything else the process holds"),
 };
 
+/** Where blocks are kept between runs. */
+export const diskCacheFlags = {
+  diskCache: size("0", "bytes of blocks kept on the disk, shared by all processes; 0 is none"),
+  diskCacheDir: optionalText("FOLDER", "where they are kept; ~/.cache/moqe unless given"),
+};
+
 /** What the engine is started with. */
 export const engineFlags = {
   ...modelFlags,
   device: choice(["auto", "cpu", "webgpu"], "auto", "where the model runs"),
   ...budgetFlags,
+  ...diskCacheFlags,
   threads: int(
     0,
     { min: 0, max: 64 },

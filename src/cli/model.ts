@@ -3,6 +3,7 @@ import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { Engine, EngineOptions, ModelInfo } from "../engine/protocol.ts";
+import { defaultCacheFolder } from "../store/disk_cache.ts";
 import type { engineFlags } from "./flags.ts";
 import { orAborted } from "./interrupt.ts";
 import type { Progress } from "./progress.ts";
@@ -50,11 +51,17 @@ export function engineOptions(flags: Values<typeof engineFlags>): EngineOptions 
     device: flags.device,
     gpuMemory: flags.gpuMemory,
     hostMemory: flags.hostMemory,
+    diskCache: { folder: cacheFolder(flags.diskCacheDir), bytes: flags.diskCache },
     threads: threadCount(flags.threads),
     maxBatchTokens: flags.maxBatchTokens,
     maxQueue: flags.maxQueue,
     maxSourceTokens: flags.maxSourceTokens,
   };
+}
+
+/** The folder given, or the user's own. */
+export function cacheFolder(given: string | undefined): string {
+  return given ?? defaultCacheFolder((name) => Deno.env.get(name));
 }
 
 /** Waits until the model answers, showing how much of it is read. */

@@ -20,7 +20,7 @@ const PARSE_FACTOR = 6;
 /** Blocks that can be under way at the least: one arrives while another is placed. */
 const LEAST_BLOCKS = 2;
 /** Room that every budget leaves for requests. */
-const LEAST_REQUEST_BYTES = 8 * MIB;
+export const LEAST_REQUEST_BYTES = 8 * MIB;
 /** The same program starts with some MiB more or less; the budget named in a refusal must do every time. */
 const START_VARIES_BYTES = 8 * MIB;
 /** A character as text on both threads, as sentences, as tokens and as its translation's; a text's own objects. */
@@ -99,7 +99,7 @@ export function reserveRequest(
   keepBytes: number,
 ): Reservation {
   const bytes = texts.reduce((sum, t) => sum + BYTES_A_TEXT + BYTES_A_CHAR * t.length, 0);
-  if (bytes + keepBytes <= ledger.left("host")) {
+  if (ledger.hasHostRoom(bytes + keepBytes)) {
     return ledger.host("requests", bytes, "a request");
   }
   const { budgetBytes, lines } = ledger.snapshot().host;

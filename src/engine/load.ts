@@ -2,6 +2,7 @@
 import { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import type { RoutingObserver } from "../nn/context.ts";
+import { createLogger } from "../base/log.ts";
 import { createCpuBackend } from "../backend/cpu/backend.ts";
 import type { Backend } from "../backend/contract.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
@@ -22,6 +23,7 @@ import type {
 } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { batchInvariant } from "./self_test.ts";
+import { openTiers } from "./tiers.ts";
 import { Translator } from "./translator.ts";
 
 /** A model that answers. */
@@ -34,8 +36,8 @@ export interface LoadedEngine {
 }
 
 /**
- * Loads a model. `onProgress` is told of trunk bytes; `inside` is what cannot cross a thread. Throws MoqeError: `over_budget` with the least budget
- * that would do, `corrupt`, `unavailable`, `unsupported`.
+ * Loads a model. `onProgress` is told of trunk bytes; `inside` is what cannot cross a thread. Throws MoqeError:
+ * `over_budget` with the least budget that would do, `corrupt`, `unavailable`, `unsupported`.
  */
 export async function loadEngine(
   options: EngineOptions,
@@ -58,7 +60,11 @@ export async function loadEngine(
     threads: options.threads,
   });
   reserveHost(ledger, need, manifest.name);
-  const fetcher = new StoreFetcher(opened.store, manifest, ledger, { mirrors: opened.mirrors });
+  const tiers = await openTiers(options, { ledger, manifest, log: createLogger("warn") });
+  const fetcher = new StoreFetcher(opened.store, manifest, ledger, {
+    mirrors: opened.mirrors,
+    tiers: tiers.list,
+  });
   const backend = await createBackend(options, ledger);
   const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
     maxBatchTokens: options.maxBatchTokens,
@@ -99,9 +105,10 @@ export async function loadEngine(
         held.release();
       }
     },
-    stats: () => statsOf(ledger, assembly, fetcher, scheduler),
+    stats: () => ({ ...statsOf(ledger, assembly, fetcher, scheduler), tiers: tiers.stats() }),
     async close() {
       await scheduler.idle();
+      await tiers.close();
       assembly.free();
       backend.close();
     },
@@ -158,7 +165,7 @@ function statsOf(
   assembly: Assembly,
   fetcher: StoreFetcher,
   scheduler: Scheduler,
-): EngineStats {
+): Omit<EngineStats, "tiers"> {
   return {
     ledger: ledger.snapshot(),
     experts: assembly.residency.stats(),

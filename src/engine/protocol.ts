@@ -7,6 +7,7 @@ import type { ErrorCode, ErrorParts } from "../base/errors.ts";
 import type { LedgerSnapshot } from "../base/ledger.ts";
 import type { FetchStats } from "../store/contract.ts";
 import type { SplitSentences } from "../text/documents/contract.ts";
+import type { TierStats } from "./tiers.ts";
 import type { ResidencyStats } from "../experts/contract.ts";
 
 /** Name of the Worker: a one-file bundle starts itself and tells by this name that it is the engine. */
@@ -22,6 +23,8 @@ export interface EngineOptions {
   device: "auto" | "cpu" | "webgpu";
   gpuMemory: number;
   hostMemory: number;
+  /** Where blocks are kept between runs, and how many bytes of them; none where left out. */
+  diskCache?: { folder: string; bytes: number } | undefined;
   /** Threads that share large products on the CPU, the engine's own included. */
   threads: number;
   /** Tokens (source tokens of an encoder batch; running rows of a decode step) in one forward pass. */
@@ -80,6 +83,7 @@ export interface EngineStats {
   ledger: LedgerSnapshot;
   experts: ResidencyStats;
   fetch: FetchStats;
+  tiers: TierStats;
   queue: { waiting: number; running: number };
   tokens: { source: number; target: number };
   steps: { encode: number; decode: number };

@@ -15,8 +15,13 @@ interface Row {
 
 const one = (value: number): Sample[] => [[{}, value]];
 
-const count = (name: string, help: string, read: (s: EngineStats) => number): Row => ({
-  kind: "counter",
+const count = (
+  name: string,
+  help: string,
+  read: (s: EngineStats) => number,
+  kind: Row["kind"] = "counter",
+): Row => ({
+  kind,
   name,
   help,
   read: (s) => one(read(s)),
@@ -118,6 +123,49 @@ const ROWS: Row[] = [
     help: "Blocks that a cache had, by tier.",
     labels: ["tier"],
     read: (s) => Object.entries(s.fetch.fromTiers).map(([tier, n]): Sample => [{ tier }, n]),
+  },
+  {
+    kind: "counter",
+    name: "moqe_tier_lookups_total",
+    help: "Blocks that the arenas lacked, by tier and whether it had them.",
+    labels: ["tier", "result"],
+    read: (s) => {
+      const { ram, disk } = s.tiers;
+      const hitsAndMisses = (tier: string, t: { hits: number; misses: number }): Sample[] => [
+        [{ tier, result: "hit" }, t.hits],
+        [{ tier, result: "miss" }, t.misses],
+      ];
+      return [...hitsAndMisses("ram", ram), ...(disk ? hitsAndMisses("disk", disk) : [])];
+    },
+  },
+  count("moqe_ram_tier_blocks", "Blocks held in host memory.", (s) => s.tiers.ram.blocks, "gauge"),
+  count(
+    "moqe_ram_tier_shrunk_total",
+    "Blocks given up because other lines needed the room.",
+    (s) => s.tiers.ram.shrunk,
+  ),
+  {
+    kind: "counter",
+    name: "moqe_disk_tier_bytes_total",
+    help: "Bytes read from and written to the disk cache.",
+    labels: ["direction"],
+    read: ({ tiers: { disk } }) =>
+      disk === undefined
+        ? []
+        : [[{ direction: "read" }, disk.readBytes], [{ direction: "write" }, disk.writtenBytes]],
+  },
+  {
+    kind: "counter",
+    name: "moqe_disk_tier_blocks_total",
+    help:
+      "Blocks written to the disk cache, left out (disk failed, memory wanted) and found wrong.",
+    labels: ["result"],
+    read: ({ tiers: { disk } }) =>
+      disk === undefined ? [] : [
+        [{ result: "written" }, disk.writtenBlocks],
+        [{ result: "skipped" }, disk.skipped],
+        [{ result: "wrong" }, disk.dropped],
+      ],
   },
   {
     kind: "gauge",

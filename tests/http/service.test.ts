@@ -157,6 +157,8 @@ Deno.test("GET /metrics has every family, and labels from closed sets only", asy
       "moqe_expert_evictions_total 24",
       "moqe_expert_loaded_bytes_total 7680",
       "moqe_fetch_requests_total 31",
+      'moqe_tier_lookups_total{tier="disk",result="hit"} 20',
+      'moqe_tier_lookups_total{tier="ram",result="miss"} 25',
       "moqe_fetch_refused_total 1",
       `moqe_fetch_retries_total{reason="reset"} 2`,
       'moqe_ledger_bytes{budget="gpu",line="arena"} 10',

@@ -1,0 +1,273 @@
+/** The disk cache and the RAM tier: kills, several processes, full disks, rot, and the host budget. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { MoqeError } from "../../src/base/errors.ts";
+import { Ledger } from "../../src/base/ledger.ts";
+import type { BlockTier } from "../../src/store/contract.ts";
+import { DiskCache, type DiskIo, listBlocks } from "../../src/store/disk_cache.ts";
+import { DiskTier } from "../../src/store/disk_tier.ts";
+import { StoreFetcher } from "../../src/store/fetcher.ts";
+import { HttpStore } from "../../src/store/http_store.ts";
+import type { BlockRef } from "../../src/store/manifest.ts";
+import { RamTier } from "../../src/store/ram_tier.ts";
+import { sha256, testObject } from "../support/blocks.ts";
+import { hostileStore } from "../support/hostile_store.ts";
+
+const LENGTH = 50_000;
+const object = testObject(12, LENGTH);
+const manifest = { objects: [{ name: object.name, bytes: object.bytes.length }] };
+const ref = (i: number) => object.refs[i]!;
+const block = (i: number) => object.bytes.slice(i * LENGTH, (i + 1) * LENGTH);
+
+async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "moqe-cache-" });
+  try {
+    await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** A fetcher over HTTP with tiers; counts requests. */
+async function behind(
+  tiers: (ledger: Ledger) => BlockTier[],
+  use: (fetcher: StoreFetcher, requests: () => number, ledger: Ledger) => Promise<void>,
+  hostBytes = 4e6,
+): Promise<void> {
+  let requests = 0;
+  const server = hostileStore({ [object.name]: object.bytes }, () => {
+    requests++;
+    return { kind: "none" };
+  });
+  const ledger = new Ledger({ gpuBytes: 0, hostBytes });
+  try {
+    const store = new HttpStore(new URL(server.url));
+    const fetcher = new StoreFetcher(store, manifest, ledger, { tiers: tiers(ledger) });
+    await use(fetcher, () => requests, ledger);
+  } finally {
+    await server.close();
+  }
+}
+
+async function read(fetcher: StoreFetcher, i: number): Promise<void> {
+  const got = await fetcher.fetch(ref(i));
+  assertEquals(got.bytes, block(i));
+  got.release();
+}
+
+const quiet = { warn: () => {} };
+/** Bytes of all blocks; under the lock, since a listing of a folder that changes may count both what went and what came. */
+async function total(folder: string): Promise<number> {
+  using lock = await Deno.open(`${folder}/lock`, { read: true, write: true });
+  await lock.lock(true);
+  return (await listBlocks(folder)).reduce((sum, e) => sum + e.bytes, 0);
+}
+
+Deno.test("what was read once comes from the disk, also after a restart", async () => {
+  await inFolder(async (folder) => {
+    const first = new DiskTier(await DiskCache.open(folder, 1e6), quiet);
+    await behind(() => [first], async (fetcher, requests) => {
+      for (const i of [0, 3, 7]) await read(fetcher, i);
+      await first.close();
+      assertEquals([requests(), first.stats().writtenBlocks], [3, 3]);
+    });
+    const second = new DiskTier(await DiskCache.open(folder, 1e6), quiet);
+    await behind(() => [second], async (fetcher, requests, ledger) => {
+      for (const i of [0, 3, 7]) await read(fetcher, i);
+      assertEquals([requests(), fetcher.stats().fromTiers.disk, second.stats().hits], [0, 3, 3]);
+      assertEquals(ledger.snapshot().host.usedBytes, 0, "no byte is left on the ledger");
+    });
+  });
+});
+
+Deno.test("a flipped bit or a cut file on the disk is refused, removed and read again from the origin", async () => {
+  await inFolder(async (folder) => {
+    const cache = await DiskCache.open(folder, 1e6);
+    const path = (i: number) => `${folder}/${ref(i).sha256.slice(0, 2)}/${ref(i).sha256}`;
+    for (const i of [1, 2]) await cache.write(ref(i).sha256, block(i));
+    const rotten = block(1);
+    rotten[LENGTH - 1]! ^= 1;
+    await Deno.writeFile(path(1), rotten);
+    await Deno.truncate(path(2), LENGTH - 1);
+    const tier = new DiskTier(cache, quiet);
+    await behind(() => [tier], async (fetcher, requests) => {
+      await read(fetcher, 1);
+      await read(fetcher, 2);
+      assertEquals([requests(), fetcher.stats().refused, tier.stats().dropped], [2, 1, 1]);
+      await tier.idle();
+      await read(fetcher, 1);
+      assertEquals(requests(), 2, "the right bytes took their place");
+    });
+  });
+});
+
+Deno.test("the budget holds, and what was used longest ago makes room", async () => {
+  await inFolder(async (folder) => {
+    const cache = await DiskCache.open(folder, 5 * LENGTH);
+    for (let i = 0; i < 4; i++) {
+      await cache.write(ref(i).sha256, block(i));
+      const at = new Date(Date.now() - 1e6 + i * 1000);
+      await Deno.utime(`${folder}/${ref(i).sha256.slice(0, 2)}/${ref(i).sha256}`, at, at);
+    }
+    assert(await cache.read(ref(0).sha256, LENGTH) !== undefined);
+    for (let i = 4; i < 7; i++) await cache.write(ref(i).sha256, block(i));
+    assert(await total(folder) <= 5 * LENGTH);
+    assert(await cache.has(ref(0).sha256), "it was just used");
+    assert(!await cache.has(ref(1).sha256), "it was not");
+    assertEquals(await cache.write(sha256(object.bytes), object.bytes), false, "over the budget");
+    const smaller = await DiskCache.open(folder, 2 * LENGTH);
+    assert(await total(folder) <= 2 * LENGTH, "a smaller budget clears at once");
+    await smaller.remove(ref(6).sha256);
+    assert(!await smaller.has(ref(6).sha256));
+  });
+});
+
+Deno.test("two processes share a folder, one is killed at any moment: every block is whole, the budget holds", async () => {
+  await inFolder(async (folder) => {
+    const budget = 1_500_000;
+    const script = new URL("../support/cache_writer.ts", import.meta.url).pathname;
+    const start = (seed: number) =>
+      new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--no-check", script, folder, String(budget), String(seed)],
+        stdout: "piped",
+        stderr: "null",
+      }).spawn();
+    const ready = async (child: Deno.ChildProcess) => {
+      const reader = child.stdout.getReader();
+      await reader.read();
+      await reader.cancel();
+    };
+    const stays = start(1);
+    try {
+      await ready(stays);
+      for (let round = 0; round < 3; round++) {
+        const killed = start(2 + round);
+        await ready(killed);
+        await new Promise((resolve) => setTimeout(resolve, 40 + 53 * round));
+        killed.kill("SIGKILL");
+        await killed.status;
+        assert(await total(folder) <= budget, "the budget holds while both write");
+      }
+    } finally {
+      stays.kill("SIGKILL");
+      await stays.status;
+    }
+    const blocks = await listBlocks(folder);
+    assert(blocks.length > 5);
+    for (const { sha256: name } of blocks) {
+      const bytes = await Deno.readFile(`${folder}/${name.slice(0, 2)}/${name}`);
+      assertEquals(sha256(bytes), name, "a block is there whole or not at all");
+    }
+    const cache = await DiskCache.open(folder, budget);
+    await cache.write(ref(0).sha256, block(0));
+    assert(await total(folder) <= budget);
+  });
+});
+
+Deno.test("a disk that fails costs its warnings and nothing else, and is tried again later", async () => {
+  await inFolder(async (folder) => {
+    let full = true;
+    const io: DiskIo = {
+      async writeFile(path, bytes) {
+        await Deno.writeFile(path, full ? bytes.subarray(0, 1000) : bytes);
+        if (full) throw new Error("No space left on device (os error 28)");
+      },
+    };
+    const warnings: string[] = [];
+    let now = 0;
+    const log = { warn: (message: string) => void warnings.push(message) };
+    const tier = new DiskTier(await DiskCache.open(folder, 1e6, io), log, () => now);
+    await behind(() => [tier], async (fetcher, requests, ledger) => {
+      for (const i of [0, 1, 2, 3]) await read(fetcher, i);
+      await tier.idle();
+      assertEquals([warnings.length, (await listBlocks(folder)).length], [1, 0]);
+      assertEquals(await Array.fromAsync(Deno.readDir(`${folder}/tmp`)), [], "no half block");
+      full = false;
+      await read(fetcher, 4);
+      await tier.idle();
+      assertEquals((await listBlocks(folder)).length, 0, "it rests");
+      now += 61_000;
+      await read(fetcher, 4);
+      await tier.idle();
+      assertEquals((await listBlocks(folder)).length, 1);
+      assertEquals(requests(), 6);
+      assertEquals(ledger.snapshot().host.usedBytes, 0);
+    });
+    const file = await Deno.makeTempFile();
+    const error = await assertRejects(() => DiskCache.open(`${file}/x`, 1e6), MoqeError);
+    assertEquals(error.code, "unavailable");
+    await Deno.remove(file);
+  });
+});
+
+Deno.test("a real full disk: a file system smaller than the budget", async () => {
+  await inFolder(async (folder) => {
+    const mount = await new Deno.Command("mount", {
+      args: ["-t", "tmpfs", "-o", "size=256k", "tmpfs", folder],
+      stderr: "null",
+    }).output().catch(() => undefined);
+    if (!mount?.success) return console.log("no right to mount here: the injected failure stands");
+    try {
+      const warnings: string[] = [];
+      const log = { warn: (message: string) => void warnings.push(message) };
+      const tier = new DiskTier(await DiskCache.open(folder, 1e9), log);
+      await behind(() => [tier], async (fetcher) => {
+        for (let i = 0; i < 12; i++) {
+          await read(fetcher, i);
+          await tier.idle();
+        }
+        assertEquals(warnings.length, 1);
+        for (const { sha256: name } of await listBlocks(folder)) {
+          assertEquals(sha256(await Deno.readFile(`${folder}/${name.slice(0, 2)}/${name}`)), name);
+        }
+      });
+    } finally {
+      await new Deno.Command("umount", { args: [folder] }).output();
+    }
+  });
+});
+
+Deno.test("the RAM tier takes what is left and gives way to blocks and to whoever asks the ledger", async () => {
+  const tiers: RamTier[] = [];
+  const hostBytes = 8 * LENGTH;
+  await behind((ledger) => [tiers[0] = new RamTier(ledger, { keepFreeBytes: 2 * LENGTH })], async (
+    fetcher,
+    requests,
+    ledger,
+  ) => {
+    const tier = tiers[0]!;
+    for (let i = 0; i < 10; i++) await read(fetcher, i);
+    assertEquals(requests(), 10);
+    const held = tier.stats().blocks;
+    assertEquals([held, ledger.snapshot().host.lines.ram_tier], [5, 5 * LENGTH]);
+    for (let i = 0; i < 10; i++) await read(fetcher, i);
+    assertEquals(requests(), 10 + 10 - held, "a scan of more than fits still finds what is held");
+    const room = ledger.host("requests", 2 * LENGTH, "a test");
+    const three = await Promise.all([10, 11, 9].map((i) => fetcher.fetch(ref(i))));
+    assert(tier.stats().shrunk > 0, "blocks under way come first");
+    for (const b of three) b.release();
+    room.release();
+    const all = ledger.host("requests", hostBytes, "everything");
+    assertEquals(tier.stats().blocks, 0, "the ledger took it all");
+    all.release();
+    assertEquals(ledger.snapshot().host.usedBytes, 0);
+  }, hostBytes);
+});
+
+Deno.test("the RAM tier keeps what is asked for most, and only what it is told to", () => {
+  const ledger = new Ledger({ gpuBytes: 0, hostBytes: 3 * LENGTH });
+  const accepts = ({ sha256 }: BlockRef) => sha256 !== ref(9).sha256;
+  const tier = new RamTier(ledger, { keepFreeBytes: LENGTH, accepts });
+  const ask = (i: number) => {
+    if (tier.has(ref(i))) return true;
+    tier.put(ref(i), { bytes: block(i), release: () => {} });
+    return false;
+  };
+  for (const i of [0, 1, 0, 1, 2, 3, 9]) ask(i);
+  assertEquals([0, 1, 2, 3, 9].map((i) => tier.has(ref(i))), [true, true, false, false, false]);
+  for (let n = 0; n < 5; n++) ask(2);
+  assert(tier.has(ref(2)), "asked for more often than another");
+  tier.drop(ref(2));
+  assert(!tier.has(ref(2)));
+  tier.clear();
+  assertEquals(ledger.snapshot().host.usedBytes, 0);
+});
