@@ -16,7 +16,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> ids: array<i32>;           // [T, top_k]
+// Choices are only read; they may lie in the buffer that faults are written to, which one kernel may not bind both ways.
+@group(0) @binding(1) var<storage, read_write> ids: array<i32>;     // [T, top_k]
 @group(0) @binding(2) var<storage, read> table: array<i32>;         // [experts] place, or -1
 @group(0) @binding(3) var<storage, read> group_starts: array<i32>;  // [T]
 @group(0) @binding(4) var<storage, read> group_lengths: array<i32>; // [T]

@@ -1,10 +1,7 @@
 /** Opens a packed model and brings it to life: what runs inside the engine's Worker. */
-import { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import type { RoutingObserver } from "../nn/context.ts";
 import { createLogger } from "../base/log.ts";
-import { createCpuBackend } from "../backend/cpu/backend.ts";
-import type { Backend } from "../backend/contract.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
 import { StoreFetcher } from "../store/fetcher.ts";
 import { type OpenedModel, openModel } from "../store/open.ts";
@@ -12,6 +9,7 @@ import type { Manifest } from "../store/manifest.ts";
 import { loadTokenizer, type TextTokenizer } from "../text/tokenizer.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import { MAX_TARGET_TOKENS } from "./budget.ts";
+import { chooseDevice, createBackend } from "./device.ts";
 import { hostNeed, reserveHost, reserveRequest, widestBlock } from "./host_budget.ts";
 import type {
   EngineOptions,
@@ -45,6 +43,7 @@ export async function loadEngine(
   inside: { policy?: PolicyFactory | undefined; observer?: RoutingObserver | undefined } = {},
 ): Promise<LoadedEngine> {
   const ledger = new Ledger({ gpuBytes: options.gpuMemory, hostBytes: options.hostMemory });
+  const device = await chooseDevice(options.device);
   const rssBytes = Deno.memoryUsage().rss;
   const opened = await openModel(options.model, {
     mirrors: options.mirrors,
@@ -65,7 +64,7 @@ export async function loadEngine(
     mirrors: opened.mirrors,
     tiers: tiers.list,
   });
-  const backend = await createBackend(options, ledger);
+  const { backend, description } = await createBackend(device, ledger, options.threads);
   const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
     maxBatchTokens: options.maxBatchTokens,
     maxSourceTokens: options.maxSourceTokens,
@@ -91,7 +90,7 @@ export async function loadEngine(
   });
   const keepBytes = widestBlock(manifest);
   const info = describe(manifest, {
-    device: backend.description,
+    device: description,
     batchInvariant: await batchInvariant(backend, model.probe),
     limits: { ...translator.limits, maxQueue: options.maxQueue },
   });
@@ -113,17 +112,6 @@ export async function loadEngine(
       backend.close();
     },
   };
-}
-
-async function createBackend(options: EngineOptions, ledger: Ledger): Promise<Backend> {
-  if (options.device === "webgpu") {
-    throw new MoqeError("unsupported", {
-      action: "start on webgpu",
-      rule: "this version runs on the CPU only",
-      remedy: "leave --device out, or say --device cpu",
-    });
-  }
-  return await createCpuBackend({ ledger, threads: options.threads });
 }
 
 /**

@@ -85,6 +85,7 @@ export async function webgpu(options: OpenOptions = {}): Promise<Backend> {
   const backend = await createWebGpuBackend({
     ledger: ledgerOf(options),
     opened: await sharedDevice(),
+    keepDevice: true,
     ...(maxBindingBytes === undefined ? {} : { maxBindingBytes }),
   });
   backend.prepare(options.shape ?? SHAPE);

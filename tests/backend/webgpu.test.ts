@@ -73,6 +73,15 @@ Deno.test("webgpu: results and the mask may share a buffer", async () => {
   const op = { x, classifier, topK: 2, weighting: "share", experts, weights } as const;
   backend.router({ ...op, mask: { buffer, offset: 0 } });
   const words = new Int32Array((await backend.readback(buffer, 0, 256)).buffer);
+  // Choices and faults in one buffer, as a step has them.
+  const table = on.indices(backend, Int32Array.of(0, 1, 2, 3, 4).fill(-1));
+  const live = on.indices(backend, Int32Array.of(1, 0, 1)), places = on.indices(backend, words);
+  const groupStarts = Int32Array.of(0, 1, 2), groupLengths = new Int32Array(rows).fill(1);
+  const faults = { buffer, offset: 192 };
+  const lookup = { table, places, live, faults, layer: 7, groupStarts, groupLengths };
+  backend.router({ ...op, mask: live, lookup });
+  const after = new Int32Array((await backend.readback(buffer, 192, 12)).buffer);
+  assertEquals([...after], [7, 0, 7]);
   const ids = on.indices(backend, new Int32Array(rows * 2)), apart = on.tensor(backend, rows, 2);
   backend.router({ ...op, experts: ids, weights: apart });
   const expected = new Int32Array((await backend.readback(ids.buffer, 0, rows * 2 * 4)).buffer);
@@ -102,7 +111,12 @@ Deno.test("webgpu: readbacks of any length and place, both ways, several at once
   for (const synchronousReadback of [false, true]) {
     const ledger = new Ledger({ gpuBytes: 2 ** 24, hostBytes: 0 });
     const opened = await on.sharedDevice();
-    const backend = await createWebGpuBackend({ ledger, opened, synchronousReadback });
+    const backend = await createWebGpuBackend({
+      ledger,
+      opened,
+      keepDevice: true,
+      synchronousReadback,
+    });
     const bytes = Uint8Array.from({ length: 3 * STAGING_BYTES }, (_, i) => i * 7 + (i >> 8));
     const buffer = backend.alloc("bytes", bytes.length, "staging");
     backend.write(buffer, 0, bytes);
@@ -123,7 +137,11 @@ Deno.test("webgpu: readbacks of any length and place, both ways, several at once
 
 Deno.test("webgpu: the ledger is asked, refuses, and gets back what is freed", async () => {
   const ledger = new Ledger({ gpuBytes: 2 ** 22, hostBytes: 0 });
-  const backend = await createWebGpuBackend({ ledger, opened: await on.sharedDevice() });
+  const backend = await createWebGpuBackend({
+    ledger,
+    opened: await on.sharedDevice(),
+    keepDevice: true,
+  });
   const used = ledger.snapshot().gpu.usedBytes, left = ledger.left("gpu");
   const a = backend.alloc("a", 2 ** 20, "trunk");
   assertEquals(ledger.snapshot().gpu.lines.trunk, 2 ** 20);

@@ -40,9 +40,9 @@ export function adapterName({ info }: GPUAdapter): string {
   return info.description || [info.vendor, info.device].filter(Boolean).join(" ") || "unnamed GPU";
 }
 
-/** Opens the device. Throws MoqeError `unavailable` where there is no adapter or it gives no device. */
-export async function openDevice(): Promise<OpenedDevice> {
-  const adapter = await findAdapter();
+/** Opens an adapter's device. Throws MoqeError `unavailable` where there is no adapter or it gives no device. */
+export async function openDevice(found?: GPUAdapter): Promise<OpenedDevice> {
+  const adapter = found ?? await findAdapter();
   if (adapter === undefined) {
     throw new MoqeError("unavailable", {
       action: "start on webgpu",

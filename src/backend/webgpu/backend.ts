@@ -40,8 +40,9 @@ import { vocabTopK } from "./vocab.ts";
 export interface WebGpuBackendOptions {
   /** Its gpu budget is what the buffers may take together. */
   ledger: Ledger;
-  /** The device to run on, its caller's; without it, one of the backend's own, destroyed when it closes. */
+  /** The device to run on, opened here unless given. Destroyed with the backend, unless it is to be kept. */
   opened?: OpenedDevice;
+  keepDevice?: boolean;
   /** The largest range that one kernel may see; the adapter's unless a test wants many parts. */
   maxBindingBytes?: number;
   /** Read back without waiting; asked of a self-test in a child process unless given. */
@@ -56,7 +57,7 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions): Promis
       await syncReadbackWorks(opened.adapterName);
     return new WebGpuBackend(options, opened, synchronous);
   } catch (error) {
-    if (options.opened === undefined) opened.device.destroy();
+    if (options.keepDevice !== true) opened.device.destroy();
     throw error;
   }
 }
@@ -76,7 +77,7 @@ class WebGpuBackend implements Backend {
 
   constructor(options: WebGpuBackendOptions, opened: OpenedDevice, synchronous: boolean) {
     this.#device = opened.device;
-    this.#ownsDevice = options.opened === undefined;
+    this.#ownsDevice = options.keepDevice !== true;
     this.description = `webgpu: ${opened.adapterName}, f32 activations, ` +
       `${synchronous ? "synchronous" : "awaited"} readback`;
     this.limits = {

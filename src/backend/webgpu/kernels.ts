@@ -46,7 +46,7 @@ export const KERNELS = {
   distanceBias: kernel("distance_bias", "rr----w", distanceBias),
   storeKv: kernel("store_kv", "rr-r-rw", storeKv),
   choose: kernel("choose", "r---wrw", choose),
-  lookUp: kernel("look_up", "rrrrwww", lookUp),
+  lookUp: kernel("look_up", "wrrrwww", lookUp),
   combine: kernel("combine", "rrr--rw", combine),
   vocabTile: kernel("vocab_tile", "r----rw", vocabTile),
   vocabMerge: kernel("vocab_merge", "r---wrw", vocabMerge),

@@ -77,7 +77,7 @@ function lookUp(
   const places = range(run, l.places, total * topK * 4, action);
   const live = range(run, l.live, total * 4, action);
   const faults = range(run, l.faults, total * 4, action);
-  for (const out of [places, live, faults]) checkApart(out, [ids, table, starts, lengths], action);
+  for (const out of [places, live, faults]) checkApart(out, [table, starts, lengths], action);
   run.gpu.dispatch({
     kernel: KERNELS.lookUp,
     bindings: [ids, table, starts, lengths, places, live, faults],
