@@ -38,7 +38,11 @@ export const diskCacheFlags = {
 /** What the engine is started with. */
 export const engineFlags = {
   ...modelFlags,
-  device: choice(["auto", "cpu", "webgpu"], "auto", "where the model runs"),
+  device: choice(
+    ["auto", "cpu", "webgpu"],
+    "auto",
+    "where the model runs; auto: a GPU, if it is no software one",
+  ),
   ...budgetFlags,
   ...diskCacheFlags,
   threads: int(

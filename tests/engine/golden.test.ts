@@ -27,7 +27,17 @@ const CHECKPOINTS = ARCHITECTURES.flatMap((a) =>
   }))
 );
 
-for (const { name, folder, golden } of CHECKPOINTS) {
+/** What a GPU runs, too: one of each kind of block. Software GPUs are slow. */
+const ON_GPU = ["nllb_moe baseline", "nllb_moe router_bias", "switch_transformers baseline"];
+
+const RUNS = CHECKPOINTS.flatMap((c) => [
+  { ...c, device: "cpu" as const },
+  ...(ON_GPU.includes(c.name)
+    ? [{ ...c, name: `webgpu, ${c.name}`, device: "webgpu" as const }]
+    : []),
+]);
+
+for (const { name, folder, golden, device } of RUNS) {
   Deno.test(`${name}: encoder output and teacher-forced logits are within tolerance of transformers`, async () => {
     await withModel(folder, LOSSLESS, async (m) => {
       for (const [i, sentence] of golden.sentences.entries()) {
@@ -45,7 +55,7 @@ for (const { name, folder, golden } of CHECKPOINTS) {
           `logits of sentence ${i}: off by ${d.most} of ${d.largest}`,
         );
       }
-    });
+    }, { device });
   });
 
   Deno.test(`${name}: greedy and beam search give transformers' tokens and scores`, async () => {
@@ -91,7 +101,7 @@ for (const { name, folder, golden } of CHECKPOINTS) {
           assertAlmostEquals(best.score, run.score, 1e-3 * Math.abs(run.score));
         }
       }
-    });
+    }, { device });
   });
 }
 

@@ -86,3 +86,23 @@ Deno.test("the shipped model translates as transformers does with its weights", 
     assert(greedy.equal >= 98, `only ${greedy.equal} of 100 are equal`);
   }, { gpuBytes: 128 * 2 ** 20, maxBatchTokens: 512, maxSourceTokens: 128 });
 });
+
+Deno.test("the shipped model gives the same tokens on a GPU", async () => {
+  // The first sentences by beam, a few more greedily: a software GPU takes seconds a sentence.
+  const sentences = golden.sentences.slice(0, 8).map((s, i) => i < 2 ? s : without(s));
+  await withPacked(folder.pathname, manifest, async (m) => {
+    const { greedy, beam } = await agreement(m, { ...golden, sentences });
+    assertEquals([...greedy.faults, ...beam.faults], []);
+    assert(greedy.equal >= 7, `only ${greedy.equal} of 8 are equal`);
+  }, {
+    device: "webgpu",
+    gpuBytes: 256 * 2 ** 20,
+    maxBatchTokens: 128,
+    maxSourceTokens: 64,
+  });
+});
+
+/** A sentence without its beam golden. */
+function without({ beam: _, ...s }: Golden["sentences"][number]): Golden["sentences"][number] {
+  return s;
+}

@@ -1,6 +1,7 @@
 /** Packs a checkpoint to a temporary folder and assembles it on the CPU backend: the real path, end to end. */
 import { architectureOf } from "../../src/arch/registry.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
+import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import type { Backend, Tensor } from "../../src/backend/contract.ts";
 import { Ledger } from "../../src/base/ledger.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
@@ -26,6 +27,8 @@ export interface TestModelOptions extends Partial<AssembleOptions> {
   hostBytes?: number;
   maxBindingBytes?: number;
   threads?: number;
+  /** "cpu" unless given; "webgpu" is whatever adapter there is, software ones included. */
+  device?: Backend["name"];
   /** Where blocks come from, in place of the folder. */
   store?: ObjectStore;
 }
@@ -62,11 +65,12 @@ export async function withPacked(
     gpuBytes: options.gpuBytes ?? 64 * 2 ** 20,
     hostBytes: options.hostBytes ?? 64 * 2 ** 20,
   });
-  const backend = await createCpuBackend({
-    ledger,
-    threads: options.threads ?? 1,
-    ...(options.maxBindingBytes === undefined ? {} : { maxBindingBytes: options.maxBindingBytes }),
-  });
+  const limits = options.maxBindingBytes === undefined
+    ? {}
+    : { maxBindingBytes: options.maxBindingBytes };
+  const backend = options.device === "webgpu"
+    ? await createWebGpuBackend({ ledger, ...limits })
+    : await createCpuBackend({ ledger, threads: options.threads ?? 1, ...limits });
   const fetcher = new StoreFetcher(options.store ?? new FileStore(folder), manifest, ledger);
   const maxRows = options.maxBatchTokens ?? 128;
   const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
