@@ -6,6 +6,8 @@ import type { RangePart, RetryReason } from "./contract.ts";
 export class HttpFailure extends Error {
   /** The server answered that there is no such object. */
   missing = false;
+  /** The server answered that we may not ask. */
+  forbidden = false;
 
   /** @param retry why another attempt may succeed; undefined where none will */
   constructor(
@@ -22,6 +24,15 @@ export class HttpFailure extends Error {
 export function isMissing(error: unknown): boolean {
   return error instanceof MoqeError && error.parts.cause instanceof HttpFailure &&
     error.parts.cause.missing;
+}
+
+/**
+ * Whether an error says that an object is not there, or that we may not know: who may not list a bucket is answered
+ * 403 for what it lacks.
+ */
+export function isMissingOrForbidden(error: unknown): boolean {
+  return isMissing(error) || error instanceof MoqeError &&
+      error.parts.cause instanceof HttpFailure && error.parts.cause.forbidden;
 }
 
 export interface HttpAnswer {
@@ -87,7 +98,12 @@ export async function refuseStatus(response: Response): Promise<void> {
     throw Object.assign(failure, { missing: said !== ": NoSuchBucket" });
   }
   if (status === 401 || status === 403) {
-    throw new HttpFailure(`the server refuses access (${status}${said})`, undefined);
+    const failure = new HttpFailure(`the server refuses access (${status}${said})`, undefined);
+    throw Object.assign(failure, { forbidden: true });
+  }
+  // S3 gave up waiting for the request's own bytes.
+  if (said === ": RequestTimeout") {
+    throw new HttpFailure("the server says 400: RequestTimeout", "timeout");
   }
   if (status === 416) {
     throw new HttpFailure("the range lies beyond the object's end (416)", undefined, "corrupt");

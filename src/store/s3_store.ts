@@ -1,8 +1,7 @@
 /** Objects in an S3 bucket: read by ranges, written whole, in parts where they are large, and never twice. */
 import { createHash } from "node:crypto";
-import { MoqeError } from "../base/errors.ts";
 import type { NoteStore, WritableStore } from "./contract.ts";
-import { isMissing } from "./http_answer.ts";
+import { isMissing, isMissingOrForbidden } from "./http_answer.ts";
 import type { HttpCall, HttpOptions, HttpReply } from "./http_client.ts";
 import { HttpStore } from "./http_store.ts";
 import { joinUrl } from "./http_url.ts";
@@ -49,27 +48,26 @@ export class S3Store extends HttpStore implements WritableStore, NoteStore {
     const due = etagOf(digests);
     if (await this.holds(name, length, due)) return due;
     if (digests.length > 1) {
-      await uploadParts({
-        key: this.#place.keyPrefix + name,
-        digests,
-        bytes,
-        // Only the listing of uploads is asked of the bucket, all else of the object.
-        call: (call, query, bucket) => this.#call(bucket ? undefined : name, call, query),
-      });
-    } else {
-      for await (const part of partsOf(bytes)) {
-        await this.#put(name, part.bytes, part.sha256);
-        freePart(part);
+      try {
+        return await uploadParts({
+          key: this.#place.keyPrefix + name,
+          digests,
+          bytes,
+          // Only the listing of uploads is asked of the bucket, all else of the object.
+          call: (call, query, bucket) => this.#call(bucket ? undefined : name, call, query),
+        });
+      } catch (error) {
+        // An upload whose completion was answered into a broken connection is gone when it is asked for again.
+        if (isMissing(error) && await this.holds(name, length, due)) return due;
+        throw error;
       }
     }
-    const there = await this.#head(name);
-    // Encrypting servers have ETags of their own kind: then the size must do, and the next run sends it again.
-    if (there?.bytes === length) return there.etag;
-    throw new MoqeError("unavailable", {
-      action: `write ${this.origin}/${name}`,
-      rule: `after ${length} bytes were accepted, the server has ${there?.bytes ?? "none"}`,
-      remedy: "give the command again",
-    });
+    let receipt = "";
+    for await (const part of partsOf(bytes)) {
+      receipt = await this.#put(name, part.bytes, part.sha256);
+      freePart(part);
+    }
+    return receipt;
   }
 
   async readNote(name: string): Promise<string> {
@@ -79,7 +77,7 @@ export class S3Store extends HttpStore implements WritableStore, NoteStore {
       const { bytes } = await this.client.read(url, { maxBytes: MAX_NOTE_BYTES });
       return new TextDecoder().decode(bytes);
     } catch (error) {
-      if (isMissing(error)) return "";
+      if (isMissingOrForbidden(error)) return "";
       throw error;
     }
   }
@@ -97,17 +95,20 @@ export class S3Store extends HttpStore implements WritableStore, NoteStore {
     });
   }
 
-  async #put(name: string, body: Uint8Array<ArrayBuffer>, sha256: string): Promise<void> {
-    await this.#call(name, { method: "PUT", body, headers: { "x-amz-content-sha256": sha256 } });
+  /** Sends an object whole, with the hash that the server checks. Answers its ETag. */
+  async #put(name: string, body: Uint8Array<ArrayBuffer>, sha256: string): Promise<string> {
+    const sent = { "x-amz-content-sha256": sha256 };
+    const { headers } = await this.#call(name, { method: "PUT", body, headers: sent });
+    return bareEtag(headers.get("etag"));
   }
 
   async #head(name: string): Promise<{ bytes: number; etag: string } | undefined> {
     try {
       const { headers } = await this.#call(name, { method: "HEAD" });
-      const etag = (headers.get("etag") ?? "").replaceAll('"', "");
-      return { bytes: Number(headers.get("content-length") ?? NaN), etag };
+      const bytes = Number(headers.get("content-length") ?? NaN);
+      return { bytes, etag: bareEtag(headers.get("etag")) };
     } catch (error) {
-      if (isMissing(error)) return undefined;
+      if (isMissingOrForbidden(error)) return undefined;
       throw error;
     }
   }
@@ -117,6 +118,10 @@ export class S3Store extends HttpStore implements WritableStore, NoteStore {
     url.search = query;
     return this.client.call(url, call);
   }
+}
+
+function bareEtag(header: string | null): string {
+  return (header ?? "").replaceAll('"', "");
 }
 
 /** What S3 answers as the ETag of these parts: the MD5 of one, or of all their MD5s with their number. */

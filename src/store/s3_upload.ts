@@ -62,16 +62,22 @@ function part(number: number, bytes: Uint8Array<ArrayBuffer>): Part {
   return { number, length: bytes.length, md5, sha256, bytes };
 }
 
-/** Sends the parts that are missing, then completes the upload. */
-export async function uploadParts(upload: Upload): Promise<void> {
-  const begun = await findUpload(upload);
+/** Sends the parts that are missing, then completes the upload. Answers the object's ETag. */
+export async function uploadParts(upload: Upload): Promise<string> {
+  // Who may write need not be allowed to list what was begun, and not every server can.
+  const begun = await findUpload(upload).catch(orCancelled);
   try {
-    await send(upload, begun ?? await begin(upload));
+    return await send(upload, begun ?? await begin(upload));
   } catch (error) {
     // What was begun may have been given up meanwhile, by a rule of the bucket.
     if (begun === undefined || !isMissing(error)) throw error;
-    await send(upload, await begin(upload));
+    return await send(upload, await begin(upload));
   }
+}
+
+function orCancelled(error: unknown): undefined {
+  if (error instanceof MoqeError && error.code !== "cancelled") return undefined;
+  throw error;
 }
 
 async function begin({ key, call }: Upload): Promise<string> {
@@ -89,9 +95,9 @@ async function findUpload({ key, call }: Upload): Promise<string | undefined> {
   return same === undefined ? undefined : element(same, "UploadId");
 }
 
-async function send(upload: Upload, id: string): Promise<void> {
+async function send(upload: Upload, id: string): Promise<string> {
   const { key, digests, bytes, call } = upload;
-  const there = await listParts(upload, id);
+  const there = await listParts(upload, id).catch(orCancelled) ?? new Map<number, string>();
   const missing = digests.filter((d) => there.get(d.number) !== `${d.md5} ${d.length}`);
   if (missing.length > 0) {
     const wanted = new Set(missing.map((d) => d.number));
@@ -125,6 +131,7 @@ async function send(upload: Upload, id: string): Promise<void> {
   if (code !== undefined) {
     throw refused(key, `the server could not put its parts together: ${code}`);
   }
+  return element(text, "ETag")?.replaceAll('"', "") ?? "";
 }
 
 /** "MD5 LENGTH" of the parts that are there, by number. */

@@ -7,6 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
+import { noRetries } from "../../src/store/contract.ts";
 import { HttpStore } from "../../src/store/http_store.ts";
 import { followable, isPrivateHost, joinUrl } from "../../src/store/http_url.ts";
 import { testObject } from "../support/blocks.ts";
@@ -16,7 +17,7 @@ const object = testObject(4, 1000);
 const files = { [object.name]: object.bytes };
 const RANGE = { offset: 500, length: 1200 };
 const EXPECTED = object.bytes.slice(500, 1700);
-const QUICK = { retryMs: 1, maxRetryMs: 5, timeoutMs: 300, attempts: 4 };
+const QUICK = { retryMs: 1, maxRetryMs: 5, timeoutMs: 300, attempts: 4, leastBytesPerSecond: 4096 };
 
 const sum = (counts: Record<string, number>) => Object.values(counts).reduce((a, b) => a + b, 0);
 
@@ -37,6 +38,7 @@ const PASSING: Fault[] = [
   { kind: "short" },
   { kind: "reset" },
   { kind: "stall" },
+  { kind: "trickle", ms: 20 },
   { kind: "status", status: 503 },
   { kind: "status", status: 429, retryAfter: "0.02" },
   { kind: "status", status: 500 },
@@ -50,6 +52,28 @@ for (const fault of PASSING) {
     assertEquals(retries, 2);
   });
 }
+
+Deno.test("retries are counted by why they were made", async () => {
+  const why: [Fault, string][] = [
+    [{ kind: "status", status: 429, retryAfter: "0" }, "throttled"],
+    [{ kind: "status", status: 503, retryAfter: "0" }, "throttled"],
+    [{ kind: "status", status: 502 }, "server"],
+    [{ kind: "truncate" }, "truncated"],
+    [{ kind: "short" }, "truncated"],
+    [{ kind: "stall" }, "timeout"],
+    [{ kind: "trickle", ms: 20 }, "timeout"],
+  ];
+  for (const [fault, reason] of why) {
+    const server = hostileStore(files, (n) => n === 0 ? fault : { kind: "none" });
+    const store = new HttpStore(new URL(server.url), QUICK);
+    await store.readRange(object.name, RANGE);
+    assertEquals([fault.kind, store.retries()], [fault.kind, { ...noRetries(), [reason]: 1 }]);
+    await server.close();
+  }
+  const nowhere = new HttpStore(new URL("http://127.0.0.1:9"), { ...QUICK, attempts: 2 });
+  await assertRejects(() => nowhere.readRange(object.name, RANGE), MoqeError);
+  assertEquals(nowhere.retries(), { ...noRetries(), reset: 1 });
+});
 
 const LASTING: [Fault, code: string, says: string, requests: number][] = [
   [{ kind: "status", status: 503 }, "unavailable", "503 (4 attempts)", 4],

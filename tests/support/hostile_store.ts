@@ -20,6 +20,8 @@ export type Fault =
   | { kind: "slow"; ms: number }
   /** Sends the head and one byte, then nothing. */
   | { kind: "stall" }
+  /** Sends a byte every so many milliseconds, never silent for long and never done. */
+  | { kind: "trickle"; ms: number }
   | { kind: "gzip" }
   | { kind: "redirect"; to: string };
 
@@ -187,6 +189,13 @@ async function sendBody(
       await send(conn, status, headers, body.subarray(0, 1), body.length);
       // Until the client cuts the connection.
       return await readHead(conn) !== undefined;
+    case "trickle":
+      await send(conn, status, headers, body.subarray(0, 1), body.length);
+      for (let i = 1; i < body.length; i++) {
+        await new Promise((resolve) => setTimeout(resolve, fault.ms));
+        await conn.write(body.subarray(i, i + 1));
+      }
+      return true;
     case "long":
       return await send(conn, status, headers, new Uint8Array([...body, 0, 0]));
     case "gzip":
