@@ -81,6 +81,8 @@ export const serveFlags = {
   adminHost: text("HOST", "127.0.0.1", "address of that port"),
   detection: choice(["on", "off"], "on", "detect languages; takes 90 MiB of host memory"),
   glossaryMemory: size("4MiB", "most bytes of all glossaries"),
+  maxDocument: size("2MiB", "bytes of one document"),
+  documentMemory: size("16MiB", "most bytes of all documents that wait, run or can be fetched"),
   state: optionalText("FOLDER", "where glossaries and the usage of keys outlive a restart"),
   drainTimeout: duration("30s", "time for accepted requests after SIGTERM or SIGINT"),
   logLevel: choice(LOG_LEVELS, "info", "least level of the JSON-line log on stderr"),

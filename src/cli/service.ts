@@ -7,6 +7,7 @@ import { TrustedProxies } from "../http/access/address.ts";
 import { parseKeys, readKeyFile } from "../http/access/keys.ts";
 import { UsageMeter, type UsageSnapshot } from "../http/access/meter.ts";
 import { GlossaryStore } from "../http/deepl/glossary_store.ts";
+import { DocumentDesk } from "../http/documents/desk.ts";
 import { Gate } from "../http/gate.ts";
 import type { HttpOptions } from "../http/options.ts";
 import { StateFolder } from "../http/state.ts";
@@ -15,6 +16,11 @@ import type { serveFlags } from "./flags.ts";
 /** How often the usage of keys is written. */
 const SAVE_MS = 10_000;
 const USAGE = "usage";
+/** A translated document waits so long to be fetched. */
+const KEEP_MS = 3_600_000;
+/** Documents that are translated, and that come in, at once. */
+const RUNNING_DOCUMENTS = 2;
+const MOST_UPLOADS = 2;
 /** Glossaries of all keys together; DeepL allows an account as many. */
 const MOST_GLOSSARIES = 1000;
 
@@ -38,6 +44,7 @@ export async function openService(flags: Values<typeof serveFlags>, log: Logger)
     maxBytes: flags.glossaryMemory,
   });
   glossaries.load(kept);
+  const gate = new Gate(flags.maxRequests);
   const meter = new UsageMeter(undefined, kept.get(USAGE) as UsageSnapshot | undefined);
   const save = saver(folder, meter, log);
   const timer = setInterval(save, SAVE_MS);
@@ -49,13 +56,20 @@ export async function openService(flags: Values<typeof serveFlags>, log: Logger)
         lengthPenalty: flags.lengthPenalty,
         maxTokens: flags.maxTokens,
       },
-      gate: new Gate(flags.maxRequests),
+      gate,
       log,
       access: new Access({ keys, anonymousPerMinute: flags.rate, meter }),
       proxies: new TrustedProxies(flags.trustedProxies),
       corsOrigins: flags.cors,
       admin: flags.adminPort > 0 ? "apart" : keys.length > 0 ? "key" : "open",
       glossaries,
+      desk: new DocumentDesk({
+        maxBytes: flags.documentMemory,
+        maxDocumentBytes: flags.maxDocument,
+        keepMs: KEEP_MS,
+        maxRunning: RUNNING_DOCUMENTS,
+      }, gate),
+      uploads: new Gate(MOST_UPLOADS),
       detection: flags.detection === "on",
     },
     async close() {

@@ -8,13 +8,24 @@ import { readFields } from "./fields.ts";
 import type { Gate } from "./gate.ts";
 import type { HttpEnv, HttpOptions } from "./options.ts";
 
+/** Doors in the order in which a request meets them. */
+export type Doors = [MiddlewareHandler<HttpEnv>, ...MiddlewareHandler<HttpEnv>[]];
+
 /** The gate comes first, so that bodies in memory are bounded too; the key last, since it may be in the body. */
-export function doors(
-  options: HttpOptions,
-  scope: Scope,
-  maxBodyBytes = options.limits.maxBodyBytes,
-): [MiddlewareHandler<HttpEnv>, ...MiddlewareHandler<HttpEnv>[]] {
-  return [through(options.gate), limited(maxBodyBytes), readFields, admit(options, scope)];
+export function doors(options: HttpOptions, scope: Scope): Doors {
+  const { gate, limits } = options;
+  return [through(gate), limited(limits.maxBodyBytes), readFields, admit(options, scope)];
+}
+
+/** What a form says around a file. */
+const FORM_BYTES = 64 * 1024;
+
+/** The doors of uploads, which are large: few are read at once. */
+export function uploadDoors(options: HttpOptions): Doors {
+  const { gate, uploads, desk } = options;
+  const open: MiddlewareHandler<HttpEnv> = (_, next) => (gate.check(), next());
+  const limit = limited(desk.limits.maxDocumentBytes + FORM_BYTES);
+  return [open, through(uploads), limit, readFields, admit(options, "documents")];
 }
 
 /**

@@ -22,15 +22,19 @@ export class Gate {
     this.#draining = true;
   }
 
+  /** Throws MoqeError while draining. */
+  check(): void {
+    if (!this.#draining) return;
+    throw new MoqeError("unavailable", {
+      action: "accept the request",
+      rule: "the service is shutting down",
+      remedy: "send it to another instance, or again later",
+    }, { retryAfterSeconds: 5 });
+  }
+
   /** Lets one request in; the caller calls the result exactly once when it is over. Throws MoqeError. */
   enter(): () => void {
-    if (this.#draining) {
-      throw new MoqeError("unavailable", {
-        action: "accept the request",
-        rule: "the service is shutting down",
-        remedy: "send it to another instance, or again later",
-      }, { retryAfterSeconds: 5 });
-    }
+    this.check();
     if (this.#inFlight >= this.maxRequests) {
       throw new MoqeError("overloaded", {
         action: "accept the request",

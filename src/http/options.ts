@@ -3,6 +3,7 @@ import type { Logger } from "../base/log.ts";
 import type { Access, Client } from "./access/access.ts";
 import type { TrustedProxies } from "./access/address.ts";
 import type { GlossaryStore } from "./deepl/glossary_store.ts";
+import type { DocumentDesk } from "./documents/desk.ts";
 import type { Fields } from "./fields.ts";
 import type { Gate } from "./gate.ts";
 
@@ -38,6 +39,9 @@ export interface HttpOptions {
   readonly corsOrigins: readonly string[];
   readonly admin: AdminDoor;
   readonly glossaries: GlossaryStore;
+  readonly desk: DocumentDesk;
+  /** How many documents may be on their way in at once. */
+  readonly uploads: Gate;
   /** False where languages are not detected: its tables take memory. */
   readonly detection: boolean;
 }

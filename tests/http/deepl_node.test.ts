@@ -158,6 +158,40 @@ Deno.test("deepl-node: a glossary is its key's owner's alone", async () => {
   await client().deleteGlossary(glossaryId);
 });
 
+Deno.test("deepl-node: a document, at once and step by step", async () => {
+  const c = client();
+  const folder = await Deno.makeTempDir();
+  try {
+    const source = "# Open the file\n\n- Save it in `folder`.\n\n```\nlet x = 1;\n```\n";
+    await Deno.writeTextFile(`${folder}/in.md`, source);
+    const status = await c.translateDocument(`${folder}/in.md`, `${folder}/out.md`, "en", "de");
+    assertEquals([status.status, status.done()], ["done", true]);
+    assert(status.billedCharacters! > 10);
+    const out = await Deno.readTextFile(`${folder}/out.md`);
+    assertStringIncludes(out, "```\nlet x = 1;\n```\n");
+    assert(out.startsWith("# ") && out !== source);
+    const handle = await c.uploadDocument(Buffer.from(source), null, "fr", { filename: "a.md" });
+    const { status: done } = await c.isDocumentTranslationComplete(handle);
+    assertEquals(done.ok(), true);
+    const other = { ...handle, documentKey: "wrong" };
+    await assertRejects(() => c.getDocumentStatus(other), DeepLError, "document_key");
+    await assertRejects(() => client(SMALL).getDocumentStatus(handle), DeepLError, "Not found");
+    await c.downloadDocument(handle, `${folder}/fr.md`);
+    await assertRejects(
+      () => c.downloadDocument(handle, `${folder}/2.md`),
+      DeepLError,
+      "Not found",
+    );
+    await assertRejects(
+      () => c.uploadDocument(Buffer.from("x"), "en", "de", { filename: "a.exe" }),
+      DeepLError,
+      "'file'",
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("deepl-node: its error classes for a wrong key, a used-up quota, a bad language", async () => {
   await assertRejects(() => client("wrong").getUsage(), AuthorizationError, "Invalid API key");
   const small = client(SMALL);

@@ -17,6 +17,7 @@ import { TrustedProxies } from "../../src/http/access/address.ts";
 import { UsageMeter } from "../../src/http/access/meter.ts";
 import { GlossaryStore } from "../../src/http/deepl/glossary_store.ts";
 import { StateFolder } from "../../src/http/state.ts";
+import { DocumentDesk } from "../../src/http/documents/desk.ts";
 import { createApp } from "../../src/http/app.ts";
 import { Gate } from "../../src/http/gate.ts";
 import type { HttpLimits, HttpOptions } from "../../src/http/options.ts";
@@ -152,6 +153,13 @@ export function testApp(
     corsOrigins: [],
     admin: "open",
     detection: true,
+    desk: new DocumentDesk({
+      maxBytes: 300_000,
+      maxDocumentBytes: 50_000,
+      keepMs: 60_000,
+      maxRunning: 1,
+    }, gate),
+    uploads: new Gate(2),
     glossaries: new GlossaryStore(new StateFolder(undefined), {
       maxGlossaries: 20,
       maxBytes: 100_000,

@@ -137,6 +137,28 @@ Deno.test("/frontend/settings and /detect have LibreTranslate's shapes", async (
   assertEquals((await json("/detect", { q: "1234" })).body, []);
 });
 
+Deno.test("/translate_file answers with an address that has the translation", async () => {
+  const form = new FormData();
+  const srt = "1\n00:00:01,000 --> 00:00:02,000\nOpen the file.\n";
+  form.set("file", new File([srt], "film.srt"));
+  form.set("source", "en");
+  form.set("target", "de");
+  const answer = await fetch(`${served.url}/translate_file`, { method: "POST", body: form });
+  const { translatedFileUrl } = await answer.json();
+  assert(translatedFileUrl.startsWith(`${served.url}/download_file/`));
+  const file = await fetch(translatedFileUrl);
+  assertStringIncludes(file.headers.get("Content-Disposition")!, "film_de.srt");
+  const text = await file.text();
+  assert(text.startsWith("1\n00:00:01,000 --> 00:00:02,000\n") && !text.includes("Open"));
+  form.set("file", new File(["x"], "program.exe"));
+  const refused = await fetch(`${served.url}/translate_file`, { method: "POST", body: form });
+  assertEquals([refused.status, await refused.json()], [400, {
+    error: "Invalid request: file format not supported",
+  }]);
+  const none = await fetch(`${served.url}/download_file/nothing.srt`);
+  assertEquals([none.status, await none.json()], [404, { error: "Invalid filename" }]);
+});
+
 Deno.test("codes of every world name the same language", async () => {
   const texts = new Set<string>();
   for (const target of ["de", "DE", "deu_Latn", "de-AT", "deu"]) {

@@ -86,6 +86,12 @@ export class Access {
     return () => this.meter.add(name, -characters);
   }
 
+  /** For what is counted when it is done: throws RequestError 456 where nothing is left of the quota. */
+  checkQuota(client: Client): void {
+    const { count, limit } = this.usage(client);
+    if (limit !== undefined && count >= limit) this.charge(client, 1);
+  }
+
   /** Characters of this month and the most there may be. */
   usage(client: Client): { count: number; limit: number | undefined } {
     return { count: this.meter.used(client.name), limit: client.record?.charactersPerMonth };

@@ -37,7 +37,7 @@ export class TrustedProxies {
     if (!this.#any || forwardedFor === undefined) return peer;
     let client = peer;
     const hops = forwardedFor.split(",").map((hop) => hop.trim());
-    while (this.#trusts(client)) {
+    while (this.trusts(client)) {
       const before = hops.pop();
       if (before === undefined || isIP(before) === 0) return client;
       client = before;
@@ -45,7 +45,8 @@ export class TrustedProxies {
     return client;
   }
 
-  #trusts(address: string): boolean {
+  /** True for the address of a trusted proxy. */
+  trusts(address: string): boolean {
     const family = isIP(address);
     return family !== 0 && this.#list.check(address, family === 4 ? "ipv4" : "ipv6");
   }

@@ -1,6 +1,7 @@
 /** GET /languages and /frontend/settings in LibreTranslate's shape: only what the model was trained for. */
 import { Hono } from "hono";
 import type { Engine } from "../../engine/protocol.ts";
+import { FILE_FORMATS } from "../documents/submit.ts";
 import { methodNotAllowed } from "../errors.ts";
 import { describeLanguage, listLanguages } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
@@ -24,7 +25,7 @@ export function languageRoutes(engine: Engine, options: HttpOptions): Hono<HttpE
         keyRequired: options.access.keyRequired,
         language: { source: describeLanguage(source), target: describeLanguage(target) },
         suggestions: false,
-        supportedFilesFormat: [] as string[],
+        supportedFilesFormat: FILE_FORMATS,
       });
     })
     .all("/frontend/settings", methodNotAllowed("GET"));

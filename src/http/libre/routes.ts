@@ -3,6 +3,7 @@ import { Hono } from "hono";
 import type { Engine } from "../../engine/protocol.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { detectRoutes } from "./detect.ts";
+import { fileRoutes } from "./files.ts";
 import { languageRoutes } from "./languages.ts";
 import { translateRoutes } from "./translate.ts";
 
@@ -11,5 +12,6 @@ export function libreRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv>
   return new Hono<HttpEnv>()
     .route("/", translateRoutes(engine, options))
     .route("/", detectRoutes(options))
+    .route("/", fileRoutes(engine, options))
     .route("/", languageRoutes(engine, options));
 }

@@ -1,0 +1,210 @@
+/** Documents that wait, are being translated, or are ready to be fetched: bounded in bytes, forgotten after a while. */
+import { errorText, MoqeError } from "../../base/errors.ts";
+import type { TranslatedDocument } from "../../text/documents/contract.ts";
+import { RequestError } from "../errors.ts";
+import type { Gate } from "../gate.ts";
+
+/** Bounds of all documents together. */
+export interface DeskLimits {
+  /** Bytes of all documents held, sources and translations; more are refused. */
+  readonly maxBytes: number;
+  /** Bytes of one document. */
+  readonly maxDocumentBytes: number;
+  /** Milliseconds after which a finished document is forgotten. */
+  readonly keepMs: number;
+  /** Documents that are translated at once; each asks the engine for one bounded batch at a time. */
+  readonly maxRunning: number;
+}
+
+/** What a document's translation needs to know of its surroundings. */
+export interface Work {
+  readonly signal: AbortSignal;
+  /** Sentences done, and all. */
+  onProgress(done: number, total: number): void;
+}
+
+/** Translates a document's bytes. */
+export type TranslateWork = (
+  bytes: Uint8Array<ArrayBuffer>,
+  work: Work,
+) => Promise<TranslatedDocument>;
+
+/** A document at the desk. */
+export interface DeskJob {
+  readonly id: string;
+  /** Known to the client alone: with the id it opens the document. */
+  readonly key: string;
+  readonly owner: string;
+  /** Name of the translation: report.de.md. */
+  readonly name: string;
+  status: "queued" | "translating" | "done" | "error";
+  /** What went wrong, in words for the client. */
+  error: string | undefined;
+  characters: number;
+  result: Uint8Array<ArrayBuffer> | undefined;
+  /** Seconds until it is done, as far as can be told. */
+  secondsLeft: number | undefined;
+  /** Resolves when it is done or failed. */
+  readonly finished: Promise<void>;
+}
+
+interface Held extends DeskJob {
+  bytes: number;
+  forgetAtMs: number;
+  readonly stop: AbortController;
+  run: (() => Promise<void>) | undefined;
+  readonly settle: () => void;
+}
+
+/** A translation may be so much longer than its source, which is counted as long as both are held. */
+const GROWTH = 2;
+
+/** Takes documents in and gives translations out. */
+export class DocumentDesk {
+  readonly #jobs = new Map<string, Held>();
+  readonly #waiting: Held[] = [];
+  #running = 0;
+  #bytes = 0;
+
+  /** `gate` is told of each document that runs, so that a service that ends finishes it. */
+  constructor(
+    readonly limits: DeskLimits,
+    readonly gate: Gate,
+    readonly nowMs: () => number = () => performance.now(),
+  ) {}
+
+  /** Bytes that are held. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes a document. Throws MoqeError `too_large`, `overloaded`. */
+  submit(
+    of: { owner: string; name: string; bytes: Uint8Array<ArrayBuffer> },
+    translate: TranslateWork,
+  ): DeskJob {
+    this.#forget();
+    const bytes = of.bytes.length * (1 + GROWTH);
+    this.#admit(of.bytes.length, bytes);
+    const { promise: finished, resolve } = Promise.withResolvers<void>();
+    const job: Held = {
+      id: crypto.randomUUID(),
+      key: crypto.randomUUID().replaceAll("-", ""),
+      owner: of.owner,
+      name: of.name,
+      status: "queued",
+      error: undefined,
+      characters: 0,
+      result: undefined,
+      secondsLeft: undefined,
+      finished,
+      bytes,
+      forgetAtMs: Infinity,
+      stop: new AbortController(),
+      run: undefined,
+      settle: resolve,
+    };
+    job.run = () => this.#translate(job, of.bytes, translate).finally(resolve);
+    this.#bytes += bytes;
+    this.#jobs.set(job.id, job);
+    this.#waiting.push(job);
+    this.#next();
+    return job;
+  }
+
+  /** A document by its id; undefined where there is none (any more). */
+  find(id: string): DeskJob | undefined {
+    this.#forget();
+    return this.#jobs.get(id);
+  }
+
+  /** Stops a document's translation, if it runs, and forgets it. */
+  remove(id: string): void {
+    const job = this.#jobs.get(id);
+    if (job === undefined) return;
+    job.stop.abort();
+    this.#jobs.delete(id);
+    this.#hold(job, 0);
+    const at = this.#waiting.indexOf(job);
+    if (at < 0) return;
+    this.#waiting.splice(at, 1);
+    job.status = "error";
+    job.error = "the document was withdrawn";
+    job.settle();
+  }
+
+  #admit(size: number, bytes: number): void {
+    const { maxBytes, maxDocumentBytes } = this.limits;
+    if (size > maxDocumentBytes || bytes > maxBytes) {
+      throw new MoqeError("too_large", {
+        action: "take the document",
+        rule: `${
+          Math.min(maxDocumentBytes, Math.floor(maxBytes / (1 + GROWTH)))
+        } bytes are the most`,
+        observed: `${size} bytes`,
+      });
+    }
+    if (this.#bytes + bytes > maxBytes) {
+      throw new MoqeError("overloaded", {
+        action: "take the document",
+        rule: `documents hold ${this.#bytes} bytes of ${maxBytes} already`,
+        remedy: "try again later",
+      }, { retryAfterSeconds: 10 });
+    }
+  }
+
+  #next(): void {
+    while (this.#running < this.limits.maxRunning) {
+      const job = this.#waiting.shift();
+      if (job === undefined) return;
+      this.#running++;
+      const leave = this.gate.hold();
+      const run = job.run!;
+      job.run = undefined; // It holds the source's bytes.
+      run().finally(() => {
+        leave();
+        this.#running--;
+        this.#next();
+      });
+    }
+  }
+
+  async #translate(
+    job: Held,
+    bytes: Uint8Array<ArrayBuffer>,
+    translate: TranslateWork,
+  ): Promise<void> {
+    job.status = "translating";
+    const start = this.nowMs();
+    try {
+      const translated = await translate(bytes, {
+        signal: job.stop.signal,
+        onProgress: (done, total) => {
+          const seconds = (this.nowMs() - start) / 1000;
+          job.secondsLeft = Math.ceil(seconds / Math.max(1, done) * (total - done));
+        },
+      });
+      job.characters = translated.characters;
+      job.result = translated.bytes;
+      job.status = "done";
+    } catch (thrown) {
+      job.status = "error";
+      // Words of these errors are for users; another error's may hold anything.
+      const told = thrown instanceof MoqeError && thrown.code !== "internal" ||
+        thrown instanceof RequestError;
+      job.error = told ? errorText(thrown) : "internal error";
+    }
+    job.forgetAtMs = this.nowMs() + this.limits.keepMs;
+    if (this.#jobs.has(job.id)) this.#hold(job, job.result?.length ?? 0);
+  }
+
+  #hold(job: Held, bytes: number): void {
+    this.#bytes += bytes - job.bytes;
+    job.bytes = bytes;
+  }
+
+  #forget(): void {
+    const now = this.nowMs();
+    for (const job of this.#jobs.values()) if (job.forgetAtMs <= now) this.remove(job.id);
+  }
+}

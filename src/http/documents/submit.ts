@@ -1,0 +1,92 @@
+/** An uploaded file goes to the desk: its format, its languages, its client's quota. */
+import type { Context } from "hono";
+import type { Engine } from "../../engine/protocol.ts";
+import type { DocumentFormat, Glossary } from "../../text/documents/contract.ts";
+import {
+  DOCUMENT_EXTENSIONS,
+  formatOfName,
+  translateDocument,
+} from "../../text/documents/translate.ts";
+import { chooseSources } from "../detection.ts";
+import { RequestError } from "../errors.ts";
+import { describeLanguage } from "../languages.ts";
+import type { HttpEnv, HttpOptions } from "../options.ts";
+import { loadedModel } from "../ready.ts";
+import { searchParams } from "../search.ts";
+import { Versions } from "../versions.ts";
+import type { DeskJob } from "./desk.ts";
+
+/** How much of a document its language is looked for in. */
+const DETECTED_BYTES = 8192;
+
+/** A file that came in, and what is to become of it. */
+export interface Upload {
+  readonly file: File;
+  readonly source: string | undefined;
+  readonly target: string;
+  readonly glossary?: Glossary | undefined;
+}
+
+/** Endings of the names of files that can be translated, with their dots. */
+export const FILE_FORMATS: readonly string[] = DOCUMENT_EXTENSIONS.map((e) => `.${e}`);
+
+/** The format of a file's name; undefined where it is none that can be translated. */
+export function fileFormat(file: File): DocumentFormat | undefined {
+  return formatOfName(file.name);
+}
+
+/** Takes a file in. Throws RequestError 400, 429; MoqeError `too_large`, `overloaded`. */
+export async function submit(
+  c: Context<HttpEnv>,
+  engine: Engine,
+  options: HttpOptions,
+  { file, source, target, glossary }: Upload,
+): Promise<DeskJob> {
+  const info = loadedModel(engine);
+  const client = c.get("client");
+  options.access.checkQuota(client);
+  const format = formatOfName(file.name);
+  if (format === undefined) {
+    throw new RequestError(400, "Invalid request: file format not supported");
+  }
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const head = new TextDecoder().decode(bytes.subarray(0, DETECTED_BYTES));
+  const markup = format === "html" || format === "xml" ? "html" : "text";
+  const wanted = { texts: [head], source, target, format: markup };
+  const [chosen] = await chooseSources(wanted, info, options);
+  const from = chosen!.flores;
+  Object.assign(c.get("facts"), { source: from, target, format, bytes: bytes.length });
+  const search = searchParams({}, info, options);
+  return options.desk.submit(
+    { owner: client.name, name: translatedName(file.name, target), bytes },
+    async (sourceBytes, { signal, onProgress }) => {
+      if (from === target) return { bytes: sourceBytes, characters: 0 };
+      const versions = new Versions(engine, { ...search, source: from, target }, true);
+      const translated = await translateDocument(sourceBytes, format, versions.rank(0), {
+        source: from,
+        target,
+        glossary,
+        signal,
+        onProgress,
+        maxBytes: options.desk.limits.maxDocumentBytes,
+      });
+      options.access.meter.add(client.name, translated.characters);
+      return translated;
+    },
+  );
+}
+
+/** The translation's bytes to be saved; never shown, whatever is in them. */
+export function download(c: Context<HttpEnv>, { name, result }: DeskJob): Response {
+  return c.body(result!, 200, {
+    "Content-Type": "application/octet-stream",
+    "Content-Disposition": `attachment; filename*=UTF-8''${encodeURIComponent(name)}`,
+  });
+}
+
+/** report.md in German is report_de.md. */
+function translatedName(name: string, target: string): string {
+  const base = name.split(/[/\\]/).at(-1)!.slice(-200);
+  const dot = base.lastIndexOf(".");
+  return `${base.slice(0, dot)}_${describeLanguage(target).code}${base.slice(dot)}`;
+}
