@@ -6,6 +6,8 @@ export interface Positional {
   readonly name: string;
   readonly help: string;
   readonly optional?: boolean;
+  /** The last argument may be there several times. */
+  readonly many?: boolean;
 }
 
 /** A command's words as they were read. */

@@ -46,11 +46,20 @@ export const COMMANDS: readonly Command[] = [
   }),
   defineCommand({
     name: "translate",
-    summary: "translate standard input to standard output, line by line",
+    summary: "translate files by their format, or standard input line by line",
     details: [
-      "As many lines come out as go in: moqe translate --from en --to de < in.txt > out.txt",
+      "moqe translate --from en --to de README.md app.po writes README.de.md and app.de.po; what is no text to",
+      "translate is kept to the byte. Interrupted, it goes on where it stopped: give the command again.",
+      "Without FILE as many lines come out as go in: moqe translate --from en --to de < in.txt > out.txt",
     ],
-    positionals: [],
+    positionals: [
+      {
+        name: "FILE",
+        help: "text, Markdown, HTML, XML, .po, .json, .srt, .vtt; - is standard input",
+        optional: true,
+        many: true,
+      },
+    ],
     flags: translateFlags,
     load: async () => (await import("./translate.ts")).translate,
   }),

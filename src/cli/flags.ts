@@ -12,6 +12,7 @@ import {
   toggle,
 } from "../base/config.ts";
 import { LOG_LEVELS } from "../base/log.ts";
+import { DOCUMENT_FORMATS } from "../text/documents/contract.ts";
 
 /** Where the model is. */
 export const modelFlags = {
@@ -103,10 +104,19 @@ export const keyFlags = {
   perMonth: int(0, { min: 0, max: 1e12 }, "characters a calendar month; 0: all"),
 };
 
-/** Translation of standard input. */
+/** Translation of files and of standard input. */
 export const translateFlags = {
-  from: optionalText("CODE", "language of the input: en or eng_Latn"),
+  from: optionalText("CODE", "language of the input: en or eng_Latn; auto detects a file's"),
   to: optionalText("CODE", "language of the output: de or deu_Latn"),
+  format: optionalChoice(DOCUMENT_FORMATS, "format of the files; by their names unless given"),
+  output: optionalText("FILE", "where one file's translation goes; - is standard output"),
+  outputDir: optionalText("DIR", "where translations go; else beside a file as NAME.CODE.EXT"),
+  overwrite: toggle("replace files that are there already"),
+  glossary: optionalText("FILE", "terms to keep to: lines of TSV, or CSV by its name"),
+  split: optionalChoice(["on", "off", "nonewlines"], "where a file's sentences end"),
+  jsonKeys: list("KEYS", "json: translate only what is under these keys or paths (a.*.b)"),
+  jsonKeep: list("KEYS", "json: do not translate what is under these keys or paths"),
+  fuzzy: toggle("gettext: mark new translations as fuzzy"),
   ...engineFlags,
   ...searchFlags,
   progress: toggle("show progress on stderr also when that is no terminal"),

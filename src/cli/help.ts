@@ -21,7 +21,10 @@ export function programHelp(commands: readonly Command[]): string {
 
 /** Help of one command: usage, arguments, flags with defaults and environment variables. */
 export function commandHelp(command: Command): string {
-  const words = command.positionals.map((p) => p.optional ? `[${p.name}]` : p.name);
+  const words = command.positionals.map((p) => {
+    const name = p.many ? `${p.name}...` : p.name;
+    return p.optional ? `[${name}]` : name;
+  });
   const entries = Object.entries(command.flags).map(([key, flag]) => ({
     left: flag.placeholder === undefined
       ? `--${flagName(key)}`

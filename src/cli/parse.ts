@@ -69,6 +69,7 @@ function checkPositionals(command: Command, found: readonly string[]): void {
   if (missing.length > 0) {
     throw usage(command, `${missing.map((p) => p.name).join(" and ")} missing`);
   }
+  if (command.positionals.at(-1)?.many) return;
   const surplus = found[command.positionals.length];
   if (surplus !== undefined) throw usage(command, `"${surplus}" is one argument too many`);
 }

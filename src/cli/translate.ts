@@ -1,4 +1,4 @@
-/** moqe translate: standard input to standard output, line by line. */
+/** moqe translate: files by their formats, or standard input to standard output, line by line. */
 import { fstatSync } from "node:fs";
 import { startEngine } from "../engine/client.ts";
 import type { Engine } from "../engine/protocol.ts";
@@ -7,9 +7,11 @@ import type { translateFlags } from "./flags.ts";
 import { type Interrupt, listenForInterrupt, orAborted } from "./interrupt.ts";
 import { batchLines, type Line, readLines } from "./lines.ts";
 import { engineOptions, loadedInfo } from "./model.ts";
+import { planFiles } from "./output_paths.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 import { searchSettings, type Settings, trainedPair, translateTexts } from "./texts.ts";
+import { FileRun } from "./translate_files.ts";
 
 const BOUNDS = { maxLines: 64, maxChars: 16_384, maxLineBytes: 2 ** 20, patienceMs: 50 };
 /** Batches that wait for the engine at once: one runs, the next is ready when it ends. */
@@ -18,16 +20,24 @@ const BATCHES_IN_FLIGHT = 2;
 const encoder = new TextEncoder();
 
 /** Runs the command. */
-export async function translate({ flags }: Invocation<typeof translateFlags>): Promise<number> {
+export async function translate(
+  { flags, positionals }: Invocation<typeof translateFlags>,
+): Promise<number> {
   const { from, to } = flags;
   if (from === undefined || to === undefined) {
     throw usage({ name: "translate" }, "--from and --to are needed, as in --from en --to de");
   }
+  // A format without a file is that of standard input.
+  const files = positionals.length === 0 && flags.format !== undefined ? ["-"] : positionals;
+  const tasks = await planFiles(files, to, flags);
   using interrupt = listenForInterrupt();
   const progress = new Progress({ force: flags.progress });
   const engine = startEngine(engineOptions(flags));
   try {
     const info = await loadedInfo(engine, progress, interrupt.signal);
+    if (tasks.length > 0) {
+      return await new FileRun(engine, info, flags, progress, interrupt.signal).all(tasks);
+    }
     const pair = trainedPair(from, to, info);
     await new Run(engine, { ...pair, ...searchSettings(flags, info) }, progress, interrupt).all();
     return EXIT.ok;

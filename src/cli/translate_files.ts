@@ -1,0 +1,213 @@
+/** Files through the text layer: progress, resume by journal, outputs written whole or not at all. */
+import type { Values } from "../base/config.ts";
+import { errorCode, errorText, MoqeError } from "../base/errors.ts";
+import type { Engine, ModelInfo } from "../engine/protocol.ts";
+import { detectLanguage } from "../text/detect.ts";
+import type { DocumentOptions, Glossary, TranslateTexts } from "../text/documents/contract.ts";
+import { translateDocument } from "../text/documents/translate.ts";
+import { parseGlossary } from "../text/glossary.ts";
+import { findLanguage } from "../text/languages.ts";
+import { EXIT } from "./command.ts";
+import { FileJournal, hashOf, JOURNAL_SUFFIX } from "./file_journal.ts";
+import type { translateFlags } from "./flags.ts";
+import { type FileTask, STANDARD } from "./output_paths.ts";
+import type { Progress } from "./progress.ts";
+import { searchSettings, type Settings, trainedPair, translateTexts } from "./texts.ts";
+
+/** A larger document is refused: it is in memory as a whole. */
+const MAX_BYTES = 16 * 2 ** 20;
+/** How much of a file its language is told by. */
+const DETECT_BYTES = 8192;
+
+/** One run over files. */
+export class FileRun {
+  readonly #startMs = performance.now();
+  #tokens = 0;
+  #resumed = 0;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly info: ModelInfo,
+    private readonly flags: Values<typeof translateFlags>,
+    private readonly progress: Progress,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /**
+   * Translates file after file; resolves to the exit code. One that cannot be read or is ill formed is reported and
+   * passed over; what fails beyond a file ends the run.
+   */
+  async all(tasks: readonly FileTask[]): Promise<number> {
+    const glossary = await readGlossaryFile(this.flags.glossary);
+    let failures = 0;
+    for (const [i, task] of tasks.entries()) {
+      try {
+        await this.#one(task, glossary, tasks.length === 1 ? "" : `${i + 1} of ${tasks.length}, `);
+      } catch (thrown) {
+        if (!isOfFile(thrown) || tasks.length === 1) throw thrown;
+        this.progress.clear();
+        console.error(`moqe: ${task.input}: ${errorText(thrown)}`);
+        failures++;
+      }
+    }
+    const done = tasks.length - failures;
+    this.progress.finish(`${done} file${done === 1 ? "" : "s"}, ${this.#speed()}`);
+    return failures === 0 ? EXIT.ok : EXIT.failure;
+  }
+
+  async #one(task: FileTask, glossary: Glossary | undefined, which: string): Promise<void> {
+    const bytes = await readInput(task.input);
+    const settings = await this.#settings(bytes);
+    const options: DocumentOptions = {
+      source: settings.source,
+      target: settings.target,
+      splitSentences: this.flags.split,
+      glossary,
+      signal: this.signal,
+      jsonKeys: this.flags.jsonKeys,
+      jsonKeptKeys: this.flags.jsonKeep,
+      poFuzzy: this.flags.fuzzy,
+      maxBytes: MAX_BYTES,
+      onProgress: (done, total) => {
+        const name = task.input === STANDARD ? "standard input" : task.input;
+        this.progress.show(
+          `${which}${name}: ${done} of ${total} texts, ${this.#speed()}`,
+          done / total,
+        );
+      },
+    };
+    if (task.output === STANDARD) {
+      const { bytes: out } = await translateDocument(
+        bytes,
+        task.format,
+        this.#translator(settings),
+        options,
+      );
+      for (let at = 0; at < out.length;) at += await Deno.stdout.write(out.subarray(at));
+    } else await this.#toFile(task, bytes, settings, options);
+  }
+
+  /** With a journal beside the output, which goes when the output is there. */
+  async #toFile(
+    task: FileTask,
+    bytes: Uint8Array,
+    settings: Settings,
+    options: DocumentOptions,
+  ): Promise<void> {
+    const folder = task.output.slice(0, task.output.lastIndexOf("/") + 1);
+    if (folder !== "") await Deno.mkdir(folder, { recursive: true });
+    const fingerprint = hashOf(
+      JSON.stringify([settings, this.info.name, this.info.provenance, this.flags.manifestSha256]),
+    );
+    const journal = await FileJournal.open(`${task.output}${JOURNAL_SUFFIX}`, fingerprint);
+    let remove = false;
+    try {
+      const translator = this.#translator(settings, journal);
+      const { bytes: out } = await translateDocument(bytes, task.format, translator, options);
+      await writeWhole(task.output, out, this.flags.overwrite);
+      remove = true;
+    } catch (thrown) {
+      remove = isOfFile(thrown);
+      if (!remove) {
+        this.progress.clear();
+        console.error(
+          `moqe: what was finished is kept in ${journal.path}; the same command goes on from there`,
+        );
+      }
+      throw thrown;
+    } finally {
+      await journal.close({ remove });
+    }
+  }
+
+  #translator(settings: Settings, journal?: FileJournal): TranslateTexts {
+    return async (texts) => {
+      const known = texts.map((text) => journal?.take(text));
+      this.#resumed += known.filter((t) => t !== undefined).length;
+      const open = texts.filter((_, i) => known[i] === undefined);
+      const found = await translateTexts(this.engine, settings, open, this.signal);
+      this.#tokens += found.targetTokens;
+      await journal?.add(open, found.texts);
+      let next = 0;
+      return known.map((translation) => translation ?? found.texts[next++]!);
+    };
+  }
+
+  async #settings(bytes: Uint8Array): Promise<Settings> {
+    const { from, to } = this.flags;
+    const source = from === "auto" ? await detected(bytes, this.info) : from!;
+    const pair = trainedPair(source, to!, this.info);
+    // The text layer has split the sentences.
+    return { ...pair, ...searchSettings(this.flags, this.info), split: "off" };
+  }
+
+  #speed(): string {
+    const seconds = (performance.now() - this.#startMs) / 1000;
+    const speed = `${(this.#tokens / seconds).toFixed(0)} tokens/s`;
+    return this.#resumed === 0 ? speed : `${speed}, ${this.#resumed} sentences from before`;
+  }
+}
+
+/** Whether a failure is of one file and not of the run. */
+function isOfFile(thrown: unknown): boolean {
+  return errorCode(thrown) === "bad_input" || errorCode(thrown) === "too_large";
+}
+
+async function readGlossaryFile(path: string | undefined): Promise<Glossary | undefined> {
+  if (path === undefined) return undefined;
+  const text = new TextDecoder().decode(await readInput(path));
+  return parseGlossary(text, path.toLowerCase().endsWith(".csv") ? "csv" : "tsv");
+}
+
+async function readInput(path: string): Promise<Uint8Array> {
+  try {
+    if (path !== STANDARD) return await Deno.readFile(path);
+  } catch (thrown) {
+    throw new MoqeError("bad_input", {
+      action: `read ${path}`,
+      rule: errorText(thrown),
+      cause: thrown,
+    });
+  }
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of Deno.stdin.readable) {
+    chunks.push(chunk);
+    size += chunk.length;
+    // The document's own check refuses it, with its reason.
+    if (size > MAX_BYTES) break;
+  }
+  return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
+}
+
+/** The source language that a file's beginning is in. */
+async function detected(bytes: Uint8Array, info: ModelInfo): Promise<string> {
+  const text = new TextDecoder().decode(bytes.subarray(0, DETECT_BYTES));
+  const candidates = [...new Set(info.pairs.map((p) => p.source))];
+  const [best] = await detectLanguage(text, candidates);
+  if (best !== undefined) return best.flores;
+  throw new MoqeError("bad_input", {
+    action: "detect the language",
+    rule: `the text is in none of ${candidates.map((c) => findLanguage(c)?.code ?? c).join(", ")}`,
+    remedy: "name it with --from",
+  });
+}
+
+/** Writes a file beside its place, then moves it there: it is whole or it is not there. */
+async function writeWhole(path: string, bytes: Uint8Array, overwrite: boolean): Promise<void> {
+  const temporary = `${path}.moqe-tmp`;
+  await Deno.writeFile(temporary, bytes);
+  if (overwrite) return await Deno.rename(temporary, path);
+  try {
+    // Unlike a rename, a link does not replace a file that came in the meantime.
+    await Deno.link(temporary, path);
+  } catch (thrown) {
+    if (!(thrown instanceof Deno.errors.AlreadyExists)) return await Deno.rename(temporary, path);
+    throw new MoqeError("unavailable", {
+      action: `write ${path}`,
+      rule: "a file of this name came in the meantime",
+      remedy: `remove it and give the command again, or take ${temporary}`,
+    });
+  }
+  await Deno.remove(temporary);
+}

@@ -1,0 +1,190 @@
+/** moqe translate FILE...: names, refusals, resume after a kill, outputs whole or not there. With the shipped model. */
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { FileJournal } from "../../src/cli/file_journal.ts";
+import { moqe, spawnMoqe } from "./moqe.ts";
+
+const PAIR = ["--from", "en", "--to", "de", "--beams", "1"];
+
+async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "moqe-files-" });
+  try {
+    await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function names(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map((e) => e.name).sort();
+}
+
+Deno.test("files go beside their sources by format, one that is ill formed is passed over", async () => {
+  await inFolder(async (folder) => {
+    const files: Record<string, string> = {
+      "a.md": "# Open the file\n\nSave `x y` and **close** https://a.b/c now.\n",
+      "b.po": 'msgid "Could not open %s"\nmsgstr ""\n\nmsgid "Save"\nmsgstr "Sichern"\n',
+      "bad.json": '{"a" "b"}',
+      "c.srt": "1\n00:00:01,000 --> 00:00:02,000\nOpen the file.\n",
+      "d.html": "<p>Open the <b>file</b>.</p><script>let text = 1;</script>",
+    };
+    for (const [name, text] of Object.entries(files)) {
+      Deno.writeTextFileSync(`${folder}/${name}`, text);
+    }
+    const paths = Object.keys(files).map((name) => `${folder}/${name}`);
+    const { code, out, err } = await moqe(["translate", ...PAIR, "--progress", ...paths]);
+    assertEquals([code, out], [1, ""]);
+    assertStringIncludes(err, "bad.json: cannot read the JSON: line 1, column 6");
+    assertMatch(err, /4 files, \d+ tokens\/s in /);
+    const made = ["a.de.md", "b.de.po", "c.de.srt", "d.de.html"];
+    assertEquals(names(folder), [...Object.keys(files), ...made].sort());
+    const read = (name: string) => Deno.readTextFileSync(`${folder}/${name}`);
+    assertMatch(
+      read("a.de.md"),
+      /^# [^\n]+\n\n(?=[^\n]*`x y`)(?=[^\n]*\*\*[^*]+\*\*)(?=[^\n]*https:\/\/a\.b\/c )[^\n]+\n$/,
+    );
+    assertMatch(
+      read("b.de.po"),
+      /^msgid "Could not open %s"\nmsgstr "[^"]*%s[^"]*"\n\nmsgid "Save"\nmsgstr "Sichern"\n$/,
+    );
+    assertMatch(read("c.de.srt"), /^1\n00:00:01,000 --> 00:00:02,000\n.+\n$/);
+    assertMatch(
+      read("d.de.html"),
+      /^<p>[^<]*<b>[^<]+<\/b>[^<]*<\/p><script>let text = 1;<\/script>$/,
+    );
+  });
+});
+
+Deno.test("an output that is there is refused before the model loads, unless it may be replaced", async () => {
+  await inFolder(async (folder) => {
+    const source = `${folder}/a.txt`;
+    Deno.writeTextFileSync(source, "Open the file.\n");
+    Deno.writeTextFileSync(`${folder}/a.de.txt`, "mine");
+    const refused = async (args: string[], rule: string) => {
+      const { code, err } = await moqe(["translate", ...PAIR, "--model", "/no/model", ...args]);
+      assertEquals(code, 2, err);
+      assertStringIncludes(err, rule);
+    };
+    await refused([source], "it is there already");
+    await refused([source, "--output", source], "it is the input");
+    await refused([source, `${folder}/x.unknown`], "must end in one of");
+    await refused([source, source, "--output-dir", `${folder}/out`], "would both go there");
+    await refused([source, source, "--output", "y"], "--output is for one FILE");
+    await refused(["--output", "y"], "needs a FILE");
+    assertEquals(Deno.readTextFileSync(`${folder}/a.de.txt`), "mine");
+    const { code, err } = await moqe([
+      "translate",
+      ...PAIR,
+      source,
+      "--overwrite",
+      "--from",
+      "auto",
+    ]);
+    assertEquals([code, err], [0, ""]);
+    assert(Deno.readTextFileSync(`${folder}/a.de.txt`) !== "mine");
+    assertEquals(names(folder), ["a.de.txt", "a.txt"]);
+  });
+});
+
+Deno.test("standard input has a format, a glossary is kept to", async () => {
+  await inFolder(async (folder) => {
+    Deno.writeTextFileSync(`${folder}/terms.tsv`, "file\tAkte\n");
+    const { code, out } = await moqe(
+      [
+        "translate",
+        ...PAIR,
+        "--format",
+        "json",
+        "--glossary",
+        `${folder}/terms.tsv`,
+        "--json-keys",
+        "a",
+      ],
+      { input: '{"a": "Open the file.", "b": "Open the file."}' },
+    );
+    assertEquals(code, 0);
+    assertMatch(JSON.parse(out).a, /\bAkte\b/);
+    assertEquals(JSON.parse(out).b, "Open the file.");
+  });
+});
+
+Deno.test("a run that is killed, then interrupted, goes on from its journal to the same bytes", async () => {
+  await inFolder(async (folder) => {
+    const things = [
+      "file",
+      "window",
+      "folder",
+      "message",
+      "image",
+      "page",
+      "font",
+      "colour",
+      "key",
+      "list",
+    ];
+    const lines = things.flatMap((thing) =>
+      ["Open", "Close", "Delete", "Save", "Rename", "Print"].map((verb, i) =>
+        `${verb} the ${thing} in row ${i + 2} before the program ends and another one begins.`
+      )
+    );
+    const source = `${folder}/a.txt`,
+      output = `${folder}/a.de.txt`,
+      journal = `${output}.moqe-journal`;
+    Deno.writeTextFileSync(
+      source,
+      `${lines.join("\n")}\n`.repeat(1) + lines.map((l) => `Do not ${l}`).join("\n"),
+    );
+    const args = ["translate", ...PAIR, source, "--progress"];
+    const whole = await moqe([...args, "--output", `${folder}/whole.txt`]);
+    assertEquals(whole.code, 0, whole.err);
+    for (const signal of ["SIGKILL", "SIGINT"] as const) {
+      const before = entries(journal);
+      const child = spawnMoqe(args);
+      while (entries(journal) <= before) await new Promise((resolve) => setTimeout(resolve, 10));
+      child.kill(signal);
+      const { code } = await child.output();
+      assert(code !== 0, "it was stopped before its end");
+      assertEquals(names(folder), ["a.de.txt.moqe-journal", "a.txt", "whole.txt"]);
+      // A line that a kill tore is dropped.
+      if (signal === "SIGKILL") Deno.writeTextFileSync(journal, '["torn', { append: true });
+    }
+    const last = await moqe(args);
+    assertEquals(last.code, 0, last.err);
+    assertMatch(last.err, /, \d+ sentences from before in /);
+    assertEquals(names(folder), ["a.de.txt", "a.txt", "whole.txt"]);
+    assertEquals(Deno.readTextFileSync(output), Deno.readTextFileSync(`${folder}/whole.txt`));
+  });
+});
+
+function entries(journal: string): number {
+  try {
+    return Deno.readTextFileSync(journal).split("\n").length;
+  } catch {
+    return 0;
+  }
+}
+
+Deno.test("a journal of another model or setting is begun anew; torn lines are dropped", async () => {
+  await inFolder(async (folder) => {
+    const path = `${folder}/j`;
+    const first = await FileJournal.open(path, "one");
+    await first.add(["a", "b"], ["A", "Grüße 日本"]);
+    await first.close({ remove: false });
+    Deno.writeTextFileSync(path, '["0123", "tor', { append: true });
+    const again = await FileJournal.open(path, "one");
+    assertEquals([again.size, again.take("a"), again.take("a"), again.take("b")], [
+      2,
+      "A",
+      undefined,
+      "Grüße 日本",
+    ]);
+    await again.add(["c"], ["C"]);
+    await again.close({ remove: false });
+    const third = await FileJournal.open(path, "one");
+    assertEquals([third.size, third.take("c")], [3, "C"]);
+    await third.close({ remove: false });
+    const other = await FileJournal.open(path, "two");
+    assertEquals(other.size, 0);
+    await other.close({ remove: true });
+    assertEquals(names(folder), []);
+  });
+});
