@@ -42,6 +42,8 @@ class EngineClient implements Engine {
   readonly #ready: PromiseWithResolvers<ModelInfo>;
   readonly #closed = Promise.withResolvers<void>();
   #failure: MoqeError | undefined;
+  /** Why the model is being loaded anew. */
+  #lost: MoqeError | undefined;
   #nextId = 1;
 
   constructor(options: EngineOptions) {
@@ -70,7 +72,8 @@ class EngineClient implements Engine {
     this.#translations.set(id, { resolve, reject, onProgress, onText });
     const abort = () => this.#send({ type: "cancel", id });
     signal?.addEventListener("abort", abort, { once: true });
-    this.#send({ type: "translate", id, params, stream: onText !== undefined });
+    const { timeoutMs } = options;
+    this.#send({ type: "translate", id, params, stream: onText !== undefined, timeoutMs });
     return promise.finally(() => signal?.removeEventListener("abort", abort));
   }
 
@@ -98,7 +101,8 @@ class EngineClient implements Engine {
 
   #refusal(): MoqeError | undefined {
     if (this.state === "ready") return undefined;
-    if (this.#failure !== undefined) return this.#failure;
+    const known = this.#failure ?? this.#lost;
+    if (known !== undefined) return known;
     const why = { loading: "the model is still loading", draining: "the service is shutting down" };
     return new MoqeError("unavailable", {
       action: "translate",
@@ -112,9 +116,16 @@ class EngineClient implements Engine {
         this.loaded = { doneBytes: event.doneBytes, totalBytes: event.totalBytes };
         return;
       case "ready":
-        this.state = "ready";
+        if (this.state === "loading") this.state = "ready";
+        this.#lost = undefined;
         this.info = event.info;
         return this.#ready.resolve(event.info);
+      case "lost":
+        // It comes back by itself; meanwhile nothing is accepted.
+        if (this.state === "ready") this.state = "loading";
+        this.loaded = { doneBytes: 0, totalBytes: 0 };
+        this.#lost = fromWire(event.error);
+        return;
       case "failed":
         return this.#die(fromWire(event.error));
       case "progress":

@@ -1,4 +1,5 @@
 /** Opens a packed model and brings it to life: what runs inside the engine's Worker. */
+import type { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import type { RoutingObserver } from "../nn/context.ts";
 import { createLogger } from "../base/log.ts";
@@ -29,8 +30,24 @@ export interface LoadedEngine {
   readonly info: ModelInfo;
   translate(params: TranslateParams, options?: TranslateOptions): Promise<Translation[]>;
   stats(): EngineStats;
+  /** Resolves when the device is gone: nothing can be answered any more, and `abandon` is due. */
+  readonly lost: Promise<MoqeError>;
+  /** Resident memory before anything of the model was read. */
+  readonly rssBytes: number;
+  /** Answers every request with `why`, then gives everything back. */
+  abandon(why: MoqeError): Promise<void>;
   /** Finishes what was accepted, then gives everything back. */
   close(): Promise<void>;
+}
+
+/** What cannot cross a thread, and what a first start knows. */
+export interface Inside {
+  policy?: PolicyFactory | undefined;
+  observer?: RoutingObserver | undefined;
+  /** In place of opening what the options name. */
+  device?: typeof chooseDevice | undefined;
+  /** What an engine before this one measured; measured now unless given. */
+  rssBytes?: number | undefined;
 }
 
 /**
@@ -40,11 +57,11 @@ export interface LoadedEngine {
 export async function loadEngine(
   options: EngineOptions,
   onProgress: (doneBytes: number, totalBytes: number) => void,
-  inside: { policy?: PolicyFactory | undefined; observer?: RoutingObserver | undefined } = {},
+  inside: Inside = {},
 ): Promise<LoadedEngine> {
   const ledger = new Ledger({ gpuBytes: options.gpuMemory, hostBytes: options.hostMemory });
-  const device = await chooseDevice(options.device);
-  const rssBytes = Deno.memoryUsage().rss;
+  const device = await (inside.device ?? chooseDevice)(options.device);
+  const rssBytes = inside.rssBytes ?? Deno.memoryUsage().rss;
   const opened = await openModel(options.model, {
     mirrors: options.mirrors,
     manifestSha256: options.manifestSha256,
@@ -94,6 +111,12 @@ export async function loadEngine(
     batchInvariant: await batchInvariant(backend, model.probe),
     limits: { ...translator.limits, maxQueue: options.maxQueue },
   });
+  const close = async () => {
+    await scheduler.idle();
+    await tiers.close();
+    assembly.free();
+    backend.close();
+  };
   return {
     info,
     async translate(params, o) {
@@ -105,12 +128,13 @@ export async function loadEngine(
       }
     },
     stats: () => ({ ...statsOf(ledger, assembly, fetcher, scheduler), tiers: tiers.stats() }),
-    async close() {
-      await scheduler.idle();
-      await tiers.close();
-      assembly.free();
-      backend.close();
+    lost: backend.lost,
+    rssBytes,
+    async abandon(why) {
+      scheduler.failAll(why);
+      await close();
     },
+    close,
   };
 }
 

@@ -84,9 +84,11 @@ export interface EngineStats {
   experts: ResidencyStats;
   fetch: FetchStats;
   tiers: TierStats;
-  queue: { waiting: number; running: number };
+  queue: { waiting: number; running: number; parked?: number };
   tokens: { source: number; target: number };
   steps: { encode: number; decode: number };
+  /** Decoder steps by kind, and the sentences that waited for an expert beside them. */
+  decode?: { parkSteps: number; waveSteps: number; faults: number };
 }
 
 /** A MoqeError that crosses the thread. */
@@ -99,7 +101,13 @@ export interface WireError {
 export type Command =
   | { type: "start"; options: EngineOptions }
   /** With `stream`, `text` events come before the result. */
-  | { type: "translate"; id: number; params: TranslateParams; stream: boolean }
+  | {
+    type: "translate";
+    id: number;
+    params: TranslateParams;
+    stream: boolean;
+    timeoutMs: number | undefined;
+  }
   | { type: "cancel"; id: number }
   | { type: "stats"; id: number }
   /** Finish what was accepted, accept nothing more, then answer `closed`. */
@@ -109,6 +117,8 @@ export type Event =
   | { type: "loading"; doneBytes: number; totalBytes: number }
   | { type: "ready"; info: ModelInfo }
   | { type: "failed"; error: WireError }
+  /** The device is gone: what was accepted is answered with this error, and the model is loaded anew. */
+  | { type: "lost"; error: WireError }
   | { type: "progress"; id: number; doneSentences: number; totalSentences: number }
   /** The next piece of a text's translation, certain and in order. */
   | { type: "text"; id: number; text: number; piece: string }
@@ -130,7 +140,7 @@ export interface Engine {
   readonly loaded: { doneBytes: number; totalBytes: number };
   /**
    * Throws MoqeError: `bad_input` (untrained pair, empty), `too_large`, `overloaded` (queue full, with
-   * retryAfterSeconds), `cancelled` (signal), `unavailable` (not ready, store down), `internal`.
+   * retryAfterSeconds), `cancelled` (signal), `expired` (timeoutMs), `unavailable` (not ready, store or device gone), `internal`.
    */
   translate(params: TranslateParams, options?: TranslateOptions): Promise<Translation[]>;
   stats(): Promise<EngineStats>;
@@ -141,6 +151,8 @@ export interface Engine {
 /** What accompanies a translation and does not change it. */
 export interface TranslateOptions {
   signal?: AbortSignal | undefined;
+  /** Time from the engine's acceptance on after which the answer is the error `expired`. */
+  timeoutMs?: number | undefined;
   onProgress?: ((doneSentences: number, totalSentences: number) => void) | undefined;
   /**
    * Gets each text's translation as it comes: by tokens under greedy search, by sentences under beam search. The

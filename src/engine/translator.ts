@@ -62,10 +62,10 @@ export class Translator {
       lengthPenalty: params.lengthPenalty,
       maxTokens: this.#limit(source.length, params),
     }));
-    const { signal, onProgress, onText } = options;
+    const { signal, timeoutMs, onProgress, onText } = options;
     const streams = onText && new TextStreams(texts, this.tokenizer, onText);
     const onTokens = streams && ((partial: PartialTokens) => streams.take(partial));
-    const found = await this.scheduler.run(jobs, { signal, onProgress, onTokens });
+    const found = await this.scheduler.run(jobs, { signal, timeoutMs, onProgress, onTokens });
     // Of texts without a sentence nothing was told yet.
     streams?.rest();
     let next = 0;

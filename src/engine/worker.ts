@@ -1,8 +1,9 @@
 /** The engine's Worker: answers the protocol's commands, one engine a Worker. */
 import { MoqeError } from "../base/errors.ts";
 import { isWorkerNamed } from "../base/workers.ts";
-import { type LoadedEngine, loadEngine } from "./load.ts";
+import { type Inside, type LoadedEngine, loadEngine } from "./load.ts";
 import { type Command, ENGINE_WORKER_NAME, type Event } from "./protocol.ts";
+import { keepAlive } from "./revive.ts";
 import { toWire } from "./wire.ts";
 
 /** The part of a Worker's global scope that the engine uses. */
@@ -20,18 +21,22 @@ export function serveEngineWorker(): void {
 }
 
 /** An engine that is told by calls: each command is answered by `send`, one engine a call of this. */
-export function answerCommands(send: (event: Event) => void): (command: Command) => Promise<void> {
+export function answerCommands(
+  send: (event: Event) => void,
+  inside: Inside = {},
+): (command: Command) => Promise<void> {
   const cancels = new Map<number, AbortController>();
   let loading: Promise<LoadedEngine> | undefined;
 
   const translate = async (command: Command & { type: "translate" }) => {
-    const { id, params, stream } = command;
+    const { id, params, stream, timeoutMs } = command;
     const stop = new AbortController();
     cancels.set(id, stop);
     try {
       const engine = await loading!;
       const translations = await engine.translate(params, {
         signal: stop.signal,
+        timeoutMs,
         onProgress: (doneSentences, totalSentences) =>
           send({ type: "progress", id, doneSentences, totalSentences }),
         onText: stream ? (text, piece) => send({ type: "text", id, text, piece }) : undefined,
@@ -46,14 +51,25 @@ export function answerCommands(send: (event: Event) => void): (command: Command)
 
   return async (command) => {
     if (command.type === "start") {
-      loading = loadEngine(
-        command.options,
-        (doneBytes, totalBytes) => send({ type: "loading", doneBytes, totalBytes }),
-      );
-      loading.then(
-        ({ info }) => send({ type: "ready", info }),
-        (error) => send({ type: "failed", error: toWire(error) }),
-      );
+      const { options } = command;
+      const load = (before?: LoadedEngine) =>
+        loadEngine(
+          options,
+          (doneBytes, totalBytes) => send({ type: "loading", doneBytes, totalBytes }),
+          { ...inside, rssBytes: before?.rssBytes },
+        );
+      const failed = (error: unknown) => send({ type: "failed", error: toWire(error) });
+      const back = ({ info }: LoadedEngine) => send({ type: "ready", info });
+      loading = load();
+      loading.then((engine) => {
+        keepAlive(engine, () => load(engine), {
+          current: (next) => void (loading = next),
+          lost: (why) => send({ type: "lost", error: toWire(why) }),
+          back,
+          failed,
+        });
+        back(engine);
+      }, failed);
     } else if (loading === undefined) {
       throw new MoqeError("internal", {
         action: command.type,

@@ -111,6 +111,24 @@ for (const steps of ["park", "auto"] as const) {
   }
 }
 
+Deno.test("webgpu: any order of faults and arrivals gives the tokens of its own resident run", async () => {
+  const list = jobs(5, (i) => i % 2 === 0 ? 1 : 4);
+  const device = "webgpu";
+  let want: unknown;
+  await gated({ device }, { steps: "waves" }, async ({ gate, scheduler }) => {
+    gate.open = true;
+    want = await scheduler.run(list);
+  });
+  for (const maxSlots of [3, 1000]) {
+    await gated({ device, maxSlots }, { steps: "park" }, async ({ gate, scheduler }) => {
+      const running = scheduler.run(list);
+      await gate.pump(seeded(maxSlots), running);
+      assertEquals(await running, want as Awaited<typeof running>, `${maxSlots} slots`);
+      assert(scheduler.stats().decode.faults > 0, "nothing missed");
+    });
+  }
+});
+
 Deno.test("park: a sentence whose experts are there ends while others wait for theirs", async () => {
   const want = await (expected ??= resident());
   await gated({ maxSlots: 1000 }, { steps: "park" }, async ({ gate, scheduler }) => {

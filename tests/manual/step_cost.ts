@@ -39,7 +39,8 @@ for (const maxSlots of [80, 10]) {
         }
       };
       await round();
-      const counters = () => (backend as { counters(): Record<string, number> }).counters();
+      const counters = () =>
+        (backend as unknown as { counters(): Record<string, number> }).counters();
       const before = { ...counters(), ...scheduler.stats().tokens, cpu: cpuMs() };
       const passes = { ...scheduler.stats().steps };
       for (let i = 0; i < 1; i++) await round();
