@@ -7,7 +7,8 @@ export const GPU_LINES = ["trunk", "arena", "kv", "activations", "staging"] as c
 
 /**
  * Lines of the host budget (`--host-memory`).
- * `runtime` is measured at start: what the process holds before any model byte is read.
+ * `runtime` is measured at start: what the process holds before any model byte is read. `service` is what the HTTP
+ * side may hold at most besides requests: documents, glossaries, the tables of language detection.
  */
 export const HOST_LINES = [
   "runtime",
@@ -19,6 +20,7 @@ export const HOST_LINES = [
   "ram_tier",
   "disk_index",
   "requests",
+  "service",
 ] as const;
 
 export type GpuLine = typeof GPU_LINES[number];

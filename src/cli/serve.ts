@@ -14,7 +14,7 @@ import { EXIT, type Invocation } from "./command.ts";
 import type { serveFlags } from "./flags.ts";
 import { listenForInterrupt, orAborted } from "./interrupt.ts";
 import { engineOptions } from "./model.ts";
-import { openService } from "./service.ts";
+import { openService, serviceBytes } from "./service.ts";
 
 /** How often the engine's state is looked at after start. */
 const WATCH_MS = 1000;
@@ -34,7 +34,7 @@ export async function serve({ flags }: Invocation<typeof serveFlags>): Promise<n
 
 async function run(flags: Values<typeof serveFlags>, service: HttpOptions): Promise<number> {
   using interrupt = listenForInterrupt();
-  const options = engineOptions(flags);
+  const options = { ...engineOptions(flags), serviceBytes: serviceBytes(flags) };
   const engine = startEngine(options);
   const doors = await open(engine, flags, service);
   const { listening } = doors;

@@ -11,6 +11,7 @@ import { DocumentDesk } from "../http/documents/desk.ts";
 import { Gate } from "../http/gate.ts";
 import type { HttpOptions } from "../http/options.ts";
 import { StateFolder } from "../http/state.ts";
+import { DETECTOR_BYTES } from "../text/detect.ts";
 import type { serveFlags } from "./flags.ts";
 
 /** How often the usage of keys is written. */
@@ -77,6 +78,12 @@ export async function openService(flags: Values<typeof serveFlags>, log: Logger)
       await save();
     },
   };
+}
+
+/** What the service may hold at most besides requests, for the ledger. */
+export function serviceBytes(flags: Values<typeof serveFlags>): number {
+  const detection = flags.detection === "on" ? DETECTOR_BYTES : 0;
+  return detection + flags.documentMemory + flags.glossaryMemory;
 }
 
 /** Writes the counts where they have changed since the last time. */

@@ -35,12 +35,19 @@ export interface HostNeed {
   /** Blocks under way, or the tokenizer while it is parsed: never both. */
   readonly fetchingBytes: number;
   readonly requestBytes: number;
+  readonly serviceBytes: number;
 }
 
 /** What a model needs. `rssBytes` is the process's before anything of the model was read. */
 export function hostNeed(
   manifest: Manifest,
-  of: { rssBytes: number; manifestBytes: number; tokenizerBytes: number; threads: number },
+  of: {
+    rssBytes: number;
+    manifestBytes: number;
+    tokenizerBytes: number;
+    threads: number;
+    serviceBytes?: number | undefined;
+  },
 ): HostNeed {
   return {
     runtimeBytes: of.rssBytes + RUNTIME_GROWTH_BYTES + (of.threads - 1) * THREAD_BYTES,
@@ -51,6 +58,7 @@ export function hostNeed(
       PARSE_FACTOR * manifest.tokenizer.block.length,
     ),
     requestBytes: LEAST_REQUEST_BYTES,
+    serviceBytes: of.serviceBytes ?? 0,
   };
 }
 
@@ -72,7 +80,7 @@ export function widestBlock(manifest: Manifest): number {
 export function reserveHost(ledger: Ledger, need: HostNeed, name: string): void {
   const { budgetBytes } = ledger.snapshot().host;
   const least = need.runtimeBytes + need.manifestBytes + need.tokenizerBytes + need.fetchingBytes +
-    need.requestBytes;
+    need.requestBytes + need.serviceBytes;
   if (budgetBytes < least) {
     throw new MoqeError("over_budget", {
       action: `run ${name} with --host-memory ${formatBytes(budgetBytes)}`,
@@ -80,13 +88,18 @@ export function reserveHost(ledger: Ledger, need: HostNeed, name: string): void 
         formatBytes(need.manifestBytes)
       }, the tokenizer ${formatBytes(need.tokenizerBytes)}, blocks under way ${
         formatBytes(need.fetchingBytes)
-      } and requests ${formatBytes(need.requestBytes)}`,
+      } and requests ${formatBytes(need.requestBytes)}${
+        need.serviceBytes === 0
+          ? ""
+          : `, detection, documents and glossaries ${formatBytes(need.serviceBytes)}`
+      }`,
       remedy: `give it --host-memory ${Math.ceil((least + START_VARIES_BYTES) / MIB)}MiB or more`,
     });
   }
   ledger.host("runtime", need.runtimeBytes, "the process itself");
   ledger.host("manifest", need.manifestBytes, "the manifest");
   ledger.host("tokenizer", need.tokenizerBytes, "the tokenizer");
+  ledger.host("service", need.serviceBytes, "detection, documents and glossaries");
 }
 
 /**
@@ -103,7 +116,7 @@ export function reserveRequest(
     return ledger.host("requests", bytes, "a request");
   }
   const { budgetBytes, lines } = ledger.snapshot().host;
-  const forGood = lines.runtime + lines.manifest + lines.tokenizer;
+  const forGood = lines.runtime + lines.manifest + lines.tokenizer + lines.service;
   const action = `hold a request of ${formatBytes(bytes)}`;
   if (forGood + bytes + keepBytes > budgetBytes) {
     throw new MoqeError("too_large", {

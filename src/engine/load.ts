@@ -74,6 +74,7 @@ export async function loadEngine(
     manifestBytes,
     tokenizerBytes: tokenizer.hostBytes,
     threads: options.threads,
+    serviceBytes: options.serviceBytes,
   });
   reserveHost(ledger, need, manifest.name);
   const tiers = await openTiers(options, { ledger, manifest, log: createLogger("warn") });

@@ -23,6 +23,8 @@ export interface EngineOptions {
   device: "auto" | "cpu" | "webgpu";
   gpuMemory: number;
   hostMemory: number;
+  /** What else the process may hold at most: it is taken from the host budget before the model is read. */
+  serviceBytes?: number | undefined;
   /** Where blocks are kept between runs, and how many bytes of them; none where left out. */
   diskCache?: { folder: string; bytes: number } | undefined;
   /** Threads that share large products on the CPU, the engine's own included. */

@@ -28,7 +28,16 @@ Deno.test("200 requests on a cold cache: one flight a block, within the budgets,
     (n) => loaded && n % 9 === 0 ? rude[(n / 9) % rude.length]! : { kind: "none" },
   );
   const budgets = ["--gpu-memory", `${GPU_MIB}MiB`, "--host-memory", `${HOST_MIB}MiB`];
-  const limits = ["--max-requests", "150", "--max-queue", "300", "--beams", "1"];
+  const limits = [
+    "--max-requests",
+    "150",
+    "--max-queue",
+    "300",
+    "--beams",
+    "1",
+    "--detection",
+    "off",
+  ];
   const served = await Served.of(
     spawnMoqe(["serve", "--port", "0", "--model", server.url, ...budgets, ...limits]),
   );
