@@ -1,7 +1,8 @@
 /** The budgets as the system sees them: the real service, the least budgets that do, its peak from outside. */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { moqe } from "../cli/moqe.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Served } from "../http/served.ts";
+import { leastOf } from "../support/least.ts";
+import { peakBytes } from "../support/peak.ts";
 
 const MIB = 2 ** 20;
 const ELSEWHERE = Deno.build.os !== "linux";
@@ -11,23 +12,6 @@ const SHORT = "Open the file.";
 const LONG =
   "We would like to know whether the committee has decided about the proposal that was made " +
   "last year, because several other members are waiting for the answer.";
-
-/** Starts the service where it cannot run; the least budget that its one message names, in MiB. */
-async function leastOf(budget: "gpu" | "host", flags: string[]): Promise<number> {
-  const { code, err } = await moqe(["serve", "--port", "0", ...flags]);
-  assertEquals(code, 1);
-  assertEquals(err.trim().split("\n").length, 1, `one message, not more: ${err}`);
-  assertStringIncludes(err, `--${budget}-memory 1.00 MiB`);
-  const named = new RegExp(`give it --${budget}-memory (\\d+)MiB or more`).exec(err);
-  assert(named !== null, `no least budget in: ${err}`);
-  return Number(named[1]);
-}
-
-/** Peak resident bytes of a process. */
-async function peakBytes(pid: number): Promise<number> {
-  const status = await Deno.readTextFile(`/proc/${pid}/status`);
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)![1]) * 1024;
-}
 
 /** Holds one scrape's ledger together: lines add up, nothing ever went over. Returns the bytes of all lines. */
 function checkLedger(metrics: string, budget: "gpu" | "host", budgetMiB: number): number {

@@ -13,12 +13,14 @@ import { Served } from "../http/served.ts";
 import { ChunkStore, serveChunks } from "../support/chunk_store.ts";
 import { largeTokenizer, writeLargeModel } from "../support/large_model.ts";
 import { NLLB_MOE_54B } from "../support/nllb_54b.ts";
-import { statusBytes } from "../support/peak.ts";
+import { residentParts, statusBytes } from "../support/peak.ts";
 
 const [file, gpu = "3GiB", host = "1GiB", ...flags] = Deno.args;
 if (file === undefined) throw new TypeError("cannot run: say which FILE the model is to be in");
 const TEXT = "We would like to know whether the committee has decided about the proposal.";
 const TARGET_TOKENS = 16;
+/** The WASM memory is the one mapping of this size. */
+const LARGE = 2 ** 30;
 
 const store = new ChunkStore(file);
 if (!await store.has("manifest.json")) {
@@ -39,6 +41,7 @@ console.log(
   `model: ${formatBytes(store.bytes)}; manifest ${formatBytes(store.bytesOf("manifest.json")!)}`,
 );
 
+let hostPeak = 0;
 const origin = serveChunks(store);
 const started = performance.now();
 const main = new URL("../../main.ts", import.meta.url).pathname;
@@ -52,6 +55,10 @@ const child = new Deno.Command(Deno.execPath(), {
   stdout: "piped",
   stderr: "piped",
 }).spawn();
+const watch = setInterval(async () => {
+  const { rest } = await residentParts(child.pid, LARGE).catch(() => ({ rest: 0 }));
+  hostPeak = Math.max(hostPeak, rest);
+}, 500);
 const served = await Served.of(child);
 const ledger = async (budget: "gpu" | "host", name: string) =>
   await served.metric(`moqe_ledger_${name}_bytes{budget="${budget}"}`);
@@ -71,6 +78,7 @@ for (const round of ["cold", "again"]) {
   await report(`${round}: ${seconds(before.at)} for ${TARGET_TOKENS} tokens, ${fetched} fetched`);
 }
 console.log(await (await fetch(`${served.url}/metrics`)).text());
+clearInterval(watch);
 await served.end();
 await origin.close();
 store.close();
@@ -80,10 +88,15 @@ function seconds(since: number): string {
 }
 
 async function report(what: string): Promise<void> {
-  const peak = await statusBytes(child.pid, "VmHWM"), now = await statusBytes(child.pid, "VmRSS");
-  const held = await ledger("gpu", "used") + await ledger("host", "used");
+  const peak = await statusBytes(child.pid, "VmHWM");
+  const { wasm, rest } = await residentParts(child.pid, LARGE);
+  const host = Math.max(hostPeak, rest);
+  const [device, held] = [await ledger("gpu", "used"), await ledger("host", "peak")];
   console.log(
-    `${what}; ${origin.requests} requests, ${formatBytes(origin.bytes)} in all; resident ` +
-      `${formatBytes(now)}, peak ${formatBytes(peak)}, ledger ${formatBytes(held)}`,
+    `${what}; ${origin.requests} requests, ${formatBytes(origin.bytes)} in all; peak ` +
+      `${formatBytes(peak)}: WASM memory ${formatBytes(wasm)} (ledger ${
+        formatBytes(device)
+      }), the ` +
+      `rest at most ${formatBytes(host)} (ledger ${formatBytes(held)})`,
   );
 }

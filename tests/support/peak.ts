@@ -5,6 +5,28 @@ export async function peakBytes(pid: number): Promise<number> {
   return await statusBytes(pid, "VmHWM");
 }
 
+/**
+ * Resident bytes of a process now: those of its WASM memory (the device, on the CPU backend), and all others. The
+ * memory is found by its size: no other writable mapping has `leastBytes`.
+ */
+export async function residentParts(
+  pid: number,
+  leastBytes: number,
+): Promise<{ wasm: number; rest: number }> {
+  let wasm = 0, rest = 0, large = false;
+  for (const line of (await Deno.readTextFile(`/proc/${pid}/smaps`)).split("\n")) {
+    const range = /^([0-9a-f]+)-([0-9a-f]+) (\S+) /.exec(line);
+    if (range !== null) {
+      const bytes = parseInt(range[2]!, 16) - parseInt(range[1]!, 16);
+      large = range[3]!.startsWith("rw") && bytes >= leastBytes;
+    }
+    const rss = /^Rss: +(\d+) kB$/.exec(line);
+    if (rss !== null && large) wasm += Number(rss[1]) * 1024;
+    else if (rss !== null) rest += Number(rss[1]) * 1024;
+  }
+  return { wasm, rest };
+}
+
 /** A line of /proc/PID/status that counts kB, in bytes. */
 export async function statusBytes(pid: number, name: "VmHWM" | "VmRSS"): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
