@@ -1,7 +1,11 @@
 /** moqe bench: what this machine does, as tables. */
-import { benchKernels } from "../backend/cpu/bench.ts";
+import { BENCH_SHAPE, benchKernels, callStopwatch, type KernelFigure } from "../backend/bench.ts";
+import { createCpuBackend } from "../backend/cpu/backend.ts";
+import { Ledger } from "../base/ledger.ts";
 import { formatBytes } from "../base/units.ts";
+import { chooseDevice } from "../engine/device.ts";
 import { endToEndTable } from "./bench_end_to_end.ts";
+import { gpuTables } from "./bench_gpu.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { benchFlags } from "./flags.ts";
 import { table } from "./tables.ts";
@@ -9,13 +13,29 @@ import { table } from "./tables.ts";
 /** Runs the command. */
 export async function bench({ flags }: Invocation<typeof benchFlags>): Promise<number> {
   console.log(`${await machine()}\n`);
-  if (flags.only !== "end-to-end") console.log(`${await kernelTable(flags.timeEach)}\n`);
-  if (flags.only !== "kernels") console.log(await endToEndTable(flags));
+  const { opened, reason } = await chooseDevice(flags.device);
+  if (reason !== undefined) console.log(`${reason}\n`);
+  if (opened !== undefined) {
+    for await (const text of gpuTables(opened, flags)) console.log(`${text}\n`);
+    opened.device.destroy();
+  } else if (flags.only !== "end-to-end") console.log(`${await cpuTable(flags.timeEach)}\n`);
+  if (flags.only === "all" || flags.only === "end-to-end") {
+    console.log(await endToEndTable(flags, opened !== undefined));
+  }
   return EXIT.ok;
 }
 
-async function kernelTable(msEach: number): Promise<string> {
-  const figures = await benchKernels({ msEach });
+async function cpuTable(msEach: number): Promise<string> {
+  const ledger = new Ledger({ gpuBytes: 2 ** 30, hostBytes: 0 });
+  const backend = await createCpuBackend({ ledger });
+  backend.prepare(BENCH_SHAPE);
+  const figures = await benchKernels(backend, callStopwatch(msEach));
+  backend.close();
+  return kernelTable(figures);
+}
+
+/** Figures of kernels as a table; with the bandwidth of a copy, their share of it. */
+export function kernelTable(figures: readonly KernelFigure[], copyGbPerS?: number): string {
   const rows = figures.map((f) => [
     f.name,
     f.shape,
@@ -23,8 +43,10 @@ async function kernelTable(msEach: number): Promise<string> {
     f.gflops.toFixed(2),
     f.gbPerS.toFixed(2),
     f.ratioToF16 === undefined ? "" : `${f.ratioToF16.toFixed(2)} x`,
+    ...(copyGbPerS === undefined ? [] : [`${(100 * f.gbPerS / copyGbPerS).toFixed(0)} %`]),
   ]);
-  return table(["kernel", "shape", "ms", "GFLOP/s", "GB/s", "against f16"], rows);
+  const columns = ["kernel", "shape", "ms", "GFLOP/s", "GB/s", "against f16"];
+  return table(copyGbPerS === undefined ? columns : [...columns, "of a copy"], rows);
 }
 
 /** The machine in one line, for a table that is kept. */

@@ -35,12 +35,17 @@ export async function measure(ask: BenchAsk): Promise<BenchFigure> {
     return performance.now() - start;
   };
   const coldFirstTokenMs = await timed(() => translate([BENCH_SENTENCES[0]!], 2));
+  // A batch larger than there are sentences takes them again.
+  const texts = Array.from(
+    { length: Math.max(ask.batch, BENCH_SENTENCES.length) },
+    (_, i) => BENCH_SENTENCES[i % BENCH_SENTENCES.length]!,
+  );
   let tokens = 0, ms = 0;
   for (let round = 0; round <= ask.rounds; round++) {
-    for (let at = 0; at < BENCH_SENTENCES.length; at += ask.batch) {
+    for (let at = 0; at < texts.length; at += ask.batch) {
       let found: { targetTokens: number }[] = [];
       const took = await timed(async () => {
-        found = await translate(BENCH_SENTENCES.slice(at, at + ask.batch), 64);
+        found = await translate(texts.slice(at, at + ask.batch), 64);
       });
       if (round === 0) continue;
       ms += took;

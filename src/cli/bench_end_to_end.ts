@@ -22,16 +22,27 @@ const COLUMNS = [
   "ledger peak",
 ];
 
-/** Batch 1 and 16, greedy and four beams, every expert resident and an eighth. */
-export async function endToEndTable(flags: Values<typeof benchFlags>): Promise<string> {
+/** Beams and sentences at once. */
+const RUNS = [[1, 1], [1, 16], [4, 1], [4, 16]] as const;
+const GPU_RUNS = [[1, 1], [1, 4], [1, 16], [1, 64]] as const;
+
+/**
+ * Batch 1 and 16, greedy and four beams, every expert resident and an eighth; on a GPU batch 1 to 64, greedy, all to
+ * an eighth of the experts.
+ */
+export async function endToEndTable(
+  flags: Values<typeof benchFlags>,
+  onGpu = false,
+): Promise<string> {
   const base = engineOptions(flags);
   const { manifest } = await openModel(base.model, { manifestSha256: base.manifestSha256 });
   const experts = manifest.expertLayers.reduce((n, l) => n + l.experts.length, 0);
-  const arenas = [["all", experts], ["1/8", Math.max(2, Math.ceil(experts / 8))]] as const;
+  const share = (n: number) => [`1/${n}`, Math.max(2, Math.ceil(experts / n))] as const;
+  const arenas = [["all", experts] as const, ...(onGpu ? [2, 4, 8] : [8]).map(share)];
   const rows: string[][] = [];
   let first: number | undefined;
-  for (const [share, maxSlots] of arenas) {
-    for (const [beams, batch] of [[1, 1], [1, 16], [4, 1], [4, 16]] as const) {
+  for (const [name, maxSlots] of arenas) {
+    for (const [beams, batch] of onGpu ? GPU_RUNS : RUNS) {
       const figure = await runChild({
         engine: { ...base, maxSlots },
         batch,
@@ -40,7 +51,7 @@ export async function endToEndTable(flags: Values<typeof benchFlags>): Promise<s
       });
       const rate = figure.tokens / figure.seconds;
       first ??= rate;
-      const resident = `${share} (${figure.slots} slots)`;
+      const resident = `${name} (${figure.slots} slots)`;
       rows.push([resident, String(beams), String(batch), ...figureCells(figure, rate / first)]);
     }
   }

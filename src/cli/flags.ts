@@ -208,7 +208,11 @@ export const planFlags = {
 
 /** Benchmarks. */
 export const benchFlags = {
-  only: choice(["all", "kernels", "end-to-end"], "all", "which part to measure"),
+  only: choice(
+    ["all", "kernels", "steps", "end-to-end"],
+    "all",
+    "which part to measure; steps: on a GPU alone",
+  ),
   timeEach: duration("400ms", "time for each kernel figure"),
   rounds: int(3, { min: 1, max: 1000 }, "rounds over the sentences, end to end"),
   ...engineFlags,

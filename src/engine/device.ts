@@ -45,11 +45,12 @@ export async function chooseDevice(device: EngineOptions["device"]): Promise<Cho
 function mayHaveGpu(): boolean {
   if (Deno.build.os !== "linux") return true;
   const exists = (path: string) => {
+    // Without permission to look there is nothing to be asked on a terminal: it is not ours to use either.
+    if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") return false;
     try {
       Deno.statSync(path);
       return true;
     } catch {
-      // Not there, or not ours to look at: then it is not ours to use either.
       return false;
     }
   };

@@ -24,12 +24,10 @@ const REMEDY =
 
 /** The adapter of this machine, or undefined. On Linux only Vulkan's are asked for, unless the environment says. */
 export async function findAdapter(): Promise<GPUAdapter | undefined> {
-  try {
-    if (Deno.build.os === "linux" && Deno.env.get(VARIABLE) === undefined) {
-      Deno.env.set(VARIABLE, "vulkan");
-    }
-  } catch {
-    // No permission for the environment: what is offered then is known by its `isFallback`.
+  // Without permission for the environment, what is offered instead is known by its `isFallback`.
+  const { state } = Deno.permissions.querySync({ name: "env", variable: VARIABLE });
+  if (Deno.build.os === "linux" && state === "granted" && Deno.env.get(VARIABLE) === undefined) {
+    Deno.env.set(VARIABLE, "vulkan");
   }
   if (navigator.gpu === undefined) return undefined;
   return await navigator.gpu.requestAdapter({ powerPreference: "high-performance" }) ?? undefined;
