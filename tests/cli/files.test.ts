@@ -40,7 +40,7 @@ Deno.test("files go beside their sources by format, one that is ill formed is pa
     const read = (name: string) => Deno.readTextFileSync(`${folder}/${name}`);
     assertMatch(
       read("a.de.md"),
-      /^# [^\n]+\n\n(?=[^\n]*`x y`)(?=[^\n]*\*\*[^*]+\*\*)(?=[^\n]*https:\/\/a\.b\/c )[^\n]+\n$/,
+      /^# [^\n]+\n\n(?=[^\n]*`x y`)(?=[^\n]*\*\*[^*]+\*\*)(?=[^\n]*https:\/\/a\.b\/c[ .])[^\n]*\n$/,
     );
     assertMatch(
       read("b.de.po"),
@@ -121,18 +121,16 @@ Deno.test("a run that is killed, then interrupted, goes on from its journal to t
       "key",
       "list",
     ];
+    const verbs = ["Open", "Close", "Delete", "Save", "Rename", "Print"];
     const lines = things.flatMap((thing) =>
-      ["Open", "Close", "Delete", "Save", "Rename", "Print"].map((verb, i) =>
-        `${verb} the ${thing} in row ${i + 2} before the program ends and another one begins.`
+      verbs.flatMap((verb) =>
+        ["the", "this", "my"].map((which) => `${verb} ${which} ${thing} now.`)
       )
     );
     const source = `${folder}/a.txt`,
       output = `${folder}/a.de.txt`,
       journal = `${output}.moqe-journal`;
-    Deno.writeTextFileSync(
-      source,
-      `${lines.join("\n")}\n`.repeat(1) + lines.map((l) => `Do not ${l}`).join("\n"),
-    );
+    Deno.writeTextFileSync(source, lines.join("\n"));
     const args = ["translate", ...PAIR, source, "--progress"];
     const whole = await moqe([...args, "--output", `${folder}/whole.txt`]);
     assertEquals(whole.code, 0, whole.err);
@@ -157,7 +155,7 @@ Deno.test("a run that is killed, then interrupted, goes on from its journal to t
 
 function entries(journal: string): number {
   try {
-    return Deno.readTextFileSync(journal).split("\n").length;
+    return Deno.readTextFileSync(journal).match(/^\["[0-9a-f]{32}",/gm)?.length ?? 0;
   } catch {
     return 0;
   }

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type PieceLimit } from "../../src/text/cut.ts";
 import { joinText, type SplitText, splitText } from "../../src/text/sentences.ts";
 import { golden } from "./goldens.ts";
+import { assertProportional } from "./work.ts";
 
 function sentences(text: string, language = "en"): readonly string[] {
   const split = splitText(text, { language });
@@ -149,7 +150,7 @@ Deno.test("any text joins to itself, in every language, cut or not", () => {
   }
 });
 
-Deno.test("long texts of every shape take time in proportion, with the real tokenizer", async () => {
+Deno.test("long texts of every shape take work in proportion, with the real tokenizer", async () => {
   const [tokenizer] = await golden("shared");
   const limit = {
     maxTokens: 200,
@@ -169,20 +170,12 @@ Deno.test("long texts of every shape take time in proportion, with the real toke
       " ",
     ]
   ) {
-    const time = (length: number) => {
-      const start = performance.now();
-      const split = splitText(unit.repeat(Math.ceil(length / unit.length)), {
-        language: "de",
-        limit,
-      });
-      for (const sentence of split.sentences) {
+    await assertProportional(unit, 5_000, (length) => {
+      const text = unit.repeat(Math.ceil(length / unit.length));
+      for (const sentence of splitText(text, { language: "de", limit }).sentences) {
         assert(limit.countTokens(sentence) <= 200, sentence.slice(0, 40));
       }
-      return performance.now() - start;
-    };
-    time(2_000);
-    const [once, tenfold] = [time(5_000), time(50_000)];
-    assert(tenfold < 40 * Math.max(once, 5), `${unit}: ${once} ms, then ${tenfold} ms`);
+    });
   }
 });
 

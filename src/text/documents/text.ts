@@ -50,7 +50,9 @@ function markWidth(line: Line): string {
 
 function paragraphParts(lines: readonly Line[], options: DocumentOptions): DocumentPart[] {
   const longest = Math.max(...lines.map((l) => l.text.length));
-  const isWrapped = lines.length > 1 && longest <= MOST_WIDTH &&
+  const ended = lines.slice(0, -1).filter((l) => /[.!?:;]["')\]]?\s*$/.test(l.text)).length;
+  // Lines that each end a sentence are lines of their own.
+  const isWrapped = lines.length > 1 && longest <= MOST_WIDTH && 2 * ended < lines.length &&
     lines.slice(0, -1).every((l) => l.text.length >= Math.max(LEAST_WIDTH, longest - 30));
   if (!isWrapped) return lines.flatMap((line) => lineParts(line, options));
   const first = LIST_MARK.exec(lines[0]!.text)?.[0] ?? indentOf(lines[0]!);
