@@ -8,7 +8,6 @@ import { roundToHalf } from "./half.ts";
 import type { Grid } from "./grid.ts";
 import type { Hessian } from "./moments.ts";
 
-/** Rounds of scales-then-codes after the first pass; each can only lower the error. */
 const ROUNDS = 2;
 const SWEEPS = 2;
 
@@ -19,12 +18,16 @@ export class Feedback {
   readonly #rounded: Float64Array;
   readonly #gradient: Float64Array;
 
-  /** @param group columns a scale, 0 for the whole row */
+  /**
+   * @param group columns a scale, 0 for the whole row
+   * @param rounds of scales-then-codes after the first pass; each can only lower the error
+   */
   constructor(
     readonly hessian: Hessian,
     readonly grid: Grid,
     readonly cols: number,
     readonly group: number,
+    readonly rounds = ROUNDS,
   ) {
     this.#work = new Float64Array(hessian.block);
     this.#rounded = new Float64Array(cols);
@@ -40,7 +43,7 @@ export class Feedback {
    */
   round(weights: Float64Array, scales: Float64Array, codes: Uint8Array): void {
     this.#eachBlock((b, from, n) => this.#gptq(b, from, n, weights, scales, codes));
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < this.rounds; round++) {
       this.#fitScales(weights, scales, codes);
       this.#eachBlock((b, from, n) => this.#descend(b, from, n, weights, scales, codes));
     }
