@@ -1,7 +1,7 @@
 /**
  * Translations of the even dev rows by a packed model through the engine, for tests/manual/score.py to score:
  *
- *   deno run -A tests/manual/score.ts MODEL CORPUS OUT [ROWS]
+ *   deno run -A tests/manual/score.ts MODEL CORPUS OUT [ROWS] [THREADS]
  *
  * CORPUS holds dev.en-XX.tsv. Rows are numbered from 1; odd ones tuned the training, even ones report. Writes
  * OUT/XX.reference.txt and, greedy and by four beams, OUT/XX.1.txt and OUT/XX.4.txt, a line a sentence.
@@ -42,8 +42,8 @@ async function translateAll(
   return out;
 }
 
-const [model, corpus, out, rows = "500"] = Deno.args;
-if (out === undefined) throw new Error("usage: score.ts MODEL CORPUS OUT [ROWS]");
+const [model, corpus, out, rows = "500", threads = navigator.hardwareConcurrency] = Deno.args;
+if (out === undefined) throw new Error("usage: score.ts MODEL CORPUS OUT [ROWS] [THREADS]");
 Deno.mkdirSync(out, { recursive: true });
 const engine = startEngine({
   model: model!,
@@ -52,7 +52,7 @@ const engine = startEngine({
   hostMemory: 512 * MIB,
   maxBatchTokens: 512,
   maxQueue: 512,
-  threads: navigator.hardwareConcurrency,
+  threads: Number(threads),
   maxSourceTokens: 256,
 });
 const { pairs } = await engine.ready;
