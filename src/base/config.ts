@@ -35,6 +35,11 @@ export function size(fallback: string, help: string): Flag<number> {
   };
 }
 
+/** A size in bytes that may be left out. */
+export function optionalSize(help: string): Flag<number | undefined> {
+  return { ...size("1", help), fallback: undefined, shown: "" };
+}
+
 /** A duration in milliseconds, written "30s". */
 export function duration(fallback: string, help: string): Flag<number> {
   return {

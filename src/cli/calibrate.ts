@@ -4,7 +4,7 @@ import { errorCode, MoqeError } from "../base/errors.ts";
 import { architectureOf } from "../arch/registry.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { type LoadedEngine, loadEngine } from "../engine/load.ts";
-import type { RoutedPass, RoutingObserver } from "../nn/context.ts";
+import type { InputObserver, RoutedPass } from "../nn/context.ts";
 import { CalibrationWriter } from "../pack/calibration/file.ts";
 import { packCheckpoint } from "../pack/pack.ts";
 import { FileStore } from "../store/file_store.ts";
@@ -151,7 +151,7 @@ function wantedPairs(
 }
 
 /** Gives every routed row to the writer. Holds one pass's rows. */
-class Collector implements RoutingObserver {
+class Collector implements InputObserver {
   constructor(readonly writer: CalibrationWriter) {}
 
   async routed(layer: number, { backend, x, experts, weights, topK }: RoutedPass): Promise<void> {

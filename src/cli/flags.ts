@@ -6,6 +6,7 @@ import {
   list,
   number,
   optionalChoice,
+  optionalSize,
   optionalText,
   size,
   text,
@@ -168,6 +169,9 @@ export const widthFlags = {
 export const packFlags = {
   ...widthFlags,
   calibration: optionalText("FILE", "what moqe calibrate wrote: errors are weighed by it"),
+  expertBytes: optionalSize(
+    "give experts 2 to 4 bits by their sensitivity, within this size of all of them together",
+  ),
   pairs: list("PAIRS", "what the model was trained for: en-de,en-fr or FLORES codes"),
   licence: optionalText("ID", "the model's licence, as an SPDX identifier"),
   name: optionalText("NAME", "the model's name; the checkpoint folder's unless given"),

@@ -90,6 +90,7 @@ function packOptions(address: string, flags: Values<typeof packFlags>): PackOpti
     pairs: flags.pairs.map(floresPair),
     licence: { id: flags.licence },
     objectBytes: flags.objectSize,
+    expertBytes: flags.expertBytes,
   };
 }
 

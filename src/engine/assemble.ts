@@ -6,7 +6,7 @@ import type { Backend } from "../backend/contract.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
 import { horizon } from "../experts/policy/horizon.ts";
 import { ExpertResidency } from "../experts/residency.ts";
-import type { RoutingObserver } from "../nn/context.ts";
+import type { InputObserver } from "../nn/context.ts";
 import { TranslationModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { checkManifest, type LoadOptions, Trunk } from "../nn/trunk.ts";
@@ -24,7 +24,7 @@ export interface AssembleOptions extends LoadOptions {
   /** Share of the slots that is the encoder's by right; the policy decides where left out. */
   encoderShare?: number | undefined;
   /** Sees what sparse layers route, for calibration. */
-  observer?: RoutingObserver | undefined;
+  observer?: InputObserver | undefined;
 }
 
 export interface Assembly {

@@ -1,7 +1,7 @@
 /** Opens a packed model and brings it to life: what runs inside the engine's Worker. */
 import type { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
-import type { RoutingObserver } from "../nn/context.ts";
+import type { InputObserver } from "../nn/context.ts";
 import { createLogger } from "../base/log.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
 import { StoreFetcher } from "../store/fetcher.ts";
@@ -43,7 +43,7 @@ export interface LoadedEngine {
 /** What cannot cross a thread, and what a first start knows. */
 export interface Inside {
   policy?: PolicyFactory | undefined;
-  observer?: RoutingObserver | undefined;
+  observer?: InputObserver | undefined;
   /** In place of opening what the options name. */
   device?: typeof chooseDevice | undefined;
   /** What an engine before this one measured; measured now unless given. */

@@ -12,11 +12,11 @@ export interface Context {
   /** Rows that operations of this pass may write; every block hands it on. */
   readonly mask?: RowMask;
   /** Sees what every sparse layer routes, for calibration. */
-  readonly observer?: RoutingObserver | undefined;
+  readonly observer?: InputObserver | undefined;
 }
 
 /** Told of each pass through a sparse layer before its experts run. */
-export interface RoutingObserver {
+export interface InputObserver {
   /** The router's input x [T, d_model], its choice i32 [T, topK] and shares [T, topK]; `layer` as in ModelPlan. */
   routed(layer: number, pass: RoutedPass): Promise<void>;
 }

@@ -1,27 +1,52 @@
-/** Which recipe each expert gets: codebooks are fitted to their layer. */
+/** Which recipe each expert gets: codebooks are fitted to their layer, widths to a stated size. */
+import { MoqeError } from "../base/errors.ts";
 import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
 import type { TensorSource } from "../checkpoint/contract.ts";
 import { type BookSample, lloydLevels } from "../quant/codebook.ts";
-import type { Recipe } from "../quant/quantizers.ts";
+import { isCalibrated, type Recipe, resolveWidth } from "../quant/quantizers.ts";
+import { mixedWidths } from "./mixed_widths.ts";
+import type { PackOptions } from "./options.ts";
 import type { Recipes } from "./widths.ts";
 
 /** A layer's codebook is fitted to this many of its experts, and to about this many weights of each matrix. */
 const BOOK_EXPERTS = 4;
 const BOOK_WEIGHTS = 2 ** 15;
 
-/** Each expert's recipe, by layer. Reads some rows of the checkpoint where codebooks are to be fitted. */
+/** Widths that experts may have under a stated size. */
+const MIXED_BITS = [2, 3, 4] as const;
+
+/**
+ * Each expert's recipe, by layer. Reads some rows of the checkpoint where codebooks are to be fitted, and every expert
+ * where their widths go by sensitivity.
+ */
 export async function chooseRecipes(
   source: TensorSource,
   plan: ModelPlan,
   recipes: Recipes,
-  signal?: AbortSignal,
+  options: PackOptions,
 ): Promise<Recipe[][]> {
-  const chosen: Recipe[][] = [];
-  for (const layer of plan.expertLayers) {
-    const recipe = await fitted(source, layer, recipes.experts[layer.stack], signal);
-    chosen.push(new Array<Recipe>(layer.count).fill(recipe));
+  const { expertBytes, calibration, signal } = options;
+  if (expertBytes === undefined) {
+    const chosen: Recipe[][] = [];
+    for (const layer of plan.expertLayers) {
+      const recipe = await fitted(source, layer, recipes.experts[layer.stack], signal);
+      chosen.push(new Array<Recipe>(layer.count).fill(recipe));
+    }
+    return chosen;
   }
-  return chosen;
+  if (calibration === undefined || !Object.values(recipes.experts).every(isCalibrated)) {
+    throw new MoqeError("bad_input", {
+      action: "choose experts' widths by their sensitivity",
+      rule: "it needs --calibration, and a quantizer that is no baseline",
+      remedy: "run moqe calibrate first",
+    });
+  }
+  const ladders: Recipe[][] = [];
+  for (const layer of plan.expertLayers) {
+    const widths = MIXED_BITS.map((bits) => resolveWidth({ ...options.experts, bits }));
+    ladders.push(await Promise.all(widths.map((r) => fitted(source, layer, r, signal))));
+  }
+  return await mixedWidths(source, plan, { ladders, calibration, totalBytes: expertBytes, signal });
 }
 
 /** A recipe with its layer's codebook; the Gaussian's stays where rotation makes the weights so. */

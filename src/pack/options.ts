@@ -19,6 +19,8 @@ export interface PackOptions extends PackWidths {
   readonly objectBytes?: number | undefined;
   /** What experts' inputs are like; their errors are then weighed by it. Whoever opened it closes it. */
   readonly calibration?: Calibration | undefined;
+  /** The most that all experts' blocks may take: each then has 2, 3 or 4 bits by its sensitivity. */
+  readonly expertBytes?: number | undefined;
   /** Left out: an interrupted pack starts anew. */
   readonly journal?: JournalFile | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -47,7 +47,7 @@ export async function packCheckpoint(
   const recipes = resolveWidths(options);
   checkCalibration(recipes, options);
   const items = trunkItems(plan, recipes);
-  const chosen = await chooseRecipes(checkpoint.weights, plan, recipes, options.signal);
+  const chosen = await chooseRecipes(checkpoint.weights, plan, recipes, options);
   const formats = new FormatTable();
   const run = await Run.start(checkpoint, plan, out, { options, items, chosen, onProgress });
   const trunk: Manifest["trunk"] = [];

@@ -1,0 +1,134 @@
+/** Which experts get 3 and 4 bits in place of 2, within a stated size: those whose outputs gain most for a byte. */
+import { MoqeError } from "../base/errors.ts";
+import { expertLayout } from "../base/layout.ts";
+import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
+import { formatBytes } from "../base/units.ts";
+import type { TensorSource } from "../checkpoint/contract.ts";
+import { dequantize, quantizeMatrix } from "../quant/matrix.ts";
+import type { Recipe } from "../quant/quantizers.ts";
+import type { Calibration } from "./calibration/file.ts";
+
+/** Inputs by which an expert's sensitivity is measured. */
+const ROWS = 32;
+
+/** Recipes of a layer's experts from the narrowest to the widest, and the most bytes of all experts' blocks. */
+export interface MixedAsk {
+  readonly ladders: readonly (readonly Recipe[])[];
+  readonly calibration: Calibration;
+  readonly totalBytes: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One expert: bytes and harm of each rung of its ladder, and the rung it has. */
+interface Rungs {
+  readonly bytes: number[];
+  readonly harm: number[];
+  at: number;
+}
+
+/**
+ * Each expert's recipe, by layer. The harm of a recipe is the squared error of the expert's outputs, each row weighed by
+ * the expert's squared share in it, times the rows that it saw: sensitivity times use. All start narrow; then the step
+ * that takes away most harm a byte is taken as long as there is room. Memory: one expert, whole, in f32.
+ *
+ * @throws MoqeError `bad_input` where the narrowest of all does not fit
+ */
+export async function mixedWidths(
+  source: TensorSource,
+  plan: ModelPlan,
+  ask: MixedAsk,
+): Promise<Recipe[][]> {
+  const rungs: Rungs[][] = [];
+  for (const [l, layer] of plan.expertLayers.entries()) {
+    const ladder = ask.ladders[l]!, here: Rungs[] = [];
+    const bytes = ladder.map((r) => expertLayout(layer.projections, r.format).bytes);
+    for (let e = 0; e < layer.count; e++) {
+      here.push({ bytes, harm: await harmOf(source, layer, l, e, ladder, ask), at: 0 });
+    }
+    rungs.push(here);
+  }
+  climb(rungs.flat(), ask.totalBytes);
+  return rungs.map((here, l) => here.map((r) => ask.ladders[l]![r.at]!));
+}
+
+/** Takes steps up, the best one first; equal ones in order. */
+export function climb(all: Rungs[], totalBytes: number): void {
+  let left = totalBytes - all.reduce((sum, r) => sum + r.bytes[0]!, 0);
+  if (left < 0) {
+    throw new MoqeError("bad_input", {
+      action: `fit the experts into ${formatBytes(totalBytes)}`,
+      rule: `the narrowest take ${formatBytes(totalBytes - left)}`,
+      remedy: "raise --expert-bytes",
+    });
+  }
+  for (;;) {
+    let best: { of: Rungs; to: number } | undefined, bestGain = 0;
+    for (const r of all) {
+      for (let to = r.at + 1; to < r.bytes.length; to++) {
+        const more = r.bytes[to]! - r.bytes[r.at]!;
+        const gain = (r.harm[r.at]! - r.harm[to]!) / more;
+        if (more > left || gain <= bestGain) continue;
+        best = { of: r, to };
+        bestGain = gain;
+      }
+    }
+    if (best === undefined) return;
+    left -= best.of.bytes[best.to]! - best.of.bytes[best.of.at]!;
+    best.of.at = best.to;
+  }
+}
+
+async function harmOf(
+  source: TensorSource,
+  layer: ExpertLayerSpec,
+  ordinal: number,
+  expert: number,
+  ladder: readonly Recipe[],
+  { calibration, signal }: MixedAsk,
+): Promise<number[]> {
+  const { x, weights, count } = calibration.samples(ordinal, expert, ROWS);
+  const seen = calibration.header.layers[ordinal]!.seen[expert]!;
+  if (count === 0) return ladder.map(() => 0);
+  const matrices: { w: Float32Array; rows: number; cols: number; bias: Float32Array }[] = [];
+  for (const { name, rows, cols, bias } of layer.projections) {
+    const names = layer.tensorNames(expert, name);
+    const w = await source.readRows(names.weight, 0, rows, { signal });
+    const b = bias ? await source.readRows(names.bias, 0, 1, { signal }) : new Float32Array(rows);
+    matrices.push({ w, rows, cols, bias: b });
+  }
+  const output = (of: (m: typeof matrices[number]) => Float32Array) =>
+    matrices.reduce(
+      (h, m, i) => product(h, of(m), m.bias, i < matrices.length - 1),
+      x as Float32Array,
+    );
+  const exact = output((m) => m.w), width = exact.length / count;
+  return ladder.map((recipe) => {
+    const plain: Recipe = { ...recipe, rounding: "nearest" };
+    const got = output((m) => dequantize(quantizeMatrix(m.w, m.rows, m.cols, plain)));
+    let sum = 0;
+    for (let i = 0; i < got.length; i++) {
+      sum += weights[Math.floor(i / width)]! * (got[i]! - exact[i]!) ** 2;
+    }
+    return sum * seen / count;
+  });
+}
+
+/** f32 [rows, n] = x w' + bias, with a relu where asked. */
+function product(
+  x: Float32Array,
+  w: Float32Array,
+  bias: Float32Array,
+  relu: boolean,
+): Float32Array {
+  const n = bias.length, k = w.length / n, rows = x.length / k;
+  const out = new Float32Array(rows * n);
+  for (let o = 0; o < n; o++) {
+    const row = w.subarray(o * k, (o + 1) * k);
+    for (let r = 0; r < rows; r++) {
+      let sum = bias[o]!;
+      for (let c = 0, at = r * k; c < k; c++) sum += x[at + c]! * row[c]!;
+      out[r * n + o] = relu && sum < 0 ? 0 : sum;
+    }
+  }
+  return out;
+}

@@ -1,0 +1,199 @@
+/** Packs by calibration: what the file keeps, what it does for outputs, what is refused. */
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertLessOrEqual,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
+import { expertLayout } from "../../src/base/layout.ts";
+import { MoqeError } from "../../src/base/errors.ts";
+import type { ModelPlan } from "../../src/base/plan.ts";
+import type { TensorSource } from "../../src/checkpoint/contract.ts";
+import { Calibration, CalibrationWriter } from "../../src/pack/calibration/file.ts";
+import { climb } from "../../src/pack/mixed_widths.ts";
+import type { PackOptions } from "../../src/pack/options.ts";
+import { dequantize, viewMatrix } from "../../src/quant/matrix.ts";
+import { FileStore } from "../../src/store/file_store.ts";
+import type { Manifest } from "../../src/store/manifest.ts";
+import { seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
+import { randomWeights } from "../quant/random.ts";
+import { contents, openGolden, packGolden } from "../support/packed.ts";
+import { temporaryFolder } from "../support/safetensors.ts";
+
+const SAMPLES = 48;
+
+/** A row of a layer's input: columns share much, as behind a norm with large gains. */
+function inputRow(cols: number, seed: number, common: Float32Array): Float32Array {
+  const row = randomWeights(cols, "gauss", seed), by = randomWeights(1, "gauss", seed + 7)[0]!;
+  return row.map((v, c) => v * 0.3 + by * common[c]! + 0.4);
+}
+
+/** A file with 60 rows of every expert but the last of each layer, which saw three. */
+function write(path: string, plan: ModelPlan): void {
+  const writer = new CalibrationWriter(path, plan, SAMPLES);
+  plan.expertLayers.forEach((layer, l) => {
+    const { cols } = layer.projections[0]!, common = randomWeights(cols, "laplace", l);
+    for (let e = 0; e < layer.count; e++) {
+      const rows = e === layer.count - 1 ? 3 : 60;
+      for (let r = 0; r < rows; r++) {
+        writer.add(l, e, inputRow(cols, 1000 * l + 100 * e + r, common), 0.5 + r / 100);
+      }
+    }
+  });
+  writer.finish();
+}
+
+/** Squared error of all experts' outputs on fresh rows, against the checkpoint's. */
+async function outputError(
+  weights: TensorSource,
+  plan: ModelPlan,
+  store: FileStore,
+  manifest: Manifest,
+): Promise<number> {
+  let error = 0;
+  for (const [l, layer] of plan.expertLayers.entries()) {
+    const { cols } = layer.projections[0]!, common = randomWeights(cols, "laplace", l);
+    for (let e = 0; e < layer.count; e++) {
+      const { format, block } = manifest.expertLayers[l]!.experts[e]!,
+        form = manifest.formats[format]!;
+      const bytes = await store.readRange(manifest.objects[block.object]!.name, block);
+      const layout = expertLayout(layer.projections, form);
+      for (let r = 0; r < 8; r++) {
+        let exact: ArrayLike<number> = inputRow(cols, 77_000 + 100 * e + r, common), got = exact;
+        for (const [p, { name, rows, cols: k, bias }] of layer.projections.entries()) {
+          const names = layer.tensorNames(e, name), at = layout.projections[p]!, relu = p === 0;
+          const shape = { rows: 1, n: rows, k, relu };
+          const b = bias ? await weights.readRows(names.bias, 0, 1) : new Float32Array(rows);
+          const w = await weights.readRows(names.weight, 0, rows);
+          exact = linearTwin({ ...shape, x: exact, w, bias: b });
+          const own = bias ? new Float32Array(bytes.buffer, at.biasOffset, rows) : b;
+          const decoded = dequantize(viewMatrix(bytes, rows, k, form, at));
+          got = linearTwin({ ...shape, x: got, w: decoded, bias: own });
+        }
+        for (let i = 0; i < exact.length; i++) error += (exact[i]! - got[i]!) ** 2;
+      }
+    }
+  }
+  return error;
+}
+
+Deno.test("calibrated packs: the same bytes each time, and less output error step by step", async () => {
+  using folder = temporaryFolder();
+  const { checkpoint: { weights }, plan } = await openGolden("every_layer");
+  const file = `${folder.path}/calibration`;
+  write(file, plan);
+  const calibration = await Calibration.open(file, plan);
+  const pack = async (name: string, options: Partial<PackOptions>) => {
+    const store = new FileStore(`${folder.path}/${name}`);
+    const { manifest } = await packGolden("every_layer", store, options);
+    return { store, manifest, error: await outputError(weights, plan, store, manifest) };
+  };
+  const plain = await pack("plain", { experts: { bits: 2 } });
+  const weighed = await pack("weighed", { experts: { bits: 2 }, calibration });
+  const gptq = { experts: { bits: 2, rounding: "gptq" }, calibration } as const;
+  const fed = await pack("fed", gptq);
+  assertLess(weighed.error, 0.8 * plain.error);
+  assertLess(fed.error, 0.8 * weighed.error);
+  await pack("again", gptq);
+  assertEquals(contents(`${folder.path}/again`), contents(`${folder.path}/fed`));
+  const rotated = await pack("rotated", {
+    experts: { bits: 3, quantizer: "lloyd", rounding: "gptq", rotate: true },
+    calibration,
+  });
+  assertLess(rotated.error, 0.5 * fed.error);
+  assert(fed.manifest.provenance.quantizer.includes(calibration.sha256.slice(0, 16)));
+  calibration.close();
+  weights.close();
+});
+
+Deno.test("widths by sensitivity stay within the size and beat the same width for all", async () => {
+  using folder = temporaryFolder();
+  const { checkpoint: { weights }, plan } = await openGolden("every_layer");
+  write(`${folder.path}/calibration`, plan);
+  const calibration = await Calibration.open(`${folder.path}/calibration`, plan);
+  const pack = async (name: string, options: Partial<PackOptions>) => {
+    const store = new FileStore(`${folder.path}/${name}`);
+    const { manifest, sizes } = await packGolden("every_layer", store, { calibration, ...options });
+    const bytes = sizes.find((s) => s.part === "experts")!.packedBytes;
+    return { manifest, bytes, error: await outputError(weights, plan, store, manifest) };
+  };
+  const two = await pack("two", { experts: { bits: 2 } });
+  const four = await pack("four", { experts: { bits: 4 } });
+  const expertBytes = Math.floor((two.bytes + four.bytes) / 2);
+  const mixed = await pack("mixed", { experts: { bits: 2 }, expertBytes });
+  assertLessOrEqual(mixed.bytes, expertBytes);
+  assertLess(mixed.error, two.error);
+  const widths = new Set(
+    mixed.manifest.expertLayers.flatMap((l) =>
+      l.experts.map((e) => mixed.manifest.formats[e.format]!.bits)
+    ),
+  );
+  assert(widths.size >= 2, `widths ${[...widths]}`);
+  const few = await assertRejects(
+    () => pack("few", { experts: { bits: 2 }, expertBytes: 1000 }),
+    MoqeError,
+    "--expert-bytes",
+  );
+  assertEquals(few.code, "bad_input");
+  calibration.close();
+  weights.close();
+});
+
+Deno.test("steps go where they take away most harm a byte", () => {
+  const rungs = (harm: number[]) => ({ bytes: [100, 150, 200], harm, at: 0 });
+  const all = [rungs([10, 9, 8]), rungs([100, 40, 30]), rungs([50, 49, 1])];
+  climb(all, 300 + 150);
+  assertEquals(all.map((r) => r.at), [0, 1, 2]);
+  const none = [rungs([1, 1, 1])];
+  climb(none, 1000);
+  assertEquals(none[0]!.at, 0);
+});
+
+Deno.test("a calibration keeps a sample of rows with their squared shares", async () => {
+  using folder = temporaryFolder();
+  const { checkpoint: { weights }, plan } = await openGolden("every_layer");
+  weights.close();
+  const path = `${folder.path}/c`, writer = new CalibrationWriter(path, plan, 16);
+  const { cols } = plan.expertLayers[1]!.projections[0]!, random = seeded(5);
+  for (let n = 0; n < 1000; n++) writer.add(1, 2, new Float32Array(cols).fill(n), random());
+  for (let n = 0; n < 5; n++) writer.add(1, 0, new Float32Array(cols).fill(n), 0.5);
+  writer.finish();
+  const calibration = await Calibration.open(path, plan);
+  const few = calibration.samples(1, 0), many = calibration.samples(1, 2);
+  assertEquals([few.count, many.count, calibration.samples(0, 0).count], [5, 16, 0]);
+  assertEquals([...few.weights], [0.25, 0.25, 0.25, 0.25, 0.25]);
+  assertEquals(few.x[3 * cols + 1], 3);
+  assertEquals(calibration.samples(1, 2, 4).count, 4);
+  const rows = Array.from({ length: 16 }, (_, r) => many.x[r * cols]!);
+  assert(new Set(rows).size === 16 && rows.filter((n) => n >= 500).length >= 3, `${rows}`);
+  calibration.close();
+});
+
+Deno.test("what is no calibration of this model is refused, and gptq without one", async () => {
+  using folder = temporaryFolder({ text: "not one" });
+  const { checkpoint: { weights }, plan } = await openGolden("every_layer");
+  weights.close();
+  const path = `${folder.path}/c`;
+  write(path, plan);
+  const refused = async (file: string, p: ModelPlan, text: string) => {
+    const error = await assertRejects(() => Calibration.open(file, p), MoqeError, text);
+    assertEquals(error.code, "bad_input");
+  };
+  await refused(`${folder.path}/none`, plan, "moqe calibrate");
+  await refused(`${folder.path}/text`, plan, "whole");
+  await refused(path, { ...plan, expertLayers: plan.expertLayers.slice(1) }, "of this model");
+  const bytes = Deno.readFileSync(path);
+  Deno.writeFileSync(`${folder.path}/cut`, bytes.subarray(0, bytes.length - 9));
+  await refused(`${folder.path}/cut`, plan, "whole");
+  const store = new FileStore(`${folder.path}/out`);
+  const error = await assertRejects(
+    () => packGolden("every_layer", store, { experts: { bits: 2, rounding: "gptq" } }),
+    MoqeError,
+    "--calibration",
+  );
+  assertEquals(error.code, "bad_input");
+  assertThrows(() => Deno.statSync(`${folder.path}/out/manifest.json`));
+});
