@@ -20,17 +20,19 @@ export interface FinishedObject {
 }
 
 /**
- * Collects blocks until an object is full, then writes it. Holds at most one object's bytes and one block.
- * Blocks start at multiples of 256; the gaps are zero.
+ * Collects blocks until an object is full, then writes it while the next one fills. Holds at most two objects' bytes
+ * and one block. Blocks start at multiples of 256; the gaps are zero.
  */
 export class ObjectWriter {
   readonly objects: StoredObject[] = [];
   /** Blocks of the open object, by their offsets. */
-  #open: { offset: number; bytes: Uint8Array }[] = [];
+  #open: PlacedBlock[] = [];
   #openBytes = 0;
   /** Places of all blocks since the last object; those in the open object get its index when it is written. */
   #refs: BlockRef[] = [];
   readonly #bySha = new Map<string, BlockRef>();
+  /** The object on its way; one at a time, so that they are finished in their order. */
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(
     readonly out: WritableStore,
@@ -66,47 +68,75 @@ export class ObjectWriter {
     return ref;
   }
 
-  /** Writes the open object, if it holds anything; the next block begins another. */
+  /**
+   * Begins to write the open object, if it holds anything; the next block begins another. Throws what the write
+   * before threw.
+   */
   async flush(): Promise<void> {
     if (this.#open.length === 0) return;
+    await this.#writing;
     const bytes = alignUp(this.#openBytes, BLOCK_ALIGN);
     const hash = createHash("sha256");
-    for (const piece of this.#pieces(bytes)) hash.update(piece);
+    const blocks = this.#open;
+    for (const piece of pieces(blocks, bytes)) hash.update(piece);
     const object = { name: `${hash.digest("hex")}.moqe`, bytes };
     // Other blocks can make the same bytes (a shorter block of zeros and padding): then it is that object again.
     const twin = this.objects.findIndex((o) => o.name === object.name);
     const index = twin >= 0 ? twin : this.objects.length;
     const open = this.objects.length;
     for (const ref of this.#refs) if (ref.object === open) ref.object = index;
-    // Also where there is one of that name: it may be damaged.
-    const receipt = await this.out.write(object.name, asAsync(() => this.#pieces(bytes)));
-    const finished = { object, receipt, refs: this.#refs };
     if (twin < 0) this.objects.push(object);
+    const refs = this.#refs;
     this.#open = [];
     this.#openBytes = 0;
     this.#refs = [];
-    await this.onFinished(finished);
+    this.#writing = this.#write(object, blocks, refs);
+    // Whoever waits for it next is told.
+    this.#writing.catch(() => {});
+  }
+
+  async #write(
+    object: StoredObject,
+    blocks: readonly PlacedBlock[],
+    refs: readonly BlockRef[],
+  ): Promise<void> {
+    // Also where there is one of that name: it may be damaged.
+    const bytes = asAsync(() => pieces(blocks, object.bytes));
+    const receipt = await this.out.write(object.name, bytes);
+    await this.onFinished({ object, receipt, refs });
+  }
+
+  /** Waits until all that was flushed is written. Throws what its write threw. */
+  async settle(): Promise<void> {
+    await this.#writing;
   }
 
   /** Writes one object of its own, `<sha256>.json`, and answers its place as one block. */
   async addText(bytes: Uint8Array): Promise<BlockRef> {
     await this.flush();
+    await this.settle();
     const sha256 = sha256Hex(bytes);
     const name = `${sha256}.json`;
     await this.out.write(name, asAsync(() => [bytes]));
     this.objects.push({ name, bytes: bytes.length });
     return { object: this.objects.length - 1, offset: 0, length: bytes.length, sha256 };
   }
+}
 
-  *#pieces(total: number): Generator<Uint8Array> {
-    let at = 0;
-    for (const { offset, bytes } of this.#open) {
-      if (offset > at) yield new Uint8Array(offset - at);
-      yield bytes;
-      at = offset + bytes.length;
-    }
-    if (total > at) yield new Uint8Array(total - at);
+interface PlacedBlock {
+  readonly offset: number;
+  readonly bytes: Uint8Array;
+}
+
+/** An object's bytes: its blocks, and zeros between and behind them. */
+function* pieces(blocks: readonly PlacedBlock[], total: number): Generator<Uint8Array> {
+  let at = 0;
+  for (const { offset, bytes } of blocks) {
+    if (offset > at) yield new Uint8Array(offset - at);
+    yield bytes;
+    at = offset + bytes.length;
   }
+  if (total > at) yield new Uint8Array(total - at);
 }
 
 /** sha256 in hex; node's hash reads the bytes where they lie, where crypto.subtle copies them. */

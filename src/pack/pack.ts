@@ -16,7 +16,7 @@ import { chooseRecipes } from "./expert_recipes.ts";
 import { asAsync, sha256Hex } from "./object_writer.ts";
 import { PACKER_VERSION, type PackOptions } from "./options.ts";
 import type { PackProgress } from "./progress.ts";
-import { Run } from "./run.ts";
+import { Run, type Work } from "./run.ts";
 import { type PartSize, planSizes } from "./sizes.ts";
 import { describeRecipes, FormatTable, type Recipes, resolveWidths, trunkItems } from "./widths.ts";
 
@@ -30,8 +30,8 @@ export interface PackReport {
 }
 
 /**
- * Packs a checkpoint into a store; manifest.json is written last. Memory: two chunks of rows, one object and
- * one block, whatever the checkpoint's size.
+ * Packs a checkpoint into a store; manifest.json is written last. Memory: two chunks of rows, two objects
+ * and one block, whatever the checkpoint's size.
  *
  * @throws MoqeError `bad_input` for a checkpoint that is not as the plan says, `corrupt` or `unsupported` with
  * the tensor's name for weights that cannot be written
@@ -50,6 +50,35 @@ export async function packCheckpoint(
   const chosen = await chooseRecipes(checkpoint.weights, plan, recipes, options);
   const formats = new FormatTable();
   const run = await Run.start(checkpoint, plan, out, { options, items, chosen, onProgress });
+  const made = await writeBlocks(checkpoint, plan, run, { items, chosen, formats })
+    .finally(() => run.writer.settle());
+  const quantizer = describeRecipes(recipes) +
+    (options.calibration === undefined
+      ? ""
+      : `; calibration ${options.calibration.sha256.slice(0, 16)}`);
+  const manifest = assemble(checkpoint, options, quantizer, {
+    formats: formats.formats,
+    objects: run.writer.objects,
+    ...made,
+  });
+  const manifestSha256 = await writeManifest(out, manifest);
+  await options.journal?.remove();
+  return {
+    manifest,
+    manifestSha256,
+    sizes: planSizes(plan, options, chosen),
+    resumedBlocks: run.resumedBlocks,
+  };
+}
+
+/** Every block in its fixed order, then the tokenizer's. */
+async function writeBlocks(
+  checkpoint: Checkpoint,
+  plan: ModelPlan,
+  run: Run,
+  work: Pick<Work, "items" | "chosen"> & { formats: FormatTable },
+) {
+  const { items, chosen, formats } = work;
   const trunk: Manifest["trunk"] = [];
   for (const item of items) {
     trunk.push({
@@ -73,25 +102,7 @@ export async function packCheckpoint(
     });
   }
   const tokenizer = await run.writer.addText(checkpoint.texts.tokenizer);
-  const quantizer = describeRecipes(recipes) +
-    (options.calibration === undefined
-      ? ""
-      : `; calibration ${options.calibration.sha256.slice(0, 16)}`);
-  const manifest = assemble(checkpoint, options, quantizer, {
-    formats: formats.formats,
-    objects: run.writer.objects,
-    trunk,
-    expertLayers,
-    tokenizer,
-  });
-  const manifestSha256 = await writeManifest(out, manifest);
-  await options.journal?.remove();
-  return {
-    manifest,
-    manifestSha256,
-    sizes: planSizes(plan, options, chosen),
-    resumedBlocks: run.resumedBlocks,
-  };
+  return { trunk, expertLayers, tokenizer };
 }
 
 function checkCalibration({ experts }: Recipes, { calibration }: PackOptions): void {

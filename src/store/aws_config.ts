@@ -25,18 +25,21 @@ export interface AwsSources {
   readFile(path: string): string | undefined;
 }
 
-/** The process's own environment and files. */
+/** The process's own environment and files, as far as it may look: what it may not see is not there. */
 export const processSources: AwsSources = {
-  env: (name) => Deno.env.get(name),
-  readFile(path) {
-    try {
-      return Deno.readTextFileSync(path);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    }
-  },
+  env: (name) => permitted(() => Deno.env.get(name)),
+  readFile: (path) => permitted(() => Deno.readTextFileSync(path)),
 };
+
+function permitted<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    const { NotFound, NotCapable, PermissionDenied } = Deno.errors;
+    if ([NotFound, NotCapable, PermissionDenied].some((e) => error instanceof e)) return undefined;
+    throw error;
+  }
+}
 
 /**
  * Settings in the order of the AWS tools: a profile that was asked for by name, else the environment, else the

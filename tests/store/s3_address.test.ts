@@ -123,3 +123,30 @@ Deno.test("half a pair, an unknown profile and credentials of an AWS tool are sa
   assertEquals(refused({ AWS_PROFILE: "nobody" }, "neither in the credentials file"), "bad_input");
   assertEquals(refused({ AWS_PROFILE: "sso" }, "export-credentials"), "unsupported");
 });
+
+Deno.test("a process that may see neither files nor variables asks without signing", async () => {
+  const module = new URL("../../src/store/s3_address.ts", import.meta.url).href;
+  const program = `import { s3Place } from ${JSON.stringify(module)};
+    console.log(s3Place("s3://b/m?region=x").base.href);`;
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const args = [
+    "run",
+    "--no-prompt",
+    "--no-check",
+    "--config",
+    config,
+    "--allow-env=AWS_NONE",
+    "-",
+  ];
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    stdin: "piped",
+    stdout: "piped",
+    env: { AWS_ACCESS_KEY_ID: "half a pair that it may not see" },
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(program));
+  await writer.close();
+  const { stdout } = await child.output();
+  assertEquals(new TextDecoder().decode(stdout), "https://b.s3.x.amazonaws.com/m\n");
+});
