@@ -69,6 +69,7 @@ export interface KvLayer {
   readonly buffer: DeviceBuffer;
   readonly offset: number;
   readonly pages: number;
+  /** Width of a key: heads * head_dim. */
   readonly dModel: number;
 }
 export const PAGE_TOKENS = 16;

@@ -4,53 +4,47 @@
  * was seen from outside. Not part of the tests: it takes minutes.
  *
  *   deno run -A tests/manual/large_on_small.ts FILE [GPU 3GiB] [HOST 1GiB] [further flags of serve]
+ *   deno run -A tests/manual/large_on_small.ts s3 ...
  *
- * FILE is where the model is written, or found if an earlier run wrote it.
+ * FILE is where the model is written, or found if an earlier run wrote it; no two of its blocks are equal. s3 stands for
+ * a bucket of OpenStack Swift, which is started for it and holds a model of few distinct blocks.
  */
 import { formatBytes } from "../../src/base/units.ts";
+import type { WritableStore } from "../../src/store/contract.ts";
 import { LANGUAGES } from "../../src/text/languages.ts";
 import { Served } from "../http/served.ts";
+import { makeBucket, s3Store } from "../support/buckets.ts";
 import { ChunkStore, serveChunks } from "../support/chunk_store.ts";
 import { largeTokenizer, writeLargeModel } from "../support/large_model.ts";
 import { NLLB_MOE_54B } from "../support/nllb_54b.ts";
-import { residentParts, statusBytes } from "../support/peak.ts";
+import { processorSeconds, residentParts, statusBytes } from "../support/peak.ts";
+import { startSwift } from "../support/swift.ts";
 
-const [file, gpu = "3GiB", host = "1GiB", ...flags] = Deno.args;
-if (file === undefined) throw new TypeError("cannot run: say which FILE the model is to be in");
+interface Origin {
+  readonly address: string;
+  readonly env: Record<string, string>;
+  close(): Promise<void>;
+}
+
+const [where, gpu = "3GiB", host = "1GiB", ...flags] = Deno.args;
+if (where === undefined) throw new TypeError("cannot run: say where the model is to be");
 const TEXT = "We would like to know whether the committee has decided about the proposal.";
-const TARGET_TOKENS = 16;
 /** The WASM memory is the one mapping of this size. */
 const LARGE = 2 ** 30;
+/** In Swift, which has every byte on the disk. */
+const DISTINCT = 48;
 
-const store = new ChunkStore(file);
-if (!await store.has("manifest.json")) {
-  const start = performance.now();
-  const tokenizer = largeTokenizer(NLLB_MOE_54B.vocab_size, LANGUAGES.map((l) => l.flores));
-  await writeLargeModel(NLLB_MOE_54B, store, {
-    name: "made-up-54b",
-    pairs: ["eng_Latn-deu_Latn"],
-    licence: { id: "CC0-1.0" },
-    experts: { bits: 2 },
-    trunk: { bits: 4 },
-    embedding: { bits: 4 },
-  }, tokenizer);
-  store.save();
-  console.log(`written in ${seconds(start)}; ${formatBytes(store.stored)} on the disk`);
-}
-console.log(
-  `model: ${formatBytes(store.bytes)}; manifest ${formatBytes(store.bytesOf("manifest.json")!)}`,
-);
-
+const origin = where === "s3" ? await inSwift() : await inChunks(where);
 let hostPeak = 0;
-const origin = serveChunks(store);
-const started = performance.now();
 const main = new URL("../../main.ts", import.meta.url).pathname;
+const started = performance.now();
 const child = new Deno.Command(Deno.execPath(), {
   args: [
     ...["run", "-A", "--no-check", "--v8-flags=--max-semi-space-size=2", main, "serve"],
-    ...["--port", "0", "--model", origin.url, "--gpu-memory", gpu, "--host-memory", host, ...flags],
+    ...["--port", "0", "--model", origin.address],
+    ...["--gpu-memory", gpu, "--host-memory", host, ...flags],
   ],
-  env: { NO_COLOR: "1" },
+  env: { NO_COLOR: "1", ...origin.env },
   stdin: "piped",
   stdout: "piped",
   stderr: "piped",
@@ -63,25 +57,71 @@ const served = await Served.of(child);
 const ledger = async (budget: "gpu" | "host", name: string) =>
   await served.metric(`moqe_ledger_${name}_bytes{budget="${budget}"}`);
 await report(`ready after ${seconds(started)}`);
-for (const round of ["cold", "again"]) {
-  const before = { at: performance.now(), bytes: origin.bytes };
+for (const [round, tokens] of [["cold", 16], ["again", 16], ["short", 2]] as const) {
+  const bytes = await fetched(), work = await processorSeconds(child.pid), at = performance.now();
   const answer = await served.translate({
     q: TEXT,
     source: "en",
     target: "de",
     beams: 1,
-    max_tokens: TARGET_TOKENS,
+    max_tokens: tokens,
   });
   const body = await answer.json();
   if (!answer.ok) throw new Error(JSON.stringify(body));
-  const fetched = formatBytes(origin.bytes - before.bytes);
-  await report(`${round}: ${seconds(before.at)} for ${TARGET_TOKENS} tokens, ${fetched} fetched`);
+  const took = seconds(at), busy = (await processorSeconds(child.pid) - work).toFixed(1);
+  await report(
+    `${round}, ${tokens} tokens: ${took}, ${busy} s of processors, ` +
+      `${formatBytes(await fetched() - bytes)} fetched`,
+  );
 }
 console.log(await (await fetch(`${served.url}/metrics`)).text());
 clearInterval(watch);
 await served.end();
 await origin.close();
-store.close();
+
+/** The model by ranges from a file of chunks; an earlier run's is used again. */
+async function inChunks(file: string): Promise<Origin> {
+  const store = new ChunkStore(file);
+  if (!await store.has("manifest.json")) {
+    await write(store);
+    store.save();
+    console.log(`${formatBytes(store.stored)} on the disk`);
+  }
+  console.log(`model: ${formatBytes(store.bytes)}`);
+  const served = serveChunks(store);
+  const close = async () => {
+    await served.close();
+    store.close();
+  };
+  return { address: served.url, env: {}, close };
+}
+
+/** The model in a bucket of Swift, which checks signatures. */
+async function inSwift(): Promise<Origin> {
+  const swift = await startSwift();
+  await makeBucket("large", swift.env);
+  await write(s3Store("s3://large/made-up-54b", swift.env), DISTINCT);
+  return { address: "s3://large/made-up-54b", env: swift.env, close: () => swift.close() };
+}
+
+async function write(store: WritableStore, distinctExperts?: number): Promise<void> {
+  const start = performance.now();
+  const tokenizer = largeTokenizer(NLLB_MOE_54B.vocab_size, LANGUAGES.map((l) => l.flores));
+  await writeLargeModel(NLLB_MOE_54B, store, {
+    name: "made-up-54b",
+    pairs: ["eng_Latn-deu_Latn"],
+    licence: { id: "CC0-1.0" },
+    experts: { bits: 2 },
+    trunk: { bits: 4 },
+    embedding: { bits: 4 },
+    distinctExperts,
+  }, tokenizer);
+  console.log(`written in ${seconds(start)}`);
+}
+
+async function fetched(): Promise<number> {
+  return await served.metric("moqe_fetch_bytes_total");
+}
 
 function seconds(since: number): string {
   return `${((performance.now() - since) / 1000).toFixed(1)} s`;
@@ -93,7 +133,8 @@ async function report(what: string): Promise<void> {
   const host = Math.max(hostPeak, rest);
   const [device, held] = [await ledger("gpu", "used"), await ledger("host", "peak")];
   console.log(
-    `${what}; ${origin.requests} requests, ${formatBytes(origin.bytes)} in all; peak ` +
+    `${what}; ${await served.metric("moqe_fetch_requests_total")} requests, ` +
+      `${formatBytes(await fetched())} in all; peak ` +
       `${formatBytes(peak)}: WASM memory ${formatBytes(wasm)} (ledger ${
         formatBytes(device)
       }), the ` +

@@ -1,7 +1,8 @@
 /**
  * Writes a packed model of any configuration through the packer's own encoders and object writer, without a
  * checkpoint: random weights, one encoding for each shape, and a few bytes of its own in each block, so that no two
- * blocks of matrices are equal and nothing is read once that a real model would be read for twice.
+ * blocks of matrices are equal and nothing is read once that a real model would be read for twice. Or with few distinct
+ * blocks, which the writer stores once, where a store has no room for more.
  */
 import { architectureOf } from "../../src/arch/registry.ts";
 import { expertLayout } from "../../src/base/layout.ts";
@@ -66,11 +67,16 @@ function madeUp(plan: ModelPlan): TensorSource {
   };
 }
 
+/** How many blocks differ; left out, all do. */
+export interface LargeOptions extends PackOptions {
+  readonly distinctExperts?: number | undefined;
+}
+
 /** Writes the model; `tokenizer` is a tokenizer.json. Answers its manifest. */
 export async function writeLargeModel(
   config: Manifest["config"],
   out: WritableStore,
-  options: PackOptions,
+  options: LargeOptions,
   tokenizer: unknown,
 ): Promise<Manifest> {
   const { plan } = architectureOf(config).read(config);
@@ -79,7 +85,8 @@ export async function writeLargeModel(
   const writer = new ObjectWriter(out, objectBytes, () => Promise.resolve());
   const trunk: Manifest["trunk"] = [];
   const formats = new FormatTable();
-  const work: Work = { reader, writer, kept: new Map(), made: 0 };
+  const distinct = options.distinctExperts;
+  const work: Work = { reader, writer, kept: new Map(), made: 0, distinct };
   for (const item of trunkItems(plan, recipes)) {
     trunk.push({
       name: item.name,
@@ -127,6 +134,7 @@ interface Work {
   readonly kept: Map<string, Uint8Array[]>;
   /** Trunk blocks that were given bytes of their own. */
   made: number;
+  readonly distinct: number | undefined;
 }
 
 /** A tensor's blocks: those of an earlier one of its shape and kind, or encoded now. */
@@ -141,7 +149,9 @@ async function trunkBlocks(item: TrunkItem, work: Work): Promise<BlockRef[]> {
     for (const block of before) {
       const own = new Uint8Array(block);
       // Codes, or (in a router) a float next to zero.
-      if (!isVector) new DataView(own.buffer).setUint32(0, ++work.made, true);
+      if (!isVector && work.distinct === undefined) {
+        new DataView(own.buffer).setUint32(0, ++work.made, true);
+      }
       refs.push(await writer.add(own));
     }
     return refs;
@@ -160,7 +170,7 @@ async function trunkBlocks(item: TrunkItem, work: Work): Promise<BlockRef[]> {
 async function expertBlocks(
   spec: ExpertLayerSpec,
   layer: number,
-  { reader, writer, recipes, kept }: Work & { recipes: Recipes },
+  { reader, writer, recipes, kept, distinct }: Work & { recipes: Recipes },
 ): Promise<BlockRef[]> {
   const recipe = recipes.experts[spec.stack];
   const layout = expertLayout(spec.projections, recipe.format);
@@ -172,7 +182,9 @@ async function expertBlocks(
   const refs: BlockRef[] = [];
   for (let e = 0; e < spec.count; e++) {
     const block = new Uint8Array(made);
-    new DataView(block.buffer).setFloat32(biasOffset, (layer * spec.count + e) * 1e-6, true);
+    const ordinal = layer * spec.count + e;
+    const own = distinct === undefined ? ordinal : ordinal % distinct;
+    new DataView(block.buffer).setFloat32(biasOffset, own * 1e-6, true);
     refs.push(await writer.add(block));
   }
   await writer.flush();

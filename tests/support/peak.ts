@@ -1,4 +1,4 @@
-/** Memory of a process as Linux saw it. */
+/** Memory and processor time of a process as Linux saw them. */
 
 /** Peak resident bytes of a process so far (VmHWM). */
 export async function peakBytes(pid: number): Promise<number> {
@@ -25,6 +25,13 @@ export async function residentParts(
     else if (rss !== null) rest += Number(rss[1]) * 1024;
   }
   return { wasm, rest };
+}
+
+/** Processor time of a process so far, all threads, in seconds (a tick is 10 ms). */
+export async function processorSeconds(pid: number): Promise<number> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 /** A line of /proc/PID/status that counts kB, in bytes. */
