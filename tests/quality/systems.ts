@@ -3,23 +3,12 @@
 /** Folders of Hugging Face layout that the table is made from; a system whose folder is not given is left out. */
 export const CHECKPOINTS = {
   moe: "the trained model",
-  more: "the trained model after further training without quantization (as many steps as qat)",
-  qat: "the trained model after quantization-aware training (train.py --qat)",
+  more: "the trained model after 627 more steps without quantization",
+  qat: "the trained model after 200 steps of quantization-aware training (`train.py --qat`)",
   twin: "the dense twin: same active parameters, data, steps",
 } as const;
 
 export type CheckpointName = keyof typeof CHECKPOINTS;
-
-/** Matrices of a model by what they do, for quantizing one part alone. */
-export const PARTS = {
-  experts: /\.experts\./,
-  "dense FFN": /layers\.\d+\.(ffn\.)?fc[12]\.weight$/,
-  attention: /(self_attn|cross_attention|encoder_attn)\.\w+_proj\.weight$/,
-  encoder: /^encoder\.layers\..*(proj|fc[12])\.weight$/,
-  decoder: /^decoder\.layers\..*(proj|fc[12])\.weight$/,
-} as const;
-
-export type PartName = keyof typeof PARTS;
 
 /** One row of a table. */
 export interface System {
@@ -28,38 +17,66 @@ export interface System {
   readonly checkpoint: CheckpointName;
   /** Arguments of `moqe pack` beside addresses, pairs and licence. CALIBRATION stands for the calibration file. */
   readonly flags: readonly string[];
-  /** Instead of packing at a width: only this part is quantized, and all is packed at f16. */
-  readonly part?: { readonly name: PartName; readonly bits: 2 | 4 | 8 };
   /** Beam widths that are scored. */
   readonly beams: readonly number[];
 }
 
-const F16_TRUNK = ["--trunk", "f16", "--embedding", "f16"];
+const F16 = ["--experts", "f16"], F16_TRUNK = ["--trunk", "f16", "--embedding", "f16"];
+const WEIGHED = ["--calibration", "CALIBRATION"];
 const BOTH = [1, 4], GREEDY = [1];
+type Bits = 2 | 3 | 4 | 8;
 
-function experts(bits: 2 | 3 | 4 | 8, quantizer: string, more: readonly string[] = []): System {
-  const words = [quantizer, ...more.filter((f) => f.startsWith("--")).map((f) => f.slice(2))];
+/** Experts at some bits, everything else f16, as in the paper. */
+function experts(
+  bits: Bits,
+  quantizer: string,
+  how: keyof typeof HOW = "plain",
+  beams: readonly number[] = GREEDY,
+): System {
   return {
-    id: `moe-${bits}bit-${words.join("-")}`,
-    title: `${bits}-bit ${words.join(" + ")}`,
+    id: `moe-${bits}bit-${quantizer}-${how.replaceAll(" ", "-")}`,
+    title: `${bits}-bit ${quantizer}${how === "plain" ? "" : `, ${how}`}`,
     checkpoint: "moe",
-    flags: [...F16_TRUNK, "--experts", `${bits}bit`, "--quantizer", quantizer, ...more],
-    beams: bits === 2 ? BOTH : GREEDY,
+    flags: [...F16_TRUNK, "--experts", `${bits}bit`, "--quantizer", quantizer, ...HOW[how]],
+    beams,
   };
 }
 
-/** Experts by every quantizer, the trunk at f16, as in the paper; then what we ship, and the twin. */
+/** What is done beside choosing levels, as flags. */
+const HOW = {
+  plain: [],
+  weighted: WEIGHED,
+  gptq: [...WEIGHED, "--rounding", "gptq"],
+  "rotated": ["--rotate"],
+  "rotated, gptq": ["--rotate", ...WEIGHED, "--rounding", "gptq"],
+} as const;
+
+/** The paper's quantizers per channel, then ours, then what is shipped, further training, and the dense twin. */
 export const SYSTEMS: readonly System[] = [
   {
     id: "moe-f16",
     title: "f16",
     checkpoint: "moe",
-    flags: [...F16_TRUNK, "--experts", "f16"],
+    flags: [...F16, ...F16_TRUNK],
     beams: BOTH,
   },
-  ...(["moqe-linear-trunc", "moqe-linear-half", "symmetric"] as const).flatMap((q) =>
-    ([8, 4, 2] as const).map((bits) => experts(bits, q))
+  ...(["moqe-linear-trunc", "moqe-linear-half", "moqe-log"] as const).flatMap((q) =>
+    ([8, 4, 3, 2] as const).filter((bits) => q !== "moqe-log" || bits < 8)
+      .map((bits) =>
+        experts(bits, q, "plain", q === "moqe-linear-half" && bits === 2 ? BOTH : GREEDY)
+      )
   ),
+  ...([8, 4, 3, 2] as const).map((bits) =>
+    experts(bits, "symmetric", "plain", bits === 2 ? BOTH : GREEDY)
+  ),
+  ...([4, 3, 2] as const).map((bits) => experts(bits, "lloyd")),
+  experts(2, "symmetric", "weighted"),
+  experts(2, "lloyd", "weighted"),
+  experts(2, "symmetric", "rotated"),
+  experts(3, "symmetric", "gptq"),
+  experts(2, "symmetric", "gptq"),
+  experts(2, "lloyd", "gptq", BOTH),
+  experts(2, "lloyd", "rotated, gptq"),
   {
     id: "moe-shipped",
     title: "2-bit symmetric, 8-bit trunk (as shipped)",
@@ -68,33 +85,46 @@ export const SYSTEMS: readonly System[] = [
     beams: BOTH,
   },
   {
-    id: "more-f16",
-    title: "f16, trained on",
-    checkpoint: "more",
-    flags: [...F16_TRUNK, "--experts", "f16"],
+    id: "moe-lloyd-gptq-8bit-trunk",
+    title: "2-bit lloyd, gptq, 8-bit trunk",
+    checkpoint: "moe",
+    flags: ["--quantizer", "lloyd", ...HOW.gptq],
     beams: BOTH,
   },
   {
-    id: "more-2bit",
-    title: "2-bit symmetric of that",
+    id: "more-f16",
+    title: "f16 after further training",
     checkpoint: "more",
-    flags: [...F16_TRUNK],
+    flags: [...F16, ...F16_TRUNK],
     beams: BOTH,
   },
-  { id: "qat-2bit", title: "2-bit QAT", checkpoint: "qat", flags: [...F16_TRUNK], beams: BOTH },
+  {
+    id: "qat-2bit",
+    title: "2-bit QAT",
+    checkpoint: "qat",
+    flags: F16_TRUNK,
+    beams: BOTH,
+  },
   { id: "qat-shipped", title: "2-bit QAT, 8-bit trunk", checkpoint: "qat", flags: [], beams: BOTH },
   { id: "twin-f16", title: "dense twin f16", checkpoint: "twin", flags: F16_TRUNK, beams: BOTH },
   { id: "twin-8bit", title: "dense twin 8-bit", checkpoint: "twin", flags: [], beams: BOTH },
 ];
 
+const PARTS = {
+  experts: ["experts"],
+  "dense FFN": ["dense_ffn"],
+  attention: ["attention"],
+  encoder: ["encoder.experts", "encoder.dense_ffn", "encoder.attention"],
+  decoder: ["decoder.experts", "decoder.dense_ffn", "decoder.attention"],
+} as const;
+
 /** Each part alone at each width (least-error symmetric codes), greedy: which weights tolerate few bits. */
-export const PART_SYSTEMS: readonly System[] = (Object.keys(PARTS) as PartName[]).flatMap((name) =>
-  ([8, 4, 2] as const).map((bits) => ({
-    id: `part-${name.replaceAll(" ", "-")}-${bits}`,
-    title: `${name}, ${bits}-bit`,
+export const PART_SYSTEMS: readonly System[] = Object.entries(PARTS).flatMap(([title, names]) =>
+  ([4, 3, 2] as const).map((bits) => ({
+    id: `part-${title.replaceAll(" ", "-")}-${bits}`,
+    title: `${title}, ${bits}-bit`,
     checkpoint: "moe" as const,
-    flags: [],
-    part: { name, bits },
+    flags: [...F16, ...F16_TRUNK, "--part", names.map((n) => `${n}=${bits}bit`).join(",")],
     beams: GREEDY,
   }))
 );

@@ -2,7 +2,7 @@
  * The quality table, made by one command from checkpoints that the recipe makes:
  *
  *   deno task table WORK --corpus FOLDER --moe FOLDER [--more F] [--qat F] [--twin F] [--calibration FILE]
- *                   [--rows 500] [--only PATTERN] [--out models/QUALITY.md]
+ *                   [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
  *
  * Packs every system of systems.ts, translates the even dev rows by moqe itself, scores, and writes Markdown.
  * WORK keeps each system's result by what made it: a second run does only what is new.
@@ -12,7 +12,7 @@ import { devSet, LANGUAGES, measure, STATED_SLOTS } from "./measure.ts";
 import { packSystem } from "./pack.ts";
 import { renderTable, type Result } from "./render.ts";
 import { type CheckpointName, CHECKPOINTS, PART_SYSTEMS, type System, SYSTEMS } from "./systems.ts";
-import { expertError } from "./weights.ts";
+import { weightError } from "./weights.ts";
 import { BLEU } from "../../src/text/metrics/bleu.ts";
 import { CHRF } from "../../src/text/metrics/chrf.ts";
 import { SAMPLES } from "../../src/text/metrics/bootstrap.ts";
@@ -27,7 +27,7 @@ const { values, positionals } = parseArgs({
     qat: { type: "string" },
     twin: { type: "string" },
     calibration: { type: "string" },
-    rows: { type: "string", default: "500" },
+    rows: { type: "string", default: "200" },
     only: { type: "string", default: "" },
     out: { type: "string", default: "models/QUALITY.md" },
   },
@@ -57,12 +57,9 @@ async function resultOf(system: System): Promise<Result | undefined> {
   if (known?.key === key) return { ...known.result, system };
   if (!new RegExp(values.only!).test(system.id)) return undefined;
   const packed = `${work}/packed`;
-  const part = await packSystem(system, checkpoint, packed, values.calibration);
+  await packSystem(system, checkpoint, packed, values.calibration);
   const measured = await measure(packed, system.beams, sets);
-  const weightError = part === undefined
-    ? await expertError(packed, checkpoint)
-    : part.squaredError / part.squares;
-  const result = { measured, weightError };
+  const result = { measured, weightError: await weightError(packed, checkpoint) };
   Deno.writeTextFileSync(path, JSON.stringify({ key, result }));
   console.error(`${system.id}: ${measured.seconds.toFixed(0)} s`);
   return { ...result, system };
@@ -96,7 +93,7 @@ const text = `# Quality
 Made by \`deno task table\` (tests/quality/). Every figure is of moqe itself: packed, then translated on the CPU backend,
 first ${rows} even rows of each dev set, BLEU / chrF++ equal to sacrebleu's \`${BLEU.signature}\` and \`${CHRF.signature}\`.
 The interval after a difference is that of a paired bootstrap over sentences (${SAMPLES} samples, the mean of the three
-pairs). "Weight error" is the squared error of the expert weights over their squares; "same text" the share of translations equal
+pairs). "Weight error" is the squared error of the quantized weights (of the experts alone, where they are) over their squares; "same text" the share of translations equal
 to those of f16 with the same search; "peak ledger" both budgets together, at a stated arena of ${STATED_SLOTS} expert slots, 128 tokens a
 pass, beam 4.
 
@@ -111,8 +108,7 @@ ${
   parts.length === 0 ? "" : `
 ## One part alone
 
-Least-error symmetric codes for one part, everything else f16 (the weights are decoded again and packed at f16, so sizes are
-of f16).
+Least-error symmetric codes for one part (\`moqe pack --part\`), everything else f16.
 
 ${renderTable(parts, sets, base)}
 `
