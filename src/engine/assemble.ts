@@ -58,6 +58,7 @@ export async function assemble(
     scratchBytes: gpu.usedBytes,
     maxBatchTokens: maxRows,
     maxSourceTokens: options.maxSourceTokens,
+    bindingBytes: backend.limits.maxBindingBytes,
   });
   const trunk = new Trunk(backend, manifest);
   const residency = new ExpertResidency(backend, manifest, plan, fetcher, {

@@ -5,7 +5,7 @@ import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
 import { placeTableBytes } from "../experts/places.ts";
 import { slotBytes } from "../experts/residency.ts";
-import { pageBytes, tableBytes } from "../nn/model.ts";
+import { layerPageBytes, pageBytes, tableBytes } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { trunkBytes } from "../nn/trunk.ts";
 import { workspaceBytes } from "../nn/workspace.ts";
@@ -28,6 +28,8 @@ export interface BudgetRequest {
   maxSourceTokens: number;
   /** Scratch of the backend at these sizes, on top of the workspace. */
   scratchBytes: number;
+  /** The largest range that a kernel of the backend sees, which a layer's K/V must fit in; none unless given. */
+  bindingBytes?: number | undefined;
 }
 
 export interface BudgetPlan {
@@ -86,7 +88,8 @@ export function divideBudget(
     });
   }
   const wanted = Math.max(leastPages, Math.min(enoughPages, Math.floor(rest * KV_SHARE / page)));
-  const pages = Math.min(wanted, Math.floor((rest - topK * slot) / page));
+  const most = mostPages(spec, ask, leastPages);
+  const pages = Math.min(wanted, most, Math.floor((rest - topK * slot) / page));
   const slots = slot === 0 ? 0 : Math.min(experts, Math.floor((rest - pages * page) / slot));
   return {
     trunkBytes: trunk,
@@ -105,6 +108,19 @@ export function divideBudget(
         arena: experts * slot,
       }),
   };
+}
+
+/** Pages of K/V whose part of one layer a kernel can see. */
+function mostPages(spec: ModelSpec, { bindingBytes }: BudgetRequest, least: number): number {
+  if (bindingBytes === undefined) return Infinity;
+  const most = Math.floor(bindingBytes / layerPageBytes(spec));
+  if (most >= least) return most;
+  throw new MoqeError("unsupported", {
+    action: "keep K/V of one sentence in a layer's buffer",
+    rule: `a kernel of this device sees at most ${formatBytes(bindingBytes)} of one`,
+    observed: formatBytes(least * layerPageBytes(spec)),
+    remedy: "lower --max-source-tokens, or say --device cpu",
+  });
 }
 
 /** The least that trunk and activations must leave so that K/V takes its part and every expert still fits. */

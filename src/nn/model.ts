@@ -59,7 +59,8 @@ export function pageBytes(spec: ModelSpec): number {
   return spec.decoder.layers.length * layerPageBytes(spec);
 }
 
-function layerPageBytes(spec: ModelSpec): number {
+/** Bytes of a page in one layer's buffer. */
+export function layerPageBytes(spec: ModelSpec): number {
   return 2 * PAGE_TOKENS * spec.attentionWidth * 4;
 }
 

@@ -3,6 +3,7 @@ import { architectureOf } from "../../src/arch/registry.ts";
 import { cpuScratchBytes } from "../../src/backend/cpu/scratch.ts";
 import { MoqeError } from "../../src/base/errors.ts";
 import { divideBudget, scratchShape } from "../../src/engine/budget.ts";
+import { layerPageBytes } from "../../src/nn/model.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import type { Manifest } from "../../src/store/manifest.ts";
 import { goldenFolder, readGolden } from "../support/golden.ts";
@@ -77,5 +78,28 @@ Deno.test("one byte under the least is refused before anything is read, with the
     );
     assertEquals(error.code, "over_budget");
     assertEquals(reads, []);
+  });
+});
+
+Deno.test("K/V keeps to what a kernel can see of a buffer, and one sentence must fit", async () => {
+  await packed((_, manifest) => {
+    const { plan, spec } = architectureOf(manifest.config).read(manifest.config);
+    const ask = {
+      gpuBytes: 2 ** 30,
+      scratchBytes: 0,
+      maxBatchTokens: ROWS,
+      maxSourceTokens: SOURCE,
+    };
+    const free = divideBudget(manifest, plan, spec, ask), page = layerPageBytes(spec);
+    const bindingBytes = (free.pages - 5) * page + 1;
+    const bound = divideBudget(manifest, plan, spec, { ...ask, bindingBytes });
+    assertEquals(bound.pages, free.pages - 5);
+    const error = assertThrows(
+      () => divideBudget(manifest, plan, spec, { ...ask, bindingBytes: page }),
+      MoqeError,
+      "sees at most",
+    );
+    assertEquals(error.code, "unsupported");
+    return Promise.resolve();
   });
 });

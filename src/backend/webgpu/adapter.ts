@@ -72,8 +72,8 @@ export async function openDevice(found?: GPUAdapter): Promise<OpenedDevice> {
     device,
     adapterName: adapterName(adapter),
     isFallback: adapter.info.isFallbackAdapter,
-    // Multiples of four, as bindings must be.
-    maxBindingBytes: limits.maxStorageBufferBindingSize & ~255 || 2 ** 31 - 256,
+    // Multiples of four, as bindings must be. Not by bit operations: limits go up to 2^32 - 1.
+    maxBindingBytes: limits.maxStorageBufferBindingSize - limits.maxStorageBufferBindingSize % 256,
     maxBufferBytes: limits.maxBufferSize - limits.maxBufferSize % 256,
     offsetAlignment: Math.max(
       limits.minUniformBufferOffsetAlignment,

@@ -20,6 +20,8 @@ import { matrixWeights, type Weights } from "./weights.ts";
 const TILE = 512;
 /** Tiles that kernels/wgsl/vocab_merge.wgsl can merge. */
 const MOST_TILES = 1024;
+/** Words of a chunk at the most: a dispatch has at most 65,535 workgroups of eight words or more. */
+const MOST_WORDS = 2 ** 18;
 
 interface Pass {
   op: VocabTopKOp;
@@ -66,7 +68,8 @@ export function vocabTopK(run: Run, op: VocabTopKOp): void {
 function tileRecords(run: Run, pass: Pass, x: Rows, action: string): void {
   const { op, w, first, rows, tiles, mask } = pass;
   const logits = scratch(run, "logits"), records = scratch(run, "records");
-  const vocab = w.layout.rows, wide = Math.floor(run.sizes.logits / 4 / rows / TILE) * TILE;
+  const vocab = w.layout.rows, room = Math.floor(run.sizes.logits / 4 / rows / TILE);
+  const wide = Math.min(MOST_WORDS, room * TILE);
   for (let from = 0; from < vocab; from += wide) {
     const n = Math.min(wide, vocab - from);
     const target = { out: logits, at: 0, stride: n, mask, first };
