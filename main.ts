@@ -5,11 +5,14 @@ import { BENCH_CHILD } from "./src/cli/bench_ask.ts";
 import { COMMANDS } from "./src/cli/commands.ts";
 import { runProgram } from "./src/cli/program.ts";
 import { ENGINE_WORKER_NAME } from "./src/engine/protocol.ts";
+import { STORE_WORKER_NAME } from "./src/engine/store_protocol.ts";
 
 if (isWorkerNamed(ENGINE_WORKER_NAME)) {
   await import("./src/engine/worker.ts");
 } else if (isWorkerNamed(KERNEL_WORKER_NAME)) {
   await import("./src/backend/cpu/pool_worker.ts");
+} else if (isWorkerNamed(STORE_WORKER_NAME)) {
+  await import("./src/engine/store_worker.ts");
 } else if (import.meta.main && Deno.args[0] === BENCH_CHILD) {
   const { answerBenchAsk } = await import("./src/cli/bench_child.ts");
   await answerBenchAsk();

@@ -22,6 +22,7 @@ import type {
 } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { batchInvariant } from "./self_test.ts";
+import { openStorePort, type StorePort } from "./store_port.ts";
 import { openTiers } from "./tiers.ts";
 import { Translator } from "./translator.ts";
 
@@ -59,12 +60,31 @@ export async function loadEngine(
   onProgress: (doneBytes: number, totalBytes: number) => void,
   inside: Inside = {},
 ): Promise<LoadedEngine> {
+  const stores = openStorePort([options.model, ...options.mirrors ?? []]);
+  try {
+    const engine = await load(options, onProgress, inside, stores);
+    const close = () => engine.close().finally(() => stores?.close());
+    const abandon = (why: MoqeError) => engine.abandon(why).finally(() => stores?.close());
+    return { ...engine, close, abandon };
+  } catch (error) {
+    stores?.close();
+    throw error;
+  }
+}
+
+async function load(
+  options: EngineOptions,
+  onProgress: (doneBytes: number, totalBytes: number) => void,
+  inside: Inside,
+  stores: StorePort | undefined,
+): Promise<LoadedEngine> {
   const ledger = new Ledger({ gpuBytes: options.gpuMemory, hostBytes: options.hostMemory });
   const device = await (inside.device ?? chooseDevice)(options.device);
   const rssBytes = inside.rssBytes ?? Deno.memoryUsage().rss;
   const opened = await openModel(options.model, {
     mirrors: options.mirrors,
     manifestSha256: options.manifestSha256,
+    open: stores && ((address) => stores.open(address)),
   });
   const { manifest } = opened;
   const tokenizer = await openTokenizer(opened);
@@ -73,7 +93,7 @@ export async function loadEngine(
     rssBytes,
     manifestBytes,
     tokenizerBytes: tokenizer.hostBytes,
-    threads: options.threads,
+    threads: options.threads + (stores === undefined ? 0 : 1),
     serviceBytes: options.serviceBytes,
   });
   reserveHost(ledger, need, manifest.name);

@@ -18,6 +18,16 @@ export interface ObjectStore {
    * between is dropped. Parts ascend and do not overlap. Left out: `readParts` makes it from readRange.
    */
   readParts?(name: string, parts: readonly RangePart[], options?: ReadOptions): Promise<void>;
+  /**
+   * As readParts, into buffers of the store's own making that are the caller's from then on, each with the sha256 of
+   * its bytes: for stores that read and hash on another thread of this process. An aborted read ends when its bytes
+   * are gone.
+   */
+  readHashed?(
+    name: string,
+    ranges: readonly ByteRange[],
+    options?: ReadOptions,
+  ): Promise<HashedBlock[]>;
   /** Attempts beyond the first, by why they were made; stores that do not retry have none. */
   retries?(): RetryCounts;
 }
@@ -29,6 +39,12 @@ export interface NoteStore {
   /** Replaces the text whole or not at all. */
   writeNote(name: string, text: string): Promise<void>;
   removeNote(name: string): Promise<void>;
+}
+
+/** Bytes, and the sha256 (hex) that they were found to have. */
+export interface HashedBlock {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly sha256: string;
 }
 
 /** A place in an object, and the buffer that its bytes fill. */

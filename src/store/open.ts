@@ -53,6 +53,8 @@ export interface OpenOptions {
   /** The only manifest to accept; block hashes are only as good as the manifest. */
   readonly manifestSha256?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Opens an address, in place of `openStore`. */
+  readonly open?: ((address: string) => ObjectStore) | undefined;
 }
 
 /**
@@ -61,8 +63,8 @@ export interface OpenOptions {
  * @throws MoqeError `corrupt` with every fault, or for another hash; `unavailable` where there is no manifest
  */
 export async function openModel(address: string, options: OpenOptions = {}): Promise<OpenedModel> {
-  const store = openStore(address);
-  const mirrors = (options.mirrors ?? []).map((m) => openStore(m));
+  const open = options.open ?? ((a: string) => openStore(a));
+  const store = open(address), mirrors = (options.mirrors ?? []).map((m) => open(m));
   const bytes = await readManifest([store, ...mirrors], options.signal);
   const manifestSha256 = createHash("sha256").update(bytes).digest("hex");
   const wanted = options.manifestSha256;

@@ -27,6 +27,8 @@ export interface Run {
 /** Reads blocks, never verified ones here but for `readAgain`. Counts into the fetcher's statistics. */
 export class Origin {
   readonly #hedger: Hedger;
+  /** What stores that hash found; of the very buffers that they answered. */
+  readonly #hashes = new WeakMap<Bytes, string>();
 
   constructor(
     readonly store: ObjectStore,
@@ -81,10 +83,23 @@ export class Origin {
       into: buffers[i]!,
     }));
     const either = AbortSignal.any([abort.signal, signal]);
-    const done = readParts(this.store, run.name, parts, { signal: either }).then(() => buffers);
-    // It is awaited in its turn, if at all.
-    done.catch(() => {});
-    return { done, abort, buffers };
+    const sent: Sent = { abort, buffers, done: this.#fill(run, parts, either) };
+    sent.done.then((filled) => sent.buffers = filled, () => {});
+    return sent;
+  }
+
+  /** The bytes of a request: in the buffers of `parts`, or in the store's own where it hashes them as well. */
+  async #fill(run: Run, parts: readonly RangePart[], signal: AbortSignal): Promise<Bytes[]> {
+    const buffers = parts.map((p) => p.into);
+    if (this.store.readHashed === undefined) {
+      await readParts(this.store, run.name, parts, { signal });
+      return buffers;
+    }
+    const ranges = parts.map(({ offset, into }) => ({ offset, length: into.length }));
+    buffers.forEach(letGo);
+    const blocks = await this.store.readHashed(run.name, ranges, { signal });
+    for (const { bytes, sha256 } of blocks) this.#hashes.set(bytes, sha256);
+    return blocks.map((b) => b.bytes);
   }
 
   /**
@@ -131,7 +146,8 @@ export class Origin {
   /** Whether bytes have a block's hash; counts those that have not. */
   check(ref: BlockRef, bytes: Bytes): boolean {
     // node's hash reads the bytes where they lie; crypto.subtle would copy them past the ledger.
-    const right = createHash("sha256").update(bytes).digest("hex") === ref.sha256;
+    const sha256 = this.#hashes.get(bytes) ?? createHash("sha256").update(bytes).digest("hex");
+    const right = sha256 === ref.sha256;
     if (!right) this.counts.refused++;
     return right;
   }
@@ -140,7 +156,8 @@ export class Origin {
 interface Sent {
   readonly done: Promise<Bytes[]>;
   readonly abort: AbortController;
-  readonly buffers: Bytes[];
+  /** Those that hold the bytes once done. */
+  buffers: Bytes[];
 }
 
 /** True where a promise ends, one way or the other, within a time. */
