@@ -1,13 +1,13 @@
 /** The commands against an S3 server: pack into a bucket, killed and gone on with, then verify, plan and translate. */
 import { assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import { moqe } from "../cli/moqe.ts";
-import { keysOf, makeBucket, putModel, s3Store } from "../support/buckets.ts";
+import { keysOf, makeBucket, putFile, putModel, s3Store } from "../support/buckets.ts";
 import { goldenFolder } from "../support/golden.ts";
 import { finishPack, killPack } from "../support/killed_pack.ts";
 import { contents } from "../support/packed.ts";
 import { temporaryFolder } from "../support/safetensors.ts";
-import { startSwift } from "../support/swift.ts";
-import { tcpProxy } from "../support/tcp_proxy.ts";
+import { startSwift, STORAGE_DOMAIN } from "../support/swift.ts";
+import { forwardProxy, tcpProxy } from "../support/tcp_proxy.ts";
 
 const swift = await startSwift();
 Deno.test.afterAll(() => swift.close());
@@ -43,12 +43,41 @@ Deno.test("pack, verify and plan take s3 addresses; the bucket holds what a fold
   const plan = await moqe(["plan", "s3://packed/models/tiny"], { env });
   assertStringIncludes(plan.out, "tiny at s3://packed/models/tiny, licence CC0-1.0");
 
+  // The checkpoint, too, may be in a bucket.
+  for (const { name } of Deno.readDirSync(checkpoint)) {
+    await putFile(
+      `s3://packed/checkpoint/${name}`,
+      await Deno.readFile(`${checkpoint}/${name}`),
+      env,
+    );
+  }
+  using other = temporaryFolder();
+  const fromBucket = ["pack", "s3://packed/checkpoint", `${other.path}/m`, ...pairs];
+  assertEquals((await moqe(fromBucket, { env })).code, 0);
+  assertEquals(contents(`${other.path}/m`), contents(folder.path));
+
   const again = await moqe(["pack", checkpoint, "s3://packed/models/tiny", ...pairs], { env });
   assertEquals(again.code, 2);
   assertStringIncludes(again.err, "there is a packed model already");
   const nowhere = await moqe(["pack", checkpoint, "s3://no-bucket/m", ...pairs], { env });
   assertEquals(nowhere.code, 1);
   assertStringIncludes(nowhere.err, "NoSuchBucket");
+});
+
+Deno.test("a bucket with a host name of its own, through the proxy that HTTP_PROXY names", async () => {
+  await makeBucket("hosted", env);
+  await putModel(SHIPPED, s3Store("s3://hosted/tiny", env));
+  const proxy = forwardProxy(swift.endpoint);
+  const address = `s3://hosted/tiny?style=virtual&endpoint=http://${STORAGE_DOMAIN}`;
+  const through = { ...env, HTTP_PROXY: proxy.url };
+  const verified = await moqe(["verify", address], { env: through });
+  assertEquals([verified.code, verified.err], [0, ""]);
+  assertEquals([...proxy.hosts], [`hosted.${STORAGE_DOMAIN}`]);
+  const wrong = await moqe(["verify", address], {
+    env: { ...through, AWS_SECRET_ACCESS_KEY: "x" },
+  });
+  assertStringIncludes(wrong.err, "SignatureDoesNotMatch");
+  await proxy.close();
 });
 
 Deno.test("kill -9 at random moments of a pack into a bucket, then again: the same objects, none sent twice", async () => {

@@ -27,10 +27,15 @@ export function s3Store(address: string, env: Record<string, string>): S3Store {
   return new S3Store(s3Place(address, sourcesOf(env)), { retryMs: 5, maxRetryMs: 50 });
 }
 
-async function signed(url: URL, method: string, env: Record<string, string>): Promise<string> {
+async function signed(
+  url: URL,
+  method: string,
+  env: Record<string, string>,
+  body: Uint8Array<ArrayBuffer> | null = null,
+): Promise<string> {
   const { http } = s3Place("s3://any", sourcesOf(env));
   const headers = await http.sign!({ method, url, headers: new Headers() });
-  const response = await fetch(url, { method, headers });
+  const response = await fetch(url, { method, headers, body });
   const text = await response.text();
   if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${text}`);
   return text;
@@ -39,6 +44,15 @@ async function signed(url: URL, method: string, env: Record<string, string>): Pr
 /** Makes a bucket. */
 export async function makeBucket(bucket: string, env: Record<string, string>): Promise<void> {
   await signed(s3Place(`s3://${bucket}`, sourcesOf(env)).bucket, "PUT", env);
+}
+
+/** Puts any file into a bucket, at s3://bucket/key. */
+export async function putFile(
+  address: string,
+  bytes: Uint8Array<ArrayBuffer>,
+  env: Record<string, string>,
+): Promise<void> {
+  await signed(s3Place(address, sourcesOf(env)).base, "PUT", env, bytes);
 }
 
 /** Keys of all objects of a bucket, in order. */

@@ -21,6 +21,8 @@ export interface SwiftServer {
 
 const ACCESS = "test:tester", SECRET = "not-so-secret";
 const REGION = "us-east-1";
+/** Buckets answer as BUCKET.s3.test, too; no name server knows them, so a proxy must. */
+export const STORAGE_DOMAIN = "s3.test";
 
 /** Starts the four servers and waits until they answer. Throws with what is missing. */
 export async function startSwift(): Promise<SwiftServer> {
@@ -126,6 +128,7 @@ user_test_tester = ${SECRET} .admin
 [filter:s3api]
 use = egg:swift#s3api
 location = ${REGION}
+storage_domain = ${STORAGE_DOMAIN}
 s3_acl = false
 [filter:slo]
 use = egg:swift#slo

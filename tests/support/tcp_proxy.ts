@@ -91,3 +91,51 @@ export function tcpProxy(target: string): TcpProxy {
   })();
   return proxy;
 }
+
+/** A forward proxy, as HTTP_PROXY names one: every host it is asked for is the one server. */
+export function forwardProxy(
+  target: string,
+): { url: string; hosts: Set<string>; close(): Promise<void> } {
+  const { hostname, port } = new URL(target);
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const hosts = new Set<string>();
+  const serve = async (client: Deno.Conn) => {
+    const server = await Deno.connect({ hostname, port: Number(port) });
+    try {
+      const buffer = new Uint8Array(16 * 1024);
+      let head = "";
+      while (!head.includes("\r\n\r\n")) {
+        const n = await client.read(buffer);
+        if (n === null) return;
+        head += new TextDecoder().decode(buffer.subarray(0, n));
+      }
+      hosts.add(/^host: *(\S+)/im.exec(head)?.[1] ?? "");
+      // One request a connection, so that none but the first head must be looked at.
+      const rewritten = head.replace(/^(\S+) http:\/\/[^/ ]+/, "$1 ")
+        .replace(/^connection:.*\r\n/im, "").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
+      await server.write(new TextEncoder().encode(rewritten));
+      await server.readable.pipeTo(client.writable, { preventClose: true });
+    } catch {
+      /* one side went away */
+    } finally {
+      for (const conn of [client, server]) {
+        try {
+          conn.close();
+        } catch { /* closed already */ }
+      }
+    }
+  };
+  const accepting = (async () => {
+    try {
+      for await (const conn of listener) serve(conn).catch(() => {});
+    } catch { /* the listener was closed */ }
+  })();
+  return {
+    url: `http://127.0.0.1:${(listener.addr as Deno.NetAddr).port}`,
+    hosts,
+    async close() {
+      listener.close();
+      await accepting;
+    },
+  };
+}
