@@ -9,6 +9,7 @@ import { crossOrigin, secure, traceId } from "./headers.ts";
 import { libreRoutes } from "./libre/routes.ts";
 import { HttpMetrics } from "./metrics.ts";
 import { observe } from "./observe.ts";
+import { openApiRoutes } from "./openapi/routes.ts";
 import type { HttpEnv, HttpOptions } from "./options.ts";
 import { pageRoutes } from "./page/routes.ts";
 import { probeRoutes } from "./ready.ts";
@@ -27,6 +28,7 @@ export function createApp(
     .route("/", libreRoutes(engine, options))
     .route("/", deeplRoutes(engine, options))
     .route("/", probeRoutes(engine, options))
+    .route("/", openApiRoutes())
     .route("/", pageRoutes());
   if (options.admin !== "apart") app.route("/", adminRoutes(engine, options, metrics));
   return app;

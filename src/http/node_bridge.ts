@@ -8,26 +8,31 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import type { Span } from "@opentelemetry/api";
+import { requestSpan } from "./telemetry.ts";
 
 /**
  * Answers a request; the request's signal aborts when the client leaves before it has the whole answer.
- * `env.peer` is the address at the other end of the connection.
+ * `env.peer` is the address at the other end of the connection, `env.span` the request's span where there is one.
  */
-export type WebHandler = (request: Request, env: { peer: string }) => Response | Promise<Response>;
+export type WebHandler = (
+  request: Request,
+  env: { peer: string; span: Span | undefined },
+) => Response | Promise<Response>;
 
 /** A listener for node's server that speaks to a handler of web requests. */
 export function webListener(handler: WebHandler) {
   return async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
     const left = new AbortController();
+    const span = requestSpan(incoming, outgoing);
     outgoing.on("close", () => {
       if (!outgoing.writableFinished) left.abort(new DOMException("client left", "AbortError"));
     });
     try {
       const request = webRequest(incoming, left.signal);
       if (request === undefined) return void outgoing.writeHead(400).end();
-      const peer = incoming.socket.remoteAddress ?? "unknown";
-      hideQuery(outgoing, request);
-      await send(await handler(request, { peer }), incoming, outgoing);
+      const env = { peer: incoming.socket.remoteAddress ?? "unknown", span };
+      await send(await handler(request, env), incoming, outgoing);
     } catch {
       // The handler answers every error of its own; what fails here is the connection.
       outgoing.destroy();
@@ -52,24 +57,6 @@ function webRequest(incoming: IncomingMessage, signal: AbortSignal): Request | u
   } catch {
     return undefined;
   }
-}
-
-/** What a span of OpenTelemetry is to this file. */
-interface Span {
-  setAttribute(name: string, value: string): void;
-}
-
-/**
- * With OTEL_DENO=true the runtime's span of a request holds its whole address; a query may hold a text or a key.
- * The span is the runtime's own and is found only by its symbol's name.
- */
-function hideQuery(outgoing: ServerResponse, request: Request): void {
-  const symbol = Object.getOwnPropertySymbols(outgoing).find((s) => s.description === "kOtelSpan");
-  if (symbol === undefined) return;
-  const span = (outgoing as unknown as Record<symbol, Span | null | undefined>)[symbol];
-  const url = new URL(request.url);
-  span?.setAttribute("url.full", `${url.origin}${url.pathname}`);
-  span?.setAttribute("url.query", "");
 }
 
 async function send(

@@ -19,6 +19,9 @@ export function observe(log: Logger, metrics: HttpMetrics): MiddlewareHandler<Ht
     const route = pattern.includes("*") ? "unmatched" : pattern;
     const seconds = (performance.now() - start) / 1000;
     metrics.finished(route, c.res.status, seconds);
+    const span = c.env?.span;
+    span?.updateName(`${c.req.method} ${route}`);
+    span?.setAttributes({ "http.route": route, "moqe.request_id": c.get("requestId") });
     const write = PROBES.has(route) ? log.debug : log.info;
     write("request", {
       requestId: c.get("requestId"),

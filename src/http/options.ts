@@ -1,4 +1,5 @@
 /** What the HTTP application is given besides the engine. */
+import type { Span } from "@opentelemetry/api";
 import type { Logger } from "../base/log.ts";
 import type { Access, Client } from "./access/access.ts";
 import type { TrustedProxies } from "./access/address.ts";
@@ -51,6 +52,8 @@ export interface HttpEnv {
   Bindings: {
     /** Address of whoever holds the other end of the connection. */
     peer?: string;
+    /** The request's span, where telemetry is on. */
+    span?: Span | undefined;
   };
   Variables: {
     requestId: string;

@@ -17,6 +17,7 @@ export const RUNGS: readonly (readonly string[])[] = [
 /** Packages, and the folders that may import them: a dependency has one home. */
 const PACKAGES: ReadonlyMap<string, readonly string[]> = new Map([
   ["hono", ["http"]],
+  ["@opentelemetry/api", ["http"]],
   ["prom-client", ["http"]],
   ["zod", ["store", "checkpoint", "pack", "arch", "http"]],
   ["aws4fetch", ["store"]],

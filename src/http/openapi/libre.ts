@@ -1,0 +1,105 @@
+/** LibreTranslate's routes as OpenAPI has them. */
+import { z } from "zod";
+import { translateSchema } from "../libre/translate_input.ts";
+import {
+  answer,
+  binary,
+  body,
+  failures,
+  file,
+  FORM,
+  inPath,
+  JSON_TYPE,
+  MULTIPART,
+  OPEN,
+  type Operation,
+  type Paths,
+  schemaOf,
+} from "./parts.ts";
+
+const code = z.string().describe("A language: de, pt-BR, zh-Hans; FLORES codes too.");
+const libreError = z.object({ error: z.string() });
+const oneOrMany = <T extends z.ZodType>(schema: T) => z.union([schema, z.array(schema)]);
+const detected = z.object({ confidence: z.number().min(0).max(100), language: code });
+const libre = (ok: Record<string, unknown>): Operation["responses"] => ({
+  "200": ok,
+  ...failures(libreError, ", or the quota is used up"),
+});
+/** The routes. */
+export const LIBRE: Paths = {
+  "/translate": {
+    post: {
+      summary: "Translate a text or several; events with Accept: text/event-stream",
+      tags: ["LibreTranslate"],
+      requestBody: body(translateSchema, [JSON_TYPE, FORM, MULTIPART]),
+      responses: libre({
+        description: "The translation. Events are delta {index, text}, then done with this body, " +
+          "or error {error, status}.",
+        content: {
+          [JSON_TYPE]: {
+            schema: schemaOf(z.object({
+              translatedText: oneOrMany(z.string()),
+              detectedLanguage: oneOrMany(detected).optional(),
+              alternatives: z.union([z.array(z.string()), z.array(z.array(z.string()))]).optional(),
+            })),
+          },
+          "text/event-stream": { schema: { type: "string" } },
+        },
+      }),
+    },
+  },
+  "/detect": {
+    post: {
+      summary: "Which languages a text may be in",
+      tags: ["LibreTranslate"],
+      requestBody: body(z.object({ q: z.string(), api_key: z.string().optional() })),
+      responses: libre(answer("Up to three guesses, best first.", z.array(detected))),
+    },
+  },
+  "/languages": {
+    get: {
+      summary: "The languages of the model and what they can be translated to",
+      tags: ["LibreTranslate"],
+      ...OPEN,
+      responses: libre(
+        answer(
+          "Languages.",
+          z.array(z.object({ code, name: z.string(), targets: z.array(code) })),
+        ),
+      ),
+    },
+  },
+  "/frontend/settings": {
+    get: {
+      summary: "What a page needs to know of the service",
+      tags: ["LibreTranslate"],
+      ...OPEN,
+      responses: libre(answer("Settings.", z.object({ keyRequired: z.boolean() }).loose())),
+    },
+  },
+  "/translate_file": {
+    post: {
+      summary: "Translate a document",
+      tags: ["LibreTranslate"],
+      requestBody: body(
+        file.extend({ source: code, target: code, api_key: z.string().optional() }),
+        [MULTIPART],
+      ),
+      responses: libre(
+        answer("Where the translation is.", z.object({ translatedFileUrl: z.url() })),
+      ),
+    },
+  },
+  "/download_file/{name}": {
+    get: {
+      summary: "Fetch a translated document, for an hour",
+      tags: ["LibreTranslate"],
+      ...OPEN,
+      parameters: [inPath("name")],
+      responses: {
+        "200": { description: "The document.", ...binary },
+        "404": answer("There is none.", libreError),
+      },
+    },
+  },
+};
