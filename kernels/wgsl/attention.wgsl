@@ -8,7 +8,9 @@ override PAGED: bool = false;
 override BIASED: bool = false;
 const PAGE: u32 = 16u;
 const BLOCK: u32 = 64u;
-const MOST_HEAD: u32 = 256u; // channels of a head: four a thread
+/// Channels of a head that a thread sums up: ceil(head / 64), at most 4.
+override EACH: u32 = 1u;
+override MOST_HEAD: u32 = 64u * EACH;
 
 struct Params {
   d: u32,
@@ -41,6 +43,7 @@ const NONE: u32 = 0xffffffffu;
 var<workgroup> query: array<f32, MOST_HEAD>;
 var<workgroup> scores: array<f32, BLOCK>;
 var<workgroup> chances: array<f32, BLOCK>;
+var<workgroup> rows: array<u32, BLOCK>; // offset of each position of the block
 
 /// Offset of position i's key row of this query row; a value lies as much further into v.
 fn row_of(t: u32, i: u32) -> u32 {
@@ -73,10 +76,14 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   var top = -3.4e38;
   var sum = 0.0;
   var own = vec4<f32>();
+  // A thread without a channel of its own sums up the last one and keeps it to itself.
+  let channel = p.v + base + min(vec4<u32>(li) + vec4<u32>(0u, 64u, 128u, 192u), vec4<u32>(p.head - 1u));
   for (var begin = 0u; begin < length; begin += BLOCK) {
     let count = min(BLOCK, length - begin);
+    var row = 0u;
     if (li < count) {
-      let at = p.k + row_of(t, begin + li) + base;
+      row = row_of(t, begin + li);
+      let at = p.k + row + base;
       var score = 0.0;
       for (var c = 0u; c < p.head; c++) { score = fma(query[c], k[at + c], score); }
       if (BIASED) { score = fma(score, p.scale, bias_of(begin + li, position, wg.x)); }
@@ -86,7 +93,11 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     workgroupBarrier();
     var higher = top;
     for (var i = 0u; i < count; i++) { higher = max(higher, scores[i]); }
-    if (li < count) { chances[li] = exp(scores[li] - higher); }
+    // Written only here: until the barrier above, others may still be at the block before.
+    if (li < count) {
+      chances[li] = exp(scores[li] - higher);
+      rows[li] = row;
+    }
     workgroupBarrier();
     let kept = exp(top - higher);
     sum *= kept;
@@ -94,16 +105,16 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     for (var i = 0u; i < count; i++) {
       let chance = chances[i];
       sum += chance;
-      let at = p.v + row_of(t, begin + i) + base;
-      for (var c = 0u; c < 4u; c++) {
-        let channel = c * 64u + li;
-        if (channel < p.head) { own[c] = fma(chance, v[at + channel], own[c]); }
-      }
+      let at = rows[i];
+      own.x = fma(chance, v[channel.x + at], own.x);
+      if (EACH > 1u) { own.y = fma(chance, v[channel.y + at], own.y); }
+      if (EACH > 2u) { own.z = fma(chance, v[channel.z + at], own.z); }
+      if (EACH > 3u) { own.w = fma(chance, v[channel.w + at], own.w); }
     }
     top = higher;
   }
-  for (var c = 0u; c < 4u; c++) {
-    let channel = c * 64u + li;
-    if (channel < p.head) { out[p.out + t * p.d + base + channel] = own[c] / sum; }
+  for (var c = 0u; c < EACH; c++) {
+    let i = c * 64u + li;
+    if (i < p.head) { out[p.out + t * p.d + base + i] = own[c] / sum; }
   }
 }

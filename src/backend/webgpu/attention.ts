@@ -28,10 +28,10 @@ import {
 
 /** Channels of a head, as kernels/wgsl/attention.wgsl holds them. */
 const MOST_HEAD = 256;
-const CONSTANTS = [[0, 0], [1, 0], [0, 1], [1, 1]].map(([PAGED, BIASED]) => ({
-  PAGED: PAGED!,
-  BIASED: BIASED!,
-}));
+/** By kind of keys, bias and channels a thread. */
+const CONSTANTS = [0, 1].map((PAGED) =>
+  [0, 1].map((BIASED) => [1, 2, 3, 4].map((EACH) => ({ PAGED, BIASED, EACH })))
+);
 
 interface Call {
   op: Scores;
@@ -58,7 +58,7 @@ function attend(run: Run, c: Call, action: string): void {
   const bias = distanceBias(run, c, action), paged = c.pagesPerRow === 0 ? 0 : 1;
   run.gpu.dispatch({
     kernel: KERNELS.attention,
-    constants: CONSTANTS[paged + (bias === undefined ? 0 : 2)]!,
+    constants: CONSTANTS[paged]![bias === undefined ? 0 : 1]![Math.ceil(head / 64) - 1]!,
     bindings: [c.q, c.k, c.v, c.table, c.lengths, c.mask, c.out, bias],
     params: [
       c.d,
