@@ -4,6 +4,7 @@ import { createCpuBackend } from "../backend/cpu/backend.ts";
 import { Ledger } from "../base/ledger.ts";
 import { formatBytes } from "../base/units.ts";
 import { chooseDevice } from "../engine/device.ts";
+import { cacheTables, checkBenchWord } from "./bench_cache.ts";
 import { endToEndTable } from "./bench_end_to_end.ts";
 import { gpuTables } from "./bench_gpu.ts";
 import { EXIT, type Invocation } from "./command.ts";
@@ -11,7 +12,14 @@ import type { benchFlags } from "./flags.ts";
 import { table } from "./tables.ts";
 
 /** Runs the command. */
-export async function bench({ flags }: Invocation<typeof benchFlags>): Promise<number> {
+export async function bench(
+  { flags, positionals }: Invocation<typeof benchFlags>,
+): Promise<number> {
+  checkBenchWord(positionals[0]);
+  if (positionals[0] === "cache") {
+    console.log(await cacheTables(flags));
+    return EXIT.ok;
+  }
   console.log(`${await machine()}\n`);
   const { opened, reason } = await chooseDevice(flags.device);
   if (reason !== undefined) console.log(`${reason}\n`);

@@ -8,6 +8,7 @@ import {
   keyFlags,
   packFlags,
   planFlags,
+  profileFlags,
   serveFlags,
   translateFlags,
   verifyFlags,
@@ -128,10 +129,26 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import("./eval.ts")).evaluate,
   }),
   defineCommand({
+    name: "profile",
+    summary: "learn which experts each language uses, from texts",
+    details: [
+      "Put the profiles.json it writes beside the model's manifest: what a language uses is then fetched before it is asked for.",
+    ],
+    positionals: [
+      { name: "TEXTS", help: "texts to translate, one a line; one file for all pairs" },
+      { name: "MORE", help: "or one file for each of the pairs", optional: true },
+      { name: "MORE", help: "and so on", optional: true },
+    ],
+    flags: profileFlags,
+    load: async () => (await import("./profile.ts")).profile,
+  }),
+  defineCommand({
     name: "bench",
     summary: "measure kernels and translations on this machine",
-    details: [],
-    positionals: [],
+    details: [
+      "moqe bench cache --trace FILE replays a routing trace against LRU, LFU, LFRU, our own policy and the best possible.",
+    ],
+    positionals: [{ name: "cache", help: "cache policies instead", optional: true }],
     flags: benchFlags,
     load: async () => (await import("./bench.ts")).bench,
   }),

@@ -47,6 +47,7 @@ export const engineFlags = {
   ),
   ...budgetFlags,
   ...diskCacheFlags,
+  noPrefetch: toggle("fetch experts only when they are asked for"),
   threads: int(
     0,
     { min: 0, max: 64 },
@@ -217,7 +218,21 @@ export const benchFlags = {
     "all",
     "which part to measure; steps: on a GPU alone",
   ),
+  trace: optionalText("FILE", "cache: the routing trace to replay; generated ones unless given"),
+  profile: optionalText("FILE", "cache: profiles that the policy may start from"),
   timeEach: duration("400ms", "time for each kernel figure"),
   rounds: int(3, { min: 1, max: 1000 }, "rounds over the sentences, end to end"),
   ...engineFlags,
+};
+
+/** Profiles of languages. */
+export const profileFlags = {
+  ...engineFlags,
+  beams: searchFlags.beams,
+  pairs: list("PAIRS", "pairs to translate: en-de,en-fr; all that the model was trained for"),
+  texts: int(200, { min: 1, max: 1_000_000 }, "texts of each file that are translated"),
+  order: choice(["document", "mixed"], "document", "one language after the other, or mixed"),
+  output: optionalText("FILE", "where the profiles are written; profiles.json unless given"),
+  trace: optionalText("FILE", "write the routing trace too, for moqe bench cache; .gz packs it"),
+  progress: toggle("show progress on stderr also when that is no terminal"),
 };

@@ -52,6 +52,7 @@ export function engineOptions(flags: Values<typeof engineFlags>): EngineOptions 
     gpuMemory: flags.gpuMemory,
     hostMemory: flags.hostMemory,
     diskCache: { folder: cacheFolder(flags.diskCacheDir), bytes: flags.diskCache },
+    prefetch: !flags.noPrefetch,
     threads: threadCount(flags.threads),
     maxBatchTokens: flags.maxBatchTokens,
     maxQueue: flags.maxQueue,

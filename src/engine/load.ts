@@ -10,6 +10,7 @@ import type { Manifest } from "../store/manifest.ts";
 import { loadTokenizer, type TextTokenizer } from "../text/tokenizer.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import { MAX_TARGET_TOKENS } from "./budget.ts";
+import { Foresight } from "./foresight.ts";
 import { chooseDevice, createBackend } from "./device.ts";
 import { hostNeed, reserveHost, reserveRequest, widestBlock } from "./host_budget.ts";
 import type {
@@ -97,7 +98,9 @@ async function load(
     serviceBytes: options.serviceBytes,
   });
   reserveHost(ledger, need, manifest.name);
-  const tiers = await openTiers(options, { ledger, manifest, log: createLogger("warn") });
+  const log = createLogger("warn");
+  const tiers = await openTiers(options, { ledger, manifest, log });
+  const foresight = await Foresight.open(options, { manifest, store: opened.store, log });
   const fetcher = new StoreFetcher(opened.store, manifest, ledger, {
     mirrors: opened.mirrors,
     tiers: tiers.list,
@@ -108,7 +111,7 @@ async function load(
     maxSourceTokens: options.maxSourceTokens,
     maxSlots: options.maxSlots,
     encoderShare: options.encoderShare,
-    policy: inside.policy,
+    policy: inside.policy ?? foresight.policy,
     observer: inside.observer,
     onProgress,
   }).catch((error) => {
@@ -116,11 +119,13 @@ async function load(
     backend.close();
     throw error;
   });
+  foresight.attach(assembly.residency);
   const { model, spec } = assembly;
   const scheduler = new Scheduler(model, spec, {
     maxRows: options.maxBatchTokens,
     maxQueue: options.maxQueue,
-    onRunning: (languages) => assembly.residency.languages(languages),
+    onRunning: (languages) => foresight.running(languages),
+    onEncoding: () => foresight.encoding(),
   });
   const translator = new Translator(tokenizer, scheduler, manifest, spec.source, {
     maxSourceTokens: Math.min(options.maxSourceTokens, spec.embedding.maxPositions),
@@ -134,6 +139,7 @@ async function load(
   });
   const close = async () => {
     await scheduler.idle();
+    await foresight.close();
     await tiers.close();
     assembly.free();
     backend.close();
@@ -148,7 +154,11 @@ async function load(
         held.release();
       }
     },
-    stats: () => ({ ...statsOf(ledger, assembly, fetcher, scheduler), tiers: tiers.stats() }),
+    stats: () => ({
+      ...statsOf(ledger, assembly, fetcher, scheduler),
+      tiers: tiers.stats(),
+      prefetch: foresight.stats(),
+    }),
     lost: backend.lost,
     rssBytes,
     async abandon(why) {
@@ -198,7 +208,7 @@ function statsOf(
   assembly: Assembly,
   fetcher: StoreFetcher,
   scheduler: Scheduler,
-): Omit<EngineStats, "tiers"> {
+): Omit<EngineStats, "tiers" | "prefetch"> {
   return {
     ledger: ledger.snapshot(),
     experts: assembly.residency.stats(),

@@ -8,6 +8,7 @@ import type { LedgerSnapshot } from "../base/ledger.ts";
 import type { FetchStats } from "../store/contract.ts";
 import type { SplitSentences } from "../text/documents/contract.ts";
 import type { TierStats } from "./tiers.ts";
+import type { PrefetchStats } from "../experts/prefetch.ts";
 import type { ResidencyStats } from "../experts/contract.ts";
 
 /** Name of the Worker: a one-file bundle starts itself and tells by this name that it is the engine. */
@@ -35,6 +36,8 @@ export interface EngineOptions {
   maxQueue: number;
   /** Source tokens of one sentence; longer ones are cut at punctuation, then at spaces. */
   maxSourceTokens: number;
+  /** Bring likely experts in before they are asked for; true unless said. */
+  prefetch?: boolean | undefined;
   /** Share of the expert slots that is the encoder's by right; the policy decides where left out. */
   encoderShare?: number | undefined;
   /** Fewer expert slots than the budget would hold: for measuring small arenas. */
@@ -86,6 +89,7 @@ export interface EngineStats {
   experts: ResidencyStats;
   fetch: FetchStats;
   tiers: TierStats;
+  prefetch: PrefetchStats;
   queue: { waiting: number; running: number; parked?: number };
   tokens: { source: number; target: number };
   steps: { encode: number; decode: number };

@@ -27,6 +27,8 @@ export interface Limits {
   readonly maxQueue: number;
   /** Told of the languages of each pass's sentences, where these are not the last pass's. */
   readonly onRunning?: (languages: readonly SentenceLanguages[]) => void;
+  /** Told before a batch is encoded. */
+  readonly onEncoding?: () => void;
   /** How decoder steps run; "auto" unless a test or a benchmark wants one kind. */
   readonly steps?: StepMode;
 }

@@ -199,6 +199,7 @@ export class Scheduler {
       for (let i = 0; i < sequence.sourceTokens; i++) places[t++] = sequence.crossPlace(i);
     }
     this.#tellLanguages(batch);
+    this.limits.onEncoding?.();
     const stop = new AbortController();
     this.#encoding = { batch, stop };
     try {

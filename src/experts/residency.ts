@@ -14,6 +14,7 @@ import type { Manifest } from "../store/manifest.ts";
 import type {
   Hold,
   PolicyFactory,
+  PolicyLayer,
   Residency,
   ResidencyStats,
   RoutingObserver,
@@ -168,12 +169,12 @@ export class ExpertResidency implements Residency {
     const refs = this.manifest.expertLayers[layer]!.experts;
     const missing = experts.filter((e) => !this.isResident(layer, e));
     const came = await Promise.all(missing.map(async (expert) => {
-      const options = signal === undefined ? {} : { signal };
-      const block = await this.fetcher.fetch(refs[expert]!.block, options).catch(() => undefined);
+      const { block: ref } = refs[expert]!;
+      const block = await this.fetcher.fetch(ref, { signal, ahead: true }).catch(() => undefined);
       if (block === undefined) return false;
       try {
         // Whoever needed it meanwhile has placed it.
-        return !this.isResident(layer, expert) && this.#put(layer, expert, block.bytes);
+        return !this.isResident(layer, expert) && this.#put(layer, expert, block.bytes, true);
       } finally {
         block.release();
       }
@@ -186,15 +187,29 @@ export class ExpertResidency implements Residency {
     this.#slots.languages(running);
   }
 
+  /** The model's sparse layers. */
+  get layers(): readonly PolicyLayer[] {
+    return this.plan.expertLayers;
+  }
+
+  /** Slots that hold nothing yet. */
+  get freeSlots(): number {
+    return this.#slots.free;
+  }
+
   isResident(layer: number, expert: number): boolean {
     return this.#slots.slotOf(this.#key(layer, expert)) !== undefined;
   }
 
-  /** Writes an expert's block to a slot of its own; false where every slot is pinned. */
-  #put(layer: number, expert: number, bytes: Uint8Array): boolean {
+  /**
+   * Writes an expert's block to a slot of its own; false where every slot is pinned. A `guess` does not take the place
+   * of what the last steps used.
+   */
+  #put(layer: number, expert: number, bytes: Uint8Array, guess = false): boolean {
     const place = this.#slots.place(
       this.#key(layer, expert),
       this.plan.expertLayers[layer]!.stack,
+      guess ? (key) => !this.#slots.isRecent(key) : undefined,
     );
     if (place === undefined) return false;
     if (place.evicted !== undefined) {

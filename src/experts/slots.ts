@@ -8,6 +8,9 @@ interface Entry {
   pins: number;
 }
 
+/** Passes of a layer for which what they used is not given up for a guess. */
+const RECENT_VISITS = 3;
+
 /**
  * A table of `count` equal slots. With a quota, a load of a stack that is at its quota or over takes the place of its
  * own least useful expert, below it that of the other stack's: encoding a long text cannot drive out what the decoder
@@ -17,6 +20,9 @@ interface Entry {
 export class SlotTable {
   readonly #free: number[];
   readonly #entries = new Map<ExpertKey, Entry>();
+  /** Visits of each layer, and the last of them that used each expert. */
+  readonly #visits = new Map<number, number>();
+  readonly #lastUse = new Map<ExpertKey, { layer: number; visit: number }>();
   readonly #held: Record<Stack, number> = { encoder: 0, decoder: 0 };
 
   constructor(
@@ -25,6 +31,10 @@ export class SlotTable {
     private readonly quota?: Readonly<Record<Stack, number>> | undefined,
   ) {
     this.#free = Array.from({ length: count }, (_, i) => count - 1 - i);
+  }
+
+  get free(): number {
+    return this.#free.length;
   }
 
   get resident(): number {
@@ -53,7 +63,20 @@ export class SlotTable {
 
   /** A layer of a stack is about to run with these experts. */
   visit(stack: Stack, layer: number, keys: readonly ExpertKey[]): void {
+    const visit = (this.#visits.get(layer) ?? 0) + 1;
+    this.#visits.set(layer, visit);
+    for (const key of keys) this.#lastUse.set(key, { layer, visit });
     this.policies[stack].visit?.(layer, keys);
+  }
+
+  /**
+   * Whether the last steps of what runs used an expert. The encoder's are of no more use to a sentence once it is
+   * encoded, and pinned before.
+   */
+  isRecent(key: ExpertKey): boolean {
+    if (this.#entry(key).stack === "encoder") return false;
+    const last = this.#lastUse.get(key);
+    return last !== undefined && this.#visits.get(last.layer)! - last.visit < RECENT_VISITS;
   }
 
   /** A resident expert is used. */
@@ -61,14 +84,17 @@ export class SlotTable {
     this.policies[this.#entry(key).stack].hit(key);
   }
 
-  /** Gives an expert a slot, evicting one if it must. Undefined when every slot is pinned. */
+  /**
+   * Gives an expert a slot, evicting one if it must, but only such as `spare` allows. Undefined when there is none.
+   */
   place(
     key: ExpertKey,
     stack: Stack,
+    spare: (key: ExpertKey) => boolean = () => true,
   ): { slot: number; evicted: ExpertKey | undefined } | undefined {
     let evicted: ExpertKey | undefined;
     if (this.#free.length === 0) {
-      evicted = this.#victim(stack);
+      evicted = this.#victim(stack, spare);
       if (evicted === undefined) return undefined;
       this.evict(evicted);
     }
@@ -89,8 +115,8 @@ export class SlotTable {
     this.policies[entry.stack].evict(key);
   }
 
-  #victim(stack: Stack): ExpertKey | undefined {
-    const unpinned = (key: ExpertKey) => this.#entry(key).pins === 0;
+  #victim(stack: Stack, spare: (key: ExpertKey) => boolean): ExpertKey | undefined {
+    const unpinned = (key: ExpertKey) => this.#entry(key).pins === 0 && spare(key);
     if (this.quota === undefined) return this.policies[stack].victim(unpinned);
     const other: Stack = stack === "encoder" ? "decoder" : "encoder";
     const own = this.#held[stack] >= this.quota[stack];

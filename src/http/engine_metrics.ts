@@ -126,6 +126,17 @@ const ROWS: Row[] = [
   },
   {
     kind: "counter",
+    name: "moqe_prefetched_experts_total",
+    help: "Experts asked for early, those that came in time, and those that were then used.",
+    labels: ["what"],
+    read: ({ prefetch: { asked, came, used } }) => [
+      [{ what: "asked" }, asked],
+      [{ what: "came" }, came],
+      [{ what: "used" }, used],
+    ],
+  },
+  {
+    kind: "counter",
     name: "moqe_tier_lookups_total",
     help: "Blocks that the arenas lacked, by tier and whether it had them.",
     labels: ["tier", "result"],

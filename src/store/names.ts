@@ -4,9 +4,12 @@ import { MANIFEST_NAME } from "./manifest.ts";
 
 const CONTENT_NAME = /^[0-9a-f]{64}\.(moqe|json)$/;
 
-/** Throws MoqeError `corrupt` unless `name` is a content name or manifest.json. */
+/** Names beside the content names. */
+const NAMED = [MANIFEST_NAME, "profiles.json"];
+
+/** Throws MoqeError `corrupt` unless `name` is a content name, manifest.json or profiles.json. */
 export function checkObjectName(name: string): void {
-  if (name === MANIFEST_NAME || CONTENT_NAME.test(name)) return;
+  if (NAMED.includes(name) || CONTENT_NAME.test(name)) return;
   throw new MoqeError("corrupt", {
     action: "read an object",
     rule: "objects are named by their sha256 (and .moqe or .json), without a directory",

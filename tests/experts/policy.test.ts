@@ -16,7 +16,7 @@ import {
 } from "../../src/experts/trace.ts";
 
 const LAYERS: PolicyLayer[] = [{ stack: "encoder", count: 4 }, { stack: "decoder", count: 4 }];
-const RECORDED = ["doc1", "doc4", "shuf1", "shuf4", "shuf4b8"];
+const RECORDED = ["doc1", "shuf4", "shuf4b8"];
 const recorded = (name: string) =>
   readTrace(new URL(`../bench/traces/${name}.gz`, import.meta.url).pathname);
 
@@ -160,7 +160,7 @@ for (const name of RECORDED) {
 Deno.test("a model of 128 experts a layer: above LRU and LFU at every size", () => {
   const t = synthesize({
     layers: NLLB_54B_LAYERS,
-    sentences: 60,
+    sentences: 40,
     targets: ["deu_Latn", "fra_Latn", "spa_Latn"],
     source: "eng_Latn",
     beams: 2,

@@ -98,6 +98,7 @@ export class EngineDouble implements Engine {
         retries: 2,
         retriesBy: { ...noRetries(), reset: 2 },
       },
+      prefetch: { asked: 40, came: 30, used: 20 },
       tiers: {
         ram: { blocks: 2, bytes: 512, hits: 5, misses: 25, evicted: 1, shrunk: 1 },
         disk: {

@@ -100,14 +100,14 @@ export class Usage {
     out[6] = idle === 2 || idle === 3 ? 1 : 0;
   }
 
-  /** Learned chances by stack and language, for those that ran: what a profile is refined with. */
-  learned(): { stack: Stack; languages: string[]; chances: Float32Array }[] {
-    return [...this.#contexts].filter(([, c]) => c.visits.some((v) => v > 0)).map(
-      ([id, c]) => {
-        const [stack, ...languages] = id.split(" ");
-        return { stack: stack as Stack, languages, chances: c.slow.slice() };
-      },
-    );
+  /** Learned chances by stack and language, of those that ran alone: what a profile is refined with. */
+  learned(): { stack: Stack; language: string; chances: Float32Array; visits: number }[] {
+    return [...this.#contexts].flatMap(([id, c]) => {
+      const [stack, ...languages] = id.split(" ");
+      const visits = Math.max(0, ...c.visits);
+      if (languages.length !== 1 || visits === 0) return [];
+      return [{ stack: stack as Stack, language: languages[0]!, chances: c.slow, visits }];
+    });
   }
 
   #context(stack: Stack, languages: readonly string[]): Context {
