@@ -22,6 +22,7 @@ import type {
   Wave,
   WavePart,
 } from "./contract.ts";
+import { bringAhead } from "./ahead.ts";
 import { Arrivals, type Arrived } from "./arrivals.ts";
 import { Holds } from "./holds.ts";
 import { checkedLayouts } from "./layouts.ts";
@@ -167,19 +168,11 @@ export class ExpertResidency implements Residency {
     signal?: AbortSignal,
   ): Promise<number> {
     const refs = this.manifest.expertLayers[layer]!.experts;
-    const missing = experts.filter((e) => !this.isResident(layer, e));
-    const came = await Promise.all(missing.map(async (expert) => {
-      const { block: ref } = refs[expert]!;
-      const block = await this.fetcher.fetch(ref, { signal, ahead: true }).catch(() => undefined);
-      if (block === undefined) return false;
-      try {
-        // Whoever needed it meanwhile has placed it.
-        return !this.isResident(layer, expert) && this.#put(layer, expert, block.bytes, true);
-      } finally {
-        block.release();
-      }
-    }));
-    return came.filter((c) => c).length;
+    return await bringAhead(experts, {
+      isResident: (e) => this.isResident(layer, e),
+      fetch: (e) => this.fetcher.fetch(refs[e]!.block, { signal, ahead: true }),
+      put: (e, bytes) => this.#put(layer, e, bytes, true),
+    });
   }
 
   /** Languages of the sentences that run from now on, for the policy. */
