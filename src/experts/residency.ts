@@ -104,7 +104,11 @@ export class ExpertResidency implements Residency {
     this.#counts.misses += missing.length;
     for (const e of resident) this.#slots.hit(this.#key(layer, e));
     const stop = new AbortController();
-    const arrivals = this.#fetchAll(layer, missing, anySignal(stop.signal, signal));
+    const arrivals = this.#fetchAll(
+      layer,
+      missing,
+      AbortSignal.any([stop.signal, ...signal === undefined ? [] : [signal]]),
+    );
     // One block that found every slot pinned by its own wave waits here for the next one.
     const waiting: Arrived[] = [];
     try {
@@ -296,8 +300,4 @@ export class ExpertResidency implements Residency {
     this.#places.free();
     for (const a of this.arenas) this.backend.free(a.buffer);
   }
-}
-
-function anySignal(a: AbortSignal, b: AbortSignal | undefined): AbortSignal {
-  return b === undefined ? a : AbortSignal.any([a, b]);
 }
