@@ -2,7 +2,7 @@
 import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
-import { slotBytes } from "../experts/residency.ts";
+import { slotBytes } from "../experts/layouts.ts";
 import { openModel } from "../store/open.ts";
 import { BENCH_CHILD, type BenchAsk, type BenchFigure } from "./bench_ask.ts";
 import type { benchFlags } from "./flags.ts";

@@ -4,7 +4,7 @@ import type { ScratchShape } from "../backend/contract.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
 import { placeTableBytes } from "../experts/places.ts";
-import { slotBytes } from "../experts/residency.ts";
+import { slotBytes } from "../experts/layouts.ts";
 import { layerPageBytes, pageBytes, tableBytes } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { trunkBytes } from "../nn/trunk.ts";

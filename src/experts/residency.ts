@@ -25,7 +25,7 @@ import type {
 import { bringAhead } from "./ahead.ts";
 import { Arrivals, type Arrived } from "./arrivals.ts";
 import { Holds } from "./holds.ts";
-import { checkedLayouts } from "./layouts.ts";
+import { checkedLayouts, slotBytes } from "./layouts.ts";
 import { PlaceTable } from "./places.ts";
 import { SlotTable } from "./slots.ts";
 
@@ -34,15 +34,6 @@ export interface ResidencyOptions {
   /** Share of the slots that is the encoder's by right, the rest is the decoder's; left out, the policy decides. */
   encoderShare?: number | undefined;
   policy: PolicyFactory;
-}
-
-/** Bytes of a slot: the widest block of the model. */
-export function slotBytes(manifest: Manifest): number {
-  let widest = 0;
-  for (const l of manifest.expertLayers) {
-    for (const e of l.experts) widest = Math.max(widest, e.block.length);
-  }
-  return widest;
 }
 
 /** Residency over one backend's arenas. Owns the arenas. */
