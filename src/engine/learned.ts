@@ -4,15 +4,9 @@ import { errorCode, errorText } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import type { Usage } from "../experts/policy/usage.ts";
-import {
-  learnedProfile,
-  mergeProfiles,
-  noProfiles,
-  parseProfiles,
-  type Profiles,
-  PROFILES_NAME,
-} from "../experts/profiles.ts";
+import { learnedProfile, mergeProfiles } from "../experts/profiles.ts";
 import type { ObjectStore } from "../store/contract.ts";
+import { noProfiles, parseProfiles, type Profiles, PROFILES_NAME } from "../store/profiles.ts";
 import type { Manifest } from "../store/manifest.ts";
 
 /** NLLB-MoE-54B's 200 languages take about 1 MB. */

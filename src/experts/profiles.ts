@@ -2,80 +2,19 @@
  * Profiles: which experts a language uses, by layer. `profiles.json` lies beside the manifest; what service learns is
  * kept in local state in the same form. A profile is a hint: it decides what is fetched early and kept, never a result.
  */
-import { z } from "zod";
-import { MoqeError } from "../base/errors.ts";
 import type { Stack } from "../base/plan.ts";
+import {
+  CHANCE_SCALE,
+  type LanguageProfile,
+  noProfiles,
+  type Profiles,
+} from "../store/profiles.ts";
 import type { PolicyLayer } from "./contract.ts";
 import type { Prior } from "./policy/usage.ts";
 import { firstKeys, type Trace } from "./trace.ts";
 
-export const PROFILES_NAME = "profiles.json";
-
-/** Chances are written in thousandths of a percent: an expert used once in many visits is still more than none. */
-const SCALE = 100_000;
 /** What service learned counts for more the longer it ran, up to this many visits a layer. */
 const MOST_VISITS = 5000;
-
-const language = z.strictObject({
-  /** Visits of a layer behind the chances. */
-  visits: z.number().int().nonnegative(),
-  /** By layer of the stack: for each expert the chance that a visit uses it, times SCALE. */
-  chances: z.array(z.array(z.number().int().min(0).max(SCALE)).max(65536)).max(4096),
-});
-
-const schema = z.strictObject({
-  format: z.literal("moqe-profiles"),
-  version: z.literal(1),
-  /** Hash of the routers' weights that chose. */
-  routers: z.string(),
-  encoder: z.record(z.string(), language),
-  decoder: z.record(z.string(), language),
-});
-
-/** Encoder profiles by source language, decoder profiles by target language. */
-export type Profiles = z.infer<typeof schema>;
-export type LanguageProfile = z.infer<typeof language>;
-
-/** No language at all. */
-export function noProfiles(routers: string): Profiles {
-  return { format: "moqe-profiles", version: 1, routers, encoder: {}, decoder: {} };
-}
-
-/** Reads profiles. Throws MoqeError `corrupt` for what is not of the model: its layers, and its routers where given. */
-export function parseProfiles(
-  text: string,
-  model: { layers: readonly PolicyLayer[]; routers?: string | undefined },
-  where: string,
-): Profiles {
-  const fail = (rule: string, cause?: unknown): never => {
-    throw new MoqeError("corrupt", {
-      action: `use the profiles of ${where}`,
-      rule,
-      remedy: "make them again: moqe profile",
-      cause,
-    });
-  };
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    return fail("they are not JSON", cause);
-  }
-  const parsed = schema.safeParse(json);
-  if (!parsed.success) return fail(parsed.error.issues[0]!.message);
-  if (model.routers !== undefined && parsed.data.routers !== model.routers) {
-    fail("they were made for other weights");
-  }
-  for (const stack of ["encoder", "decoder"] as const) {
-    const counts = model.layers.filter((l) => l.stack === stack).map((l) => l.count).join();
-    for (const [code, { chances }] of Object.entries(parsed.data[stack])) {
-      if (chances.map((c) => c.length).join() !== counts) {
-        fail(`the ${stack}'s of ${code} have other layers than the model`);
-      }
-    }
-  }
-  return parsed.data;
-}
 
 /** The profiles that a trace of single sentences shows. */
 export function profilesOf(trace: Trace, routers: string): Profiles {
@@ -131,7 +70,7 @@ export function priorOf(profiles: Profiles, layers: readonly PolicyLayer[]): Pri
     const all = new Float32Array(first.at(-1)!);
     const own = layers.flatMap((l, i) => l.stack === stack ? [i] : []);
     own.forEach((layer, at) => {
-      profile.chances[at]!.forEach((c, e) => all[first[layer]! + e] = c / SCALE);
+      profile.chances[at]!.forEach((c, e) => all[first[layer]! + e] = c / CHANCE_SCALE);
     });
     return all;
   };
@@ -152,7 +91,10 @@ export function learnedProfile(
 }
 
 function scaled(values: Float64Array | Float32Array, by: number): number[] {
-  return Array.from(values, (v) => Math.min(SCALE, Math.max(0, Math.round(SCALE * v / by))));
+  return Array.from(
+    values,
+    (v) => Math.min(CHANCE_SCALE, Math.max(0, Math.round(CHANCE_SCALE * v / by))),
+  );
 }
 
 function mix(a: LanguageProfile, b: LanguageProfile): LanguageProfile {

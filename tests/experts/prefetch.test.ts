@@ -8,14 +8,9 @@ import type { PolicyLayer } from "../../src/experts/contract.ts";
 import { horizon, type Predictor } from "../../src/experts/policy/horizon.ts";
 import { lru } from "../../src/experts/policy/lru.ts";
 import { Prefetcher } from "../../src/experts/prefetch.ts";
-import {
-  learnedProfile,
-  mergeProfiles,
-  parseProfiles,
-  priorOf,
-  profilesOf,
-} from "../../src/experts/profiles.ts";
+import { learnedProfile, mergeProfiles, priorOf, profilesOf } from "../../src/experts/profiles.ts";
 import { TraceRecorder } from "../../src/experts/record.ts";
+import { parseProfiles } from "../../src/store/profiles.ts";
 import { SlotTable } from "../../src/experts/slots.ts";
 import { goldenFolder, readGolden } from "../support/golden.ts";
 import { packFolder, withPacked } from "../support/model.ts";
