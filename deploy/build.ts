@@ -44,11 +44,31 @@ const denoPackages: esbuild.Plugin = {
       }
       if (kind === "entry-point") return undefined;
       const inProgram = importer.startsWith(ROOT) && !importer.includes("/node_modules/");
-      if (inProgram) return { path: fileURLToPath(import.meta.resolve(path)) };
+      if (inProgram) return { path: forBundlers(fileURLToPath(import.meta.resolve(path))) };
       return { path: createRequire(importer).resolve(path) };
     });
   },
 };
+
+/** A package's file for bundlers, where it names one: what Node gets may be UMD, which hides what it requires. */
+function forBundlers(file: string): string {
+  const { folder, text } = packageOf(file);
+  const { module, exports } = JSON.parse(text) as { module?: string; exports?: unknown };
+  return module === undefined || exports !== undefined ? file : `${folder}/${module}`;
+}
+
+/** The nearest package.json at or above a file's folder. */
+function packageOf(file: string): { folder: string; text: string } {
+  for (let folder = file; folder !== "";) {
+    folder = folder.slice(0, folder.lastIndexOf("/"));
+    try {
+      return { folder, text: Deno.readTextFileSync(`${folder}/package.json`) };
+    } catch {
+      // Further up.
+    }
+  }
+  throw new Error(`cannot bundle ${file}: no package.json above it`);
+}
 
 if (import.meta.main) {
   const target = Deno.args[0] ?? `${ROOT}dist/moqe.js`;

@@ -4,6 +4,7 @@ import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { Engine, EngineOptions, ModelInfo } from "../engine/protocol.ts";
 import { defaultCacheFolder } from "../store/disk_cache.ts";
+import { PROCESS } from "./program.ts";
 import type { engineFlags } from "./flags.ts";
 import { orAborted } from "./interrupt.ts";
 import type { Progress } from "./progress.ts";
@@ -62,7 +63,7 @@ export function engineOptions(flags: Values<typeof engineFlags>): EngineOptions 
 
 /** The folder given, or the user's own. */
 export function cacheFolder(given: string | undefined): string {
-  return given ?? defaultCacheFolder((name) => Deno.env.get(name));
+  return given ?? defaultCacheFolder(PROCESS.environment);
 }
 
 /** Waits until the model answers, showing how much of it is read. */
