@@ -121,12 +121,12 @@ function holds(sentence: Sentence, found: Translated): boolean {
 /** Whether whoever scans the translation finds the spans where they are: none has grown into what is beside it. */
 function areSeen(found: Translated): boolean {
   const isScanned = ({ kind, icu }: KeptSpan) =>
-    kind !== "kept" && kind !== "term" && kind !== "number" && icu === undefined;
+    kind !== "kept" && kind !== "term" && icu === undefined;
   const scanned = found.spans.filter((p) => isScanned(p.span));
   if (scanned.length === 0) return true;
   const text = blank(
     found.text,
-    found.spans.filter((p) => p.span.kind !== "number" && !isScanned(p.span)),
+    found.spans.filter((p) => !isScanned(p.span)),
   );
   const seen = new Set(findSpans(text).map((s) => `${s.start}-${s.end}`));
   // A span that a format marked may be none to the scanner.
@@ -164,17 +164,23 @@ export function oneLine(text: string): string {
   return text.replace(/[ \t]*[\n\r\v\f\u0085\u2028\u2029]\s*|[ \t]{2,}/gu, " ");
 }
 
-/** Texts between the spans: where they begin and end, white space left out. */
+const SPACE = /\s/, MARK = /[^\s\p{L}\p{N}\p{Cs}]/u;
+
+/** Texts between the spans: where they begin and end. White space, and marks that a span clings to, are left out. */
 function piecesOf(sentence: Sentence): { start: number; end: number }[] {
   const pieces: { start: number; end: number }[] = [];
   let at = 0;
-  for (const next of [...sentence.spans, { start: sentence.text.length, end: 0 }]) {
-    const text = sentence.text.slice(at, next.start);
+  for (const next of [...sentence.spans, undefined]) {
+    const text = sentence.text.slice(at, next?.start);
     if (/\p{L}/u.test(text)) {
-      const core = text.trim(), start = at + text.length - text.trimStart().length;
-      pieces.push({ start, end: start + core.length });
+      let from = 0, to = text.length;
+      if (at > 0) { while (MARK.test(text[from]!)) from++; }
+      while (SPACE.test(text[from]!)) from++;
+      if (next !== undefined) { while (MARK.test(text[to - 1]!)) to--; }
+      while (SPACE.test(text[to - 1]!)) to--;
+      pieces.push({ start: at + from, end: at + to });
     }
-    at = next.end;
+    at = next?.end ?? at;
   }
   return pieces;
 }

@@ -73,7 +73,7 @@ function bent({ wanted, kind }: KeptSpan): RegExp {
 
 function bounded(source: string, wanted: string, kind: KeptSpan["kind"], flags: string): RegExp {
   if (kind === "number") {
-    return new RegExp(`(?<!\\p{N})(?<!\\p{N}[.,])${source}(?![.,]?\\p{N})`, flags);
+    return new RegExp(`(?<![\\p{L}\\p{N}_])(?<!\\p{N}[.,:/-])${source}(?![.,:/-]?\\p{N})`, flags);
   }
   const [first, last] = [wanted.at(0)!, wanted.at(-1)!];
   if (kind === "term") {
