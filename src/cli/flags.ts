@@ -74,6 +74,7 @@ export const serveFlags = {
   maxBody: size("512KiB", "bytes of one request's body"),
   maxTexts: int(128, { min: 1, max: 100_000 }, "texts of one request"),
   maxChars: int(20_000, { min: 1, max: 10_000_000 }, "characters of one text"),
+  requestTimeout: duration("0s", "time for one request's translations, then 504; 0s: no limit"),
   maxRequests: int(32, { min: 1, max: 10_000 }, "requests in flight; more get 503"),
   keys: optionalText("FILE", "API keys (see moqe key); without any, everybody may do everything"),
   keysJson: optionalText("JSON", "the same as text, for the environment: MOQE_KEYS_JSON"),

@@ -51,7 +51,12 @@ export async function openService(flags: Values<typeof serveFlags>, log: Logger)
   const timer = setInterval(save, SAVE_MS);
   return {
     options: {
-      limits: { maxBodyBytes: flags.maxBody, maxTexts: flags.maxTexts, maxChars: flags.maxChars },
+      limits: {
+        maxBodyBytes: flags.maxBody,
+        maxTexts: flags.maxTexts,
+        maxChars: flags.maxChars,
+        requestTimeoutMs: flags.requestTimeout === 0 ? undefined : flags.requestTimeout,
+      },
       defaults: {
         beams: flags.beams,
         lengthPenalty: flags.lengthPenalty,

@@ -55,13 +55,30 @@ const ROWS: Row[] = [
   {
     kind: "gauge",
     name: "moqe_queue_sentences",
-    help: "Sentences that wait and that run.",
+    help: "Sentences that wait, that run, and those of them that wait for an expert.",
     labels: ["state"],
     read: (s) => [
       [{ state: "waiting" }, s.queue.waiting],
       [{ state: "running" }, s.queue.running],
+      [{ state: "parked" }, s.queue.parked ?? 0],
     ],
   },
+  {
+    kind: "counter",
+    name: "moqe_decode_steps_total",
+    help:
+      "Decoder steps that did not wait for the host (park) and that did at sparse layers (waves).",
+    labels: ["mode"],
+    read: ({ decode }) => [
+      [{ mode: "park" }, decode?.parkSteps ?? 0],
+      [{ mode: "waves" }, decode?.waveSteps ?? 0],
+    ],
+  },
+  count(
+    "moqe_decode_faults_total",
+    "Sentences that left a step to wait for an expert.",
+    (s) => s.decode?.faults ?? 0,
+  ),
   {
     kind: "counter",
     name: "moqe_expert_lookups_total",

@@ -62,7 +62,9 @@ export async function translateFor(
     const answers: TextAnswer[] = [];
     for (const source of new Set(sources.map((s) => s.flores))) {
       const places = sources.flatMap((s, i) => s.flores === source ? [i] : []);
-      const versions = new Versions(engine, { ...search, source, target });
+      const versions = new Versions(engine, { ...search, source, target }, {
+        timeoutMs: options.limits.requestTimeoutMs,
+      });
       const found = await translateGroup(
         {
           texts: places.map((i) => job.texts[i]!),

@@ -1,6 +1,7 @@
 /** Sentences through the engine, with their n best translations kept as long as one request asks for more of them. */
 import { setTimeout } from "node:timers/promises";
 import { MoqeError } from "../base/errors.ts";
+import { expired } from "../engine/refusals.ts";
 import type { Engine, TranslateOptions, TranslateParams, Translation } from "../engine/protocol.ts";
 import type { TranslateTexts } from "../text/documents/contract.ts";
 
@@ -10,16 +11,27 @@ const PATIENCE_MS = 60_000;
 /** How the sentences are translated: everything but the sentences. */
 export type VersionParams = Omit<TranslateParams, "texts" | "split">;
 
+/** How long a request waits. */
+export interface Patience {
+  /** Also the first batch waits for room: for work that no client waits for with open hands. */
+  patient?: boolean | undefined;
+  /** All of it together, from now on; then it ends with `expired`. */
+  timeoutMs?: number | undefined;
+}
+
 /** One request's sentences and their translations by rank. */
 export class Versions {
   readonly #kept = new Map<string, Translation>();
   #sourceTokens = 0;
   #targetTokens = 0;
   #begun: boolean;
+  readonly #timeoutMs: number | undefined;
+  readonly #ends: number;
 
-  /** With `patient` also the first batch waits for room: for work that no client waits for with open hands. */
-  constructor(readonly engine: Engine, readonly params: VersionParams, patient = false) {
-    this.#begun = patient;
+  constructor(readonly engine: Engine, readonly params: VersionParams, limits: Patience = {}) {
+    this.#begun = limits.patient ?? false;
+    this.#timeoutMs = limits.timeoutMs;
+    this.#ends = performance.now() + (limits.timeoutMs ?? Infinity);
   }
 
   /** Gives each sentence's translation of a rank, 0 the best; the last one where there are not so many. */
@@ -55,6 +67,14 @@ export class Versions {
     facts["targetTokens"] = Number(facts["targetTokens"] ?? 0) + this.#targetTokens;
   }
 
+  /** Time that is left of the limit. Throws `expired`. */
+  #left(): number | undefined {
+    if (this.#timeoutMs === undefined) return undefined;
+    const left = this.#ends - performance.now();
+    if (left <= 0) throw expired(this.#timeoutMs);
+    return Math.ceil(left);
+  }
+
   /** Refuses at once when the queue is full; once begun it waits, since what is done would be lost. */
   async #translate(
     texts: string[],
@@ -65,7 +85,8 @@ export class Versions {
     for (;;) {
       try {
         const params = { ...this.params, texts, split: "off" as const };
-        const translations = await this.engine.translate(params, { signal, onText });
+        const timeoutMs = this.#left();
+        const translations = await this.engine.translate(params, { signal, onText, timeoutMs });
         this.#begun = true;
         for (const t of translations) {
           this.#sourceTokens += t.sourceTokens;

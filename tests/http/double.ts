@@ -45,11 +45,13 @@ export class EngineDouble implements Engine {
   refusal: unknown;
   held = false;
   readonly calls: TranslateParams[] = [];
+  readonly timeouts: (number | undefined)[] = [];
   cancelled = 0;
   #waiting: (() => void)[] = [];
 
   async translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
     this.calls.push(params);
+    this.timeouts.push(options.timeoutMs);
     if (this.refusal !== undefined) throw this.refusal;
     if (this.held) await this.#hold(options.signal);
     return params.texts.map((text) => ({

@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { post, testApp } from "./double.ts";
 
@@ -141,6 +141,7 @@ const thrown: [MoqeError["code"], number][] = [
   ["bad_input", 400],
   ["too_large", 413],
   ["overloaded", 503],
+  ["expired", 504],
   ["unavailable", 503],
   ["cancelled", 499],
   ["corrupt", 500],
@@ -160,6 +161,13 @@ for (const [code, status] of thrown) {
     else if (status !== 499) assertEquals(JSON.parse(body).error, "cannot translate: the rule");
   });
 }
+
+Deno.test("the engine is told how much of a request's time is left", async () => {
+  const { app, engine } = testApp({ limits: { requestTimeoutMs: 5000 } });
+  assertEquals((await app.request(post(ok))).status, 200);
+  const [timeoutMs] = engine.timeouts;
+  assert(timeoutMs !== undefined && timeoutMs > 0 && timeoutMs <= 5000, `${timeoutMs}`);
+});
 
 Deno.test("an unforeseen error is logged under the request's id and never shown", async () => {
   const { app, engine, lines } = testApp();

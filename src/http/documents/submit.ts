@@ -61,7 +61,9 @@ export async function submit(
     { owner: client.name, name: translatedName(file.name, target), bytes },
     async (sourceBytes, { signal, onProgress }) => {
       if (from === target) return { bytes: sourceBytes, characters: 0 };
-      const versions = new Versions(engine, { ...search, source: from, target }, true);
+      const versions = new Versions(engine, { ...search, source: from, target }, {
+        patient: true,
+      });
       const translated = await translateDocument(sourceBytes, format, versions.rank(0), {
         source: from,
         target,
