@@ -1,6 +1,7 @@
 /** Which experts are on the device, and who decides. */
 import type { ExpertLayout } from "../base/layout.ts";
 import type { ExpertKey, Stack } from "../base/plan.ts";
+import type { HeatSnapshot } from "./heat.ts";
 import type { Arena, DeviceRange, ResidentExpert } from "../backend/contract.ts";
 
 /** Pure cache policy: it is told what happens and names victims; it never sees a slot or a byte. */
@@ -75,6 +76,8 @@ export interface ResidencyStats {
   loads: number;
   loadedBytes: number;
   waves: number;
+  /** By layer and language. */
+  heat: HeatSnapshot;
 }
 
 /**

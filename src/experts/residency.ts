@@ -46,7 +46,7 @@ export class ExpertResidency implements Residency {
   readonly #distinct: ExpertLayout[][];
   readonly #places: PlaceTable;
   readonly #holds: Holds;
-  readonly #counts: Omit<ResidencyStats, "slots" | "slotBytes" | "resident">;
+  readonly #counts: Omit<ResidencyStats, "slots" | "slotBytes" | "resident" | "heat">;
   readonly #slotBytes: number;
 
   constructor(
@@ -152,6 +152,7 @@ export class ExpertResidency implements Residency {
 
   /** Policies and observers are told what a layer is about to run. */
   #visit(layer: number, experts: readonly number[]): void {
+    if (experts.length === 0) return;
     const { stack } = this.plan.expertLayers[layer]!;
     this.#slots.visit(stack, layer, experts.map((e) => this.#key(layer, e)));
     this.onRouting?.(layer, experts);
@@ -282,6 +283,7 @@ export class ExpertResidency implements Residency {
       slots: this.#slots.count,
       slotBytes: this.#slotBytes,
       resident: this.#slots.resident,
+      heat: this.#slots.heat(this.plan.expertLayers),
       ...this.#counts,
     };
   }

@@ -1,6 +1,7 @@
 /** Slots: which expert lies where, who is pinned, who must go. Knows neither bytes nor fetching. */
 import type { ExpertKey, Stack } from "../base/plan.ts";
 import type { Policy, SentenceLanguages } from "./contract.ts";
+import { Heat, type HeatSnapshot } from "./heat.ts";
 
 interface Entry {
   slot: number;
@@ -23,6 +24,7 @@ export class SlotTable {
   /** Visits of each layer, and the last of them that used each expert. */
   readonly #visits = new Map<number, number>();
   readonly #lastUse = new Map<ExpertKey, { layer: number; visit: number }>();
+  readonly #heat = new Heat();
   readonly #held: Record<Stack, number> = { encoder: 0, decoder: 0 };
 
   constructor(
@@ -58,6 +60,7 @@ export class SlotTable {
 
   /** Languages of the sentences that run from now on. */
   languages(running: readonly SentenceLanguages[]): void {
+    this.#heat.languages(running);
     for (const policy of new Set(Object.values(this.policies))) policy.languages?.(running);
   }
 
@@ -66,7 +69,13 @@ export class SlotTable {
     const visit = (this.#visits.get(layer) ?? 0) + 1;
     this.#visits.set(layer, visit);
     for (const key of keys) this.#lastUse.set(key, { layer, visit });
+    this.#heat.visit(keys, (key) => this.#entries.has(key));
     this.policies[stack].visit?.(layer, keys);
+  }
+
+  /** Uses by layer and language. */
+  heat(layers: readonly { stack: Stack; layer: number; count: number }[]): HeatSnapshot {
+    return this.#heat.snapshot(layers, (key) => this.#entries.has(key));
   }
 
   /**

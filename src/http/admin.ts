@@ -2,6 +2,7 @@
 import { Hono } from "hono";
 import type { Engine } from "../engine/protocol.ts";
 import { admit } from "./access/admit.ts";
+import { cacheRoutes } from "./cache/routes.ts";
 import { type HttpMetrics, metricRoutes } from "./metrics.ts";
 import type { HttpEnv, HttpOptions } from "./options.ts";
 
@@ -12,6 +13,10 @@ export function adminRoutes(
   metrics: HttpMetrics,
 ): Hono<HttpEnv> {
   const routes = new Hono<HttpEnv>();
-  if (options.admin === "key") routes.use("/metrics", admit(options, "admin"));
-  return routes.route("/", metricRoutes(engine, options, metrics));
+  if (options.admin === "key") {
+    for (const path of ["/metrics", "/cache/stats"]) routes.use(path, admit(options, "admin"));
+  }
+  return routes
+    .route("/", metricRoutes(engine, options, metrics))
+    .route("/", cacheRoutes(engine));
 }

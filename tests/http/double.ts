@@ -90,6 +90,10 @@ export class EngineDouble implements Engine {
         loads: 30,
         loadedBytes: 7680,
         waves: 12,
+        heat: {
+          layers: [{ stack: "decoder", layer: 1, uses: [3, 0, 9], resident: [true, false, true] }],
+          languages: { deu_Latn: { hits: 70, misses: 30 } },
+        },
       },
       fetch: {
         ...noFetches(),
