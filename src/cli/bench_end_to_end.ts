@@ -2,7 +2,7 @@
 import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
-import { slotBytes } from "../experts/layouts.ts";
+import { slotGeometry } from "../experts/geometry.ts";
 import { openModel } from "../store/open.ts";
 import { BENCH_CHILD, type BenchAsk, type BenchFigure } from "./bench_ask.ts";
 import type { benchFlags } from "./flags.ts";
@@ -55,7 +55,9 @@ export async function endToEndTable(
       rows.push([resident, String(beams), String(batch), ...figureCells(figure, rate / first)]);
     }
   }
-  const head = `${manifest.name}: ${experts} experts of ${formatBytes(slotBytes(manifest))}`;
+  const head = `${manifest.name}: ${experts} experts of ${
+    formatBytes(slotGeometry(manifest).slotBytes)
+  }`;
   return `${head}\n\n${table(COLUMNS, rows)}`;
 }
 

@@ -4,7 +4,7 @@ import type { ScratchShape } from "../backend/contract.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
 import { placeTableBytes } from "../experts/places.ts";
-import { slotBytes } from "../experts/layouts.ts";
+import { slotGeometry } from "../experts/geometry.ts";
 import { layerPageBytes, pageBytes, tableBytes } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { trunkBytes } from "../nn/trunk.ts";
@@ -40,7 +40,7 @@ export interface BudgetPlan {
   slots: number;
   slotBytes: number;
   arenaBytes: number;
-  /** Experts of the model; slots are never more. */
+  /** Experts of the model; slots are never more than hold them all. */
   experts: number;
   /** The least --gpu-memory that would do for these limits. */
   leastBytes: number;
@@ -70,7 +70,7 @@ export function divideBudget(
   const leastPages = pagesNeeded(ask.maxSourceTokens, KV_BEAMS, maxTarget);
   const enoughPages = KV_SENTENCES * pagesNeeded(64, KV_BEAMS, 64);
   const experts = plan.expertLayers.reduce((n, l) => n + l.count, 0);
-  const slot = slotBytes(manifest);
+  const { slotBytes: slot, slotsForAll } = slotGeometry(manifest);
   const fixed = trunk + activations;
   const leastBytes = fixed + leastPages * page + topK * slot;
   const rest = ask.gpuBytes - fixed;
@@ -90,7 +90,7 @@ export function divideBudget(
   const wanted = Math.max(leastPages, Math.min(enoughPages, Math.floor(rest * KV_SHARE / page)));
   const most = mostPages(spec, ask, leastPages);
   const pages = Math.min(wanted, most, Math.floor((rest - topK * slot) / page));
-  const slots = slot === 0 ? 0 : Math.min(experts, Math.floor((rest - pages * page) / slot));
+  const slots = slot === 0 ? 0 : Math.min(slotsForAll, Math.floor((rest - pages * page) / slot));
   return {
     trunkBytes: trunk,
     activationBytes: activations,
@@ -105,7 +105,7 @@ export function divideBudget(
       allResident({
         leastKv: leastPages * page,
         enoughKv: enoughPages * page,
-        arena: experts * slot,
+        arena: slotsForAll * slot,
       }),
   };
 }

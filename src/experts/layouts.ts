@@ -26,12 +26,3 @@ export function checkedLayouts(manifest: Manifest, plan: ModelPlan): ExpertLayou
     })
   );
 }
-
-/** Bytes of a slot: the widest block of the model. */
-export function slotBytes(manifest: Manifest): number {
-  let widest = 0;
-  for (const l of manifest.expertLayers) {
-    for (const e of l.experts) widest = Math.max(widest, e.block.length);
-  }
-  return widest;
-}

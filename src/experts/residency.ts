@@ -25,7 +25,8 @@ import type {
 import { bringAhead } from "./ahead.ts";
 import { Arrivals, type Arrived } from "./arrivals.ts";
 import { Holds } from "./holds.ts";
-import { checkedLayouts, slotBytes } from "./layouts.ts";
+import { type SlotGeometry, slotGeometry, slottedArenas, unitsOf } from "./geometry.ts";
+import { checkedLayouts } from "./layouts.ts";
 import { PlaceTable } from "./places.ts";
 import { SlotTable } from "./slots.ts";
 
@@ -47,7 +48,7 @@ export class ExpertResidency implements Residency {
   readonly #places: PlaceTable;
   readonly #holds: Holds;
   readonly #counts: Omit<ResidencyStats, "slots" | "slotBytes" | "resident" | "heat">;
-  readonly #slotBytes: number;
+  readonly #geometry: SlotGeometry;
 
   constructor(
     private readonly backend: Backend,
@@ -56,18 +57,19 @@ export class ExpertResidency implements Residency {
     private readonly fetcher: BlockFetcher,
     options: ResidencyOptions,
   ) {
-    this.#slotBytes = slotBytes(manifest);
+    const geometry = this.#geometry = slotGeometry(manifest);
     this.#layouts = checkedLayouts(manifest, plan);
     let key = 0;
     this.#firstKey = plan.expertLayers.map((l) => (key += l.count) - l.count);
-    const slots = Math.min(options.slots, key);
-    this.arenas = slots === 0 ? [] : backend.createArenas(this.#slotBytes, slots);
+    const slots = Math.min(options.slots, geometry.slotsForAll);
+    this.arenas = slottedArenas(backend, geometry, slots);
     const policy = options.policy(plan.expertLayers);
     const encoder = Math.round(slots * (options.encoderShare ?? 0));
     this.#slots = new SlotTable(
       slots,
       { encoder: policy, decoder: policy },
       options.encoderShare === undefined ? undefined : { encoder, decoder: slots - encoder },
+      geometry.units,
     );
     this.#distinct = this.#layouts.map((list) => [...new Set(list)]);
     this.#places = new PlaceTable(backend, plan.expertLayers.map((l) => l.count));
@@ -198,12 +200,15 @@ export class ExpertResidency implements Residency {
     const place = this.#slots.place(
       this.#key(layer, expert),
       this.plan.expertLayers[layer]!.stack,
-      guess ? (key) => !this.#slots.isRecent(key) : undefined,
+      {
+        width: unitsOf(bytes.length, this.#geometry),
+        spare: guess ? (key) => !this.#slots.isRecent(key) : undefined,
+      },
     );
     if (place === undefined) return false;
-    if (place.evicted !== undefined) {
+    for (const key of place.evicted) {
       this.#counts.evictions++;
-      const [gone, of] = this.#named(place.evicted);
+      const [gone, of] = this.#named(key);
       this.#places.clear(gone, of);
     }
     const { arena, slot } = this.#locate(place.slot);
@@ -211,7 +216,7 @@ export class ExpertResidency implements Residency {
     this.#places.set(layer, expert, placeOf(place.slot, layoutIndex));
     this.#counts.loads++;
     this.#counts.loadedBytes += bytes.length;
-    this.backend.write(this.arenas[arena]!.buffer, slot * this.#slotBytes, bytes);
+    this.backend.write(this.arenas[arena]!.buffer, slot * this.#geometry.unitBytes, bytes);
     return true;
   }
 
@@ -281,7 +286,7 @@ export class ExpertResidency implements Residency {
   stats(): ResidencyStats {
     return {
       slots: this.#slots.count,
-      slotBytes: this.#slotBytes,
+      slotBytes: this.#geometry.slotBytes,
       resident: this.#slots.resident,
       heat: this.#slots.heat(this.plan.expertLayers),
       ...this.#counts,

@@ -3,9 +3,15 @@
  * everything resident, alone or in any company, with one arena or many.
  */
 import { assert, assertEquals } from "@std/assert";
+import { expertLayout } from "../../src/base/layout.ts";
+import { slotGeometry } from "../../src/experts/geometry.ts";
+import { Calibration } from "../../src/pack/calibration/file.ts";
+import { resolveWidth } from "../../src/quant/quantizers.ts";
 import { lru } from "../../src/experts/policy/lru.ts";
 import type { Job } from "../../src/engine/queue.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
+import { writeCalibration } from "../support/calibration.ts";
+import { openGolden } from "../support/packed.ts";
 import { goldenFolder, readGolden } from "../support/golden.ts";
 import { packFolder, type TestModel, type TestModelOptions, withPacked } from "../support/model.ts";
 
@@ -94,6 +100,49 @@ Deno.test("requests of every kind of company give each the answer it would get a
       assertEquals(scheduler.stats().queue, { waiting: 0, running: 0, parked: 0 });
     }, { maxSlots: 3, policy: lru });
   } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("experts of 2 to 4 bits share arenas: the same bits from two slots to all", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
+  const checkpoint = goldenFolder("every_layer"), list = jobs("every_layer");
+  const { checkpoint: { weights }, plan } = await openGolden("every_layer");
+  weights.close();
+  writeCalibration(`${folder}/calibration`, plan);
+  const calibration = await Calibration.open(`${folder}/calibration`, plan);
+  try {
+    const count = plan.expertLayers.reduce((n, l) => n + l.count, 0);
+    const [two, four] = ([2, 4] as const).map((bits) =>
+      count * expertLayout(plan.expertLayers[0]!.projections, resolveWidth({ bits }).format).bytes
+    );
+    const manifest = await packFolder(checkpoint, folder, {
+      ...TWO_BIT,
+      experts: { bits: 2, rounding: "gptq", rotate: true },
+      calibration,
+      expertBytes: (two! + four!) / 2,
+    });
+    const { units, slotsForAll } = slotGeometry(manifest);
+    assert(units > 1 && slotsForAll < count, "narrow blocks share slots");
+    let expected: unknown;
+    await withPacked(folder, manifest, async (m) => {
+      expected = await run(m, list);
+      assertEquals(m.residency.stats().evictions, 0, "everything is resident");
+      assert(m.residency.stats().slots <= slotsForAll);
+    });
+    for (
+      const options of [
+        { maxSlots: 2 },
+        { maxSlots: 4 },
+        { maxSlots: slotsForAll - 1 },
+      ]
+    ) {
+      await withPacked(folder, manifest, async (m) => {
+        assertEquals(await run(m, list), expected as never, JSON.stringify(options));
+      }, options);
+    }
+  } finally {
+    calibration.close();
     await Deno.remove(folder, { recursive: true });
   }
 });

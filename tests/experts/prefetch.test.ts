@@ -78,16 +78,16 @@ Deno.test("a profile is what a policy starts from", () => {
 Deno.test("a guess does not take what the last steps used, a need may", () => {
   const policy = lru();
   const t = new SlotTable(2, { encoder: policy, decoder: policy });
-  const guess = (key: number) => t.place(key, "decoder", (k) => !t.isRecent(k));
+  const guess = (key: number) => t.place(key, "decoder", { spare: (k) => !t.isRecent(k) });
   t.place(1, "decoder");
   t.place(2, "decoder");
   t.visit("decoder", 0, [1]);
-  assertEquals(guess(3)?.evicted, 2, "2 was never used");
+  assertEquals(guess(3)?.evicted, [2], "2 was never used");
   t.visit("decoder", 0, [3]);
   assertEquals(guess(4), undefined, "1 and 3 were");
   for (let step = 0; step < 3; step++) t.visit("decoder", 0, [3]);
-  assertEquals(guess(4)?.evicted, 1, "1 is out of use");
-  assertEquals(t.place(5, "decoder")?.evicted, 3, "a need takes what it must");
+  assertEquals(guess(4)?.evicted, [1], "1 is out of use");
+  assertEquals(t.place(5, "decoder")?.evicted, [3], "a need takes what it must");
 });
 
 Deno.test("prefetched sentences have the same tokens and wait for less", async () => {

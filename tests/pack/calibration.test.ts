@@ -19,32 +19,10 @@ import { FileStore } from "../../src/store/file_store.ts";
 import type { Manifest } from "../../src/store/manifest.ts";
 import { seeded } from "../../src/backend/cpu/twin/packed.ts";
 import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
+import { inputRow, writeCalibration as write } from "../support/calibration.ts";
 import { randomWeights } from "../quant/random.ts";
 import { contents, openGolden, packGolden } from "../support/packed.ts";
 import { temporaryFolder } from "../support/safetensors.ts";
-
-const SAMPLES = 48;
-
-/** A row of a layer's input: columns share much, as behind a norm with large gains. */
-function inputRow(cols: number, seed: number, common: Float32Array): Float32Array {
-  const row = randomWeights(cols, "gauss", seed), by = randomWeights(1, "gauss", seed + 7)[0]!;
-  return row.map((v, c) => v * 0.3 + by * common[c]! + 0.4);
-}
-
-/** A file with 60 rows of every expert but the last of each layer, which saw three. */
-function write(path: string, plan: ModelPlan): void {
-  const writer = new CalibrationWriter(path, plan, SAMPLES);
-  plan.expertLayers.forEach((layer, l) => {
-    const { cols } = layer.projections[0]!, common = randomWeights(cols, "laplace", l);
-    for (let e = 0; e < layer.count; e++) {
-      const rows = e === layer.count - 1 ? 3 : 60;
-      for (let r = 0; r < rows; r++) {
-        writer.add(l, e, inputRow(cols, 1000 * l + 100 * e + r, common), 0.5 + r / 100);
-      }
-    }
-  });
-  writer.finish();
-}
 
 /** Squared error of all experts' outputs on fresh rows, against the checkpoint's. */
 async function outputError(

@@ -6,6 +6,7 @@ import type { Backend, Tensor } from "../../src/backend/contract.ts";
 import { Ledger } from "../../src/base/ledger.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { assemble, type AssembleOptions, type Assembly } from "../../src/engine/assemble.ts";
+import type { PackOptions } from "../../src/pack/options.ts";
 import { packCheckpoint } from "../../src/pack/pack.ts";
 import type { PackWidths } from "../../src/pack/widths.ts";
 import { StoreFetcher } from "../../src/store/fetcher.ts";
@@ -37,7 +38,7 @@ export interface TestModelOptions extends Partial<AssembleOptions> {
 export async function packFolder(
   checkpoint: string,
   out: string,
-  widths: PackWidths,
+  widths: PackWidths & Partial<PackOptions>,
 ): Promise<Manifest> {
   const opened = await openCheckpoint(checkpoint);
   try {

@@ -98,8 +98,9 @@ function operands(
     );
   }
   for (const a of op.arenas) {
-    if (a.slotBytes < op.layout.bytes || a.slotBytes % 16 !== 0) {
-      refuse(ACTION, `a slot holds a block of ${op.layout.bytes} bytes`, String(a.slotBytes));
+    // A block may take several adjacent slots.
+    if (a.slotBytes * a.slots < op.layout.bytes || a.slotBytes % 16 !== 0) {
+      refuse(ACTION, `slots hold a block of ${op.layout.bytes} bytes`, String(a.slotBytes));
     }
   }
   const x = tensor(run, op.x, total, width, ACTION, "x");
