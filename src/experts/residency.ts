@@ -206,11 +206,8 @@ export class ExpertResidency implements Residency {
       },
     );
     if (place === undefined) return false;
-    for (const key of place.evicted) {
-      this.#counts.evictions++;
-      const [gone, of] = this.#named(key);
-      this.#places.clear(gone, of);
-    }
+    this.#counts.evictions += place.evicted.length;
+    for (const key of place.evicted) this.#places.clear(...this.#named(key));
     const { arena, slot } = this.#locate(place.slot);
     const layoutIndex = this.#distinct[layer]!.indexOf(this.#layouts[layer]![expert]!);
     this.#places.set(layer, expert, placeOf(place.slot, layoutIndex));
