@@ -58,6 +58,8 @@ export class Decoder {
   readonly #freePlaces: number[];
   #pressure = 0;
   #waves = false;
+  /** The step under way; aborted when nobody waits for it. */
+  #running: { sentences: readonly Decoding[]; stop: AbortController } | undefined;
   #wake: (() => void) | undefined;
   #changed = false;
 
@@ -92,11 +94,15 @@ export class Decoder {
     }));
     const count = Math.max(...running.map((s) => s.sequence.search.candidates));
     const before = this.#residency.stats().misses;
+    const stop = new AbortController();
+    this.#running = { sentences: running, stop };
     try {
       const rows = decodeRows(entries, this.spec.embedding);
-      const result = await this.model.decode(rows, count, { mode: waves ? "waves" : "park" });
+      const mode = waves ? "waves" : "park";
+      const result = await this.model.decode(rows, count, { mode, signal: stop.signal });
       return { ran: running, tokens: this.#settle(entries, result) };
     } finally {
+      this.#running = undefined;
       this.counts[waves ? "waveSteps" : "parkSteps"]++;
       this.#notePressure(this.#residency.stats().misses - before, running.length);
     }
@@ -119,6 +125,7 @@ export class Decoder {
   drop(s: Decoding): void {
     s.gone = true;
     this.#unpark(s);
+    if (this.#running?.sentences.every((r) => r.gone)) this.#running.stop.abort();
   }
 
   /** Whether this step runs in waves; a sentence that no arena holds needs them. */

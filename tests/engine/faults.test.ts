@@ -172,3 +172,23 @@ Deno.test("a request that expires or is cancelled while its experts are on their
     assertEquals((await scheduler.run(list)).length, 4, "the next request is answered");
   });
 });
+
+Deno.test("waves that wait for a store which does not answer end when nobody waits for them", async () => {
+  await gated({ maxSlots: 2 }, { steps: "waves" }, async ({ gate, scheduler }) => {
+    gate.open = true;
+    const stop = new AbortController();
+    const dropped = assertRejects(
+      () => scheduler.run(CASES["4 greedy"]!, { signal: stop.signal }),
+      MoqeError,
+    );
+    while (scheduler.stats().steps.encode === 0) await new Promise((r) => setTimeout(r, 0));
+    gate.open = false;
+    while (gate.waiting === 0) await new Promise((r) => setTimeout(r, 0));
+    stop.abort();
+    assertEquals((await dropped).code, "cancelled");
+    // No read is let through: the pass itself must have ended.
+    await scheduler.idle();
+    gate.open = true;
+    assertEquals((await scheduler.run(CASES["4 greedy"]!)).length, 4);
+  });
+});
