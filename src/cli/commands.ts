@@ -2,6 +2,7 @@
 import { type Command, defineCommand } from "./command.ts";
 import {
   benchFlags,
+  cacheFlags,
   calibrateFlags,
   evalFlags,
   healthFlags,
@@ -141,6 +142,19 @@ export const COMMANDS: readonly Command[] = [
     ],
     flags: profileFlags,
     load: async () => (await import("./profile.ts")).profile,
+  }),
+  defineCommand({
+    name: "cache",
+    summary: "look at the disk cache, fill it, empty it",
+    details: [
+      "moqe cache stats | ls MODEL | warm MODEL --disk-cache 8GiB --pairs en-de | drop MODEL | drop --all",
+    ],
+    positionals: [
+      { name: "ACTION", help: "ls, stats, warm or drop" },
+      { name: "MODEL", help: "the model's address; the shipped one unless given", optional: true },
+    ],
+    flags: cacheFlags,
+    load: async () => (await import("./cache.ts")).cache,
   }),
   defineCommand({
     name: "bench",

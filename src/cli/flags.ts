@@ -237,3 +237,12 @@ export const profileFlags = {
   trace: optionalText("FILE", "write the routing trace too, for moqe bench cache; .gz packs it"),
   progress: toggle("show progress on stderr also when that is no terminal"),
 };
+
+/** The disk cache by hand. */
+export const cacheFlags = {
+  manifestSha256: modelFlags.manifestSha256,
+  ...diskCacheFlags,
+  pairs: list("PAIRS", "warm: pairs whose experts are brought in, en-de,en-fr; all unless given"),
+  all: toggle("drop: every block, of whatever model"),
+  progress: toggle("show progress on stderr also when that is no terminal"),
+};

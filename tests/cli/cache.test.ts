@@ -1,0 +1,37 @@
+/** moqe cache and moqe bench cache, as programs. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { moqe } from "./moqe.ts";
+
+Deno.test("cache warm fills the folder, ls and stats show it, drop empties it", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "moqe-cache-" });
+  const cache = (...words: string[]) => moqe(["cache", ...words, "--disk-cache-dir", folder]);
+  try {
+    const half = await cache("warm", "--disk-cache", "12MiB", "--pairs", "en-de");
+    assertEquals(half.code, 0, half.err);
+    assertStringIncludes(half.out, "blocks of tiny-en-de-fr-es are there");
+    const ls = await cache("ls");
+    assert(/trunk\s+(\d+) of \1 /.test(ls.out), ls.out);
+    const stats = await cache("stats");
+    const [, count] = /: (\d+) blocks/.exec(stats.out)!;
+    assert(Number(count) > 10);
+    const again = await cache("warm", "--disk-cache", "12MiB", "--pairs", "en-de");
+    assertStringIncludes(again.out, "0 B of them brought in");
+    const dropped = await cache("drop");
+    assertStringIncludes(dropped.out, `dropped ${count} blocks`);
+    assertStringIncludes((await cache("stats")).out, ": 0 blocks");
+    assertEquals((await cache("melt")).code, 2);
+    assertEquals((await cache("warm")).code, 2, "without a budget");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("bench cache replays a trace against every policy and MIN", async () => {
+  const trace = new URL("../bench/traces/shuf4b8.gz", import.meta.url).pathname;
+  const { code, out, err } = await moqe(["bench", "cache", "--trace", trace]);
+  assertEquals(code, 0, err);
+  for (const policy of ["lru", "lfu", "lfru", "horizon", "min"]) {
+    assertEquals(out.match(new RegExp(` ${policy} `, "g"))?.length, 4, policy);
+  }
+  assertEquals((await moqe(["bench", "memory"])).code, 2);
+});
