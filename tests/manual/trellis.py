@@ -1,0 +1,142 @@
+"""What a trellis code at 2.0 bits would give on one real expert matrix, beside scalar codes of the same width:
+
+    python trellis.py CHECKPOINT CALIBRATION HELD_OUT [LAYER EXPERT]
+
+A code of 2 bits a weight shifts into a state of L bits, and a hash of the state is the weight (after QTIP, arXiv
+2406.11235): no table, 2.0 bits. Viterbi finds the codes. Prints the relative error of fc1's weights and, on rows that
+the calibration did not see, of its outputs, each row weighed by the expert's squared share. `gptq` feeds each column's
+error to those left; a trellis then runs down the column, a piece of 128 rows at a time.
+"""
+
+import json
+import pathlib
+import struct
+import sys
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+LLOYD = np.array([-1.51, -0.4528, 0.4528, 1.51])
+PIECE = 128
+
+
+def rows_of(path: pathlib.Path, layer: int, expert: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs [n, cols] of one expert in a calibration file, and their squared shares."""
+    data = path.read_bytes()
+    (length,) = struct.unpack("<I", data[-4:])
+    header = json.loads(data[-4 - length : -4])
+    at = 0
+    for i, l in enumerate(header["layers"]):
+        size = 4 + 2 * l["cols"]
+        if i == layer:
+            start = at + expert * header["samples"] * size
+            n = min(l["seen"][expert], header["samples"])
+            records = np.frombuffer(data[start : start + n * size], np.uint8).reshape(n, size)
+            x = records[:, 4:].copy().view(np.float16).astype(np.float64)
+            return x, records[:, :4].copy().view(np.float32)[:, 0].astype(np.float64) ** 2
+        at += len(l["seen"]) * header["samples"] * size
+    raise IndexError(layer)
+
+
+def rotation(cols: int) -> np.ndarray:
+    """src/base/rotation.ts for a power of two up to 1024."""
+    h = np.ones((1, 1))
+    while len(h) < cols:
+        h = np.block([[h, h], [h, -h]])
+    i = (np.arange(cols, dtype=np.uint64) + 1) * 0x9E3779B1 & 0xFFFFFFFF
+    i ^= i >> 15
+    i = i * 0x85EBCA77 & 0xFFFFFFFF
+    i ^= i >> 13
+    return h * np.where(i & 1, -1.0, 1.0) / np.sqrt(cols)
+
+
+def codebook(bits: int) -> torch.Tensor:
+    """The computed value of every state: four bytes of a hash, summed, of unit variance."""
+    h = (np.arange(2**bits, dtype=np.uint64) * 34038481 + 76625530) & 0xFFFFFFFF
+    total = sum((h >> 8 * k & 255).astype(np.float64) for k in range(4))
+    return torch.tensor((total - total.mean()) / total.std(), dtype=torch.float32)
+
+
+def viterbi(x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """x [sequences, steps] to the nearest paths; the first state is any whose older bits are zero."""
+    n, steps = x.shape
+    states = len(values)
+    cost = torch.full((n, states), 1e9)
+    cost[:, 0] = 0
+    came = torch.empty((steps, n, states // 4), dtype=torch.uint8)
+    for t in range(steps):
+        # State s' = 4 j + b comes from the four states k * states / 4 + j.
+        best, k = cost.view(n, 4, -1).min(dim=1)
+        came[t] = k.to(torch.uint8)
+        cost = (best[:, :, None] + (x[:, t, None, None] - values.view(1, -1, 4)) ** 2).reshape(n, states)
+    state = cost.argmin(dim=1)
+    out = torch.empty_like(x)
+    for t in range(steps - 1, -1, -1):
+        out[:, t] = values[state]
+        j = state // 4
+        state = came[t][torch.arange(n), j].long() * (states // 4) + j
+    return out
+
+
+def nearest(x: torch.Tensor, values: np.ndarray) -> torch.Tensor:
+    levels = torch.tensor(values, dtype=torch.float32)
+    return levels[(x[..., None] - levels).abs().argmin(dim=-1)]
+
+
+def coder(name: str):
+    if name == "lloyd":
+        return lambda x: nearest(x, LLOYD)
+    values = codebook(int(name))
+    return lambda x: viterbi(x, values)
+
+
+def by_rows(w: np.ndarray, code) -> np.ndarray:
+    scale = w.std(axis=1, keepdims=True)
+    return code(torch.tensor(w / scale, dtype=torch.float32)).double().numpy() * scale
+
+
+def by_columns(w: np.ndarray, h: np.ndarray, code) -> np.ndarray:
+    """GPTQ over columns, most weight first; each column is coded in pieces of its rows."""
+    scale = w.std(axis=1, keepdims=True)
+    order = np.argsort(-np.diag(h), kind="stable")
+    upper = np.linalg.cholesky(np.linalg.inv(h[np.ix_(order, order)])).T
+    left, out = (w / scale)[:, order].copy(), np.empty_like(w)
+    for j in range(w.shape[1]):
+        column = torch.tensor(left[:, j], dtype=torch.float32).view(-1, PIECE)
+        got = code(column).double().numpy().reshape(-1)
+        out[:, order[j]] = got * scale[:, 0]
+        left[:, j + 1 :] -= np.outer((left[:, j] - got) / upper[j, j], upper[j, j + 1 :])
+    return out
+
+
+def main() -> None:
+    checkpoint, calibration, held = map(pathlib.Path, sys.argv[1:4])
+    layer, expert = (int(a) for a in sys.argv[4:6]) if len(sys.argv) > 5 else (0, 0)
+    torch.set_num_threads(1)
+    header = json.loads(calibration.read_bytes()[-70000:].split(b'{"format"')[-1].join([b'{"format"', b""])[:-4])
+    at = header["layers"][layer]
+    with safe_open(checkpoint / "model.safetensors", "pt") as file:
+        name = next(k for k in file.keys() if f"{at['stack']}.layers.{at['layer']}.ffn.experts.expert_{expert}.fc1.weight" in k)
+        w = file.get_tensor(name).double().numpy()
+    r = rotation(w.shape[1])
+    w = w @ r.T
+    x, share = rows_of(calibration, layer, expert)
+    x = x @ r.T
+    h = (x * share[:, None]).T @ x / share.sum()
+    h += 0.01 * np.trace(h) / len(h) * np.eye(len(h))
+    fresh, fresh_share = rows_of(held, layer, expert)
+    fresh = fresh @ r.T * np.sqrt(fresh_share)[:, None]
+    due = fresh @ w.T
+    print(f"{name} {list(w.shape)}, rotated")
+    for kind, run in (("nearest", lambda code: by_rows(w, code)), ("gptq", lambda code: by_columns(w, h, code))):
+        for which in ("lloyd", "8", "10", "12"):
+            got = run(coder(which))
+            weights = ((got - w) ** 2).sum() / (w**2).sum()
+            outputs = ((fresh @ got.T - due) ** 2).sum() / (due**2).sum()
+            label = "Lloyd-Max" if which == "lloyd" else f"trellis, 2^{which} states"
+            print(f"{kind:8} {label:22} weights {weights:.4f}  outputs {outputs:.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
