@@ -131,8 +131,14 @@ const ROWS: Row[] = [
       [{ event: "hedged" }, fetch.hedges],
       [{ event: "hedge_won" }, fetch.hedgesWon],
       [{ event: "from_mirror" }, fetch.fromMirrors],
-      [{ event: "failed" }, fetch.failed],
     ],
+  },
+  {
+    kind: "counter",
+    name: "moqe_fetch_failed_total",
+    help: "Fetches that ended with an error, by its code; cancelled ones are events.",
+    labels: ["code"],
+    read: (s) => Object.entries(s.fetch.failedBy).map(([code, n]): Sample => [{ code }, n]),
   },
   {
     kind: "counter",

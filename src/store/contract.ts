@@ -147,8 +147,9 @@ export interface FetchStats {
   fromMirrors: number;
   /** Blocks by the tier that had them. */
   fromTiers: Record<string, number>;
-  /** Fetches that ended with an error other than cancellation. */
+  /** Fetches that ended with an error other than cancellation, and by its code. */
   failed: number;
+  failedBy: Record<string, number>;
 }
 
 export interface FetchOptions {
@@ -184,6 +185,7 @@ export function noFetches(): FetchStats {
     fromMirrors: 0,
     fromTiers: {},
     failed: 0,
+    failedBy: {},
   };
 }
 

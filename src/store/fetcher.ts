@@ -10,7 +10,14 @@ import {
   type ObjectStore,
   type VerifiedBlock,
 } from "./contract.ts";
-import { allAborted, cancelled, type Flight, newFlight, untilAborted } from "./flight.ts";
+import {
+  allAborted,
+  cancelled,
+  failFlight,
+  type Flight,
+  newFlight,
+  untilAborted,
+} from "./flight.ts";
 import type { BlockRef, Manifest } from "./manifest.ts";
 import { type Bytes, letGo, Origin } from "./origin.ts";
 import { FetchQueue } from "./queue.ts";
@@ -80,7 +87,8 @@ export class StoreFetcher implements BlockFetcher {
   stats(): FetchStats {
     const retriesBy = this.#origin.retries();
     const retries = Object.values(retriesBy).reduce((sum, n) => sum + n, 0);
-    return { ...this.#counts, fromTiers: { ...this.#counts.fromTiers }, retries, retriesBy };
+    const { fromTiers, failedBy } = structuredClone(this.#counts);
+    return { ...this.#counts, fromTiers, failedBy, retries, retriesBy };
   }
 
   /** The block's flight, begun if there is none. Equal blocks are one, wherever they lie. */
@@ -213,7 +221,7 @@ export class StoreFetcher implements BlockFetcher {
       } catch (error) {
         this.#near.remove(next);
         this.#far.remove(next);
-        this.#fail(next, error);
+        failFlight(next, error, this.#counts);
       }
       this.#pump();
     };
@@ -265,7 +273,7 @@ export class StoreFetcher implements BlockFetcher {
         }
         this.#deliver(flight, bytes, rooms[i]!);
       } catch (error) {
-        if (!signal.aborted) this.#fail(flight, error);
+        if (!signal.aborted) failFlight(flight, error, this.#counts);
       }
     }
   }
@@ -287,11 +295,5 @@ export class StoreFetcher implements BlockFetcher {
       tier.put(flight.ref, { bytes, release: this.#share(flight) });
     }
     flight.result.resolve(bytes);
-  }
-
-  #fail(flight: Flight, error: unknown): void {
-    flight.ended = true;
-    this.#counts.failed++;
-    flight.result.reject(error);
   }
 }

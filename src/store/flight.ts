@@ -1,6 +1,7 @@
 /** One block under way: what all who asked for it share. */
-import { MoqeError } from "../base/errors.ts";
+import { errorCode, MoqeError } from "../base/errors.ts";
 import type { Reservation } from "../base/ledger.ts";
+import type { FetchStats } from "./contract.ts";
 import type { BlockRef } from "./manifest.ts";
 import type { Bytes } from "./origin.ts";
 
@@ -32,6 +33,15 @@ export function newFlight(ref: BlockRef, ahead: boolean): Flight {
     ended: false,
     held: undefined,
   };
+}
+
+/** Ends a flight with an error, and counts it by its code. */
+export function failFlight(flight: Flight, error: unknown, counts: FetchStats): void {
+  flight.ended = true;
+  counts.failed++;
+  const code = errorCode(error);
+  counts.failedBy[code] = (counts.failedBy[code] ?? 0) + 1;
+  flight.result.reject(error);
 }
 
 /** A signal that fires once all of these have. */

@@ -213,6 +213,7 @@ Deno.test("a store that fails fails the fetch and gives its bytes back", async (
     const error = await assertRejects(() => fetcher.fetch(ref(0)), MoqeError);
     assertEquals(error.code, "unavailable");
   }
+  assertEquals([fetcher.stats().failed, fetcher.stats().failedBy], [2, { unavailable: 2 }]);
   assertEquals(lines(ledger), { fetching: 0, verified: 0 });
   await server.close();
 });
