@@ -148,9 +148,10 @@ export class DiskCache {
 
   /** Removes blocks, the longest unused first, until at most `bytes` are left; answers how many are. */
   async #clear(bytes: number): Promise<number> {
+    // In this order: what is renamed between the two is counted twice, never not at all.
+    let left = await beingWritten(`${this.folder}/${TEMPORARY}`);
     const entries = await this.list();
-    let left = entries.reduce((sum, e) => sum + e.bytes, 0);
-    left += await beingWritten(`${this.folder}/${TEMPORARY}`);
+    for (const e of entries) left += e.bytes;
     for (const e of entries) {
       if (left <= Math.max(0, bytes)) break;
       await Deno.remove(this.#path(e.sha256)).catch(() => {});
