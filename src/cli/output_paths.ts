@@ -62,7 +62,8 @@ export async function planFiles(
 function outputOf(input: string, to: string, flags: Flags): string {
   if (flags.output !== undefined) return flags.output;
   if (input === STANDARD) return STANDARD;
-  const name = basename(input);
+  // A template that is translated is a catalogue.
+  const name = basename(input).replace(/\.pot$/i, ".po");
   if (flags.outputDir !== undefined) return join(flags.outputDir, name);
   const extension = extname(name), code = findLanguage(to)?.code ?? to;
   return join(

@@ -33,7 +33,7 @@ export function poParts(text: string, options: DocumentOptions): DocumentPart[] 
   const end = lines[0]?.end === "\r\n" ? "\r\n" : "\n";
   const header = entries.find((e) => textOf(e, "msgid") === "" && !has(e, "msgctxt"));
   const forms = pluralCount(header, options);
-  const writer = new Writer(lines, end, options);
+  const writer = new Writer(lines, end, options, entries.some((e) => has(e, "msgid_plural")));
   for (const entry of entries) {
     if (entry === header) writer.header(entry, forms.rule);
     else if (isOpen(entry)) writer.entry(entry, forms.count);
@@ -96,12 +96,19 @@ function pluralCount(
   header: Entry | undefined,
   options: DocumentOptions,
 ): { count: number; rule: string | undefined } {
-  const said = /nplurals\s*=\s*(\d)/.exec(
-    header === undefined ? "" : textOf(header, "msgstr") ?? "",
-  );
+  const text = header === undefined ? "" : textOf(header, "msgstr") ?? "";
+  // A catalogue in the language of its sources says their rule; its translation has another.
+  const said = isOfSource(text, options) ? null : /nplurals\s*=\s*(\d)/.exec(text);
   if (said !== null && Number(said[1]) > 0) return { count: Number(said[1]), rule: undefined };
   const rule = pluralForms(findLanguage(options.target)?.code ?? options.target);
   return { count: Number(/\d/.exec(rule)![0]), rule };
+}
+
+/** Whether a header names the source language. */
+function isOfSource(header: string, options: DocumentOptions): boolean {
+  const named = findLanguage(/^Language: *([\w@-]+)/m.exec(header)?.[1] ?? "");
+  return named !== undefined && named === findLanguage(options.source) &&
+    named !== findLanguage(options.target);
 }
 
 class Writer {
@@ -112,6 +119,7 @@ class Writer {
     private readonly lines: readonly Line[],
     private readonly end: string,
     private readonly options: DocumentOptions,
+    private readonly hasPlurals: boolean,
   ) {}
 
   finish(mark: string): DocumentPart[] {
@@ -119,13 +127,21 @@ class Writer {
     return [mark, ...this.#parts];
   }
 
-  /** Fields of a template's header that wait to be filled. */
+  /** Fields of a template's header that wait to be filled or are missing: the language, the plural rule. */
   header(entry: Entry, rule: string | undefined): void {
     const field = entry.fields.find((f) => f.keyword === "msgstr");
     if (field === undefined) return;
     const code = (findLanguage(this.options.target)?.code ?? this.options.target).replace("-", "_");
-    const text = field.text.replace(/^Language: *$/m, `Language: ${code}`)
-      .replace(/^Plural-Forms: *nplurals=INTEGER.*$/m, `Plural-Forms: ${rule ?? ""}`);
+    const ofSource = isOfSource(field.text, this.options);
+    let text = field.text
+      .replace(ofSource ? /^Language:.*$/m : /^Language: *$/m, `Language: ${code}`)
+      .replace(
+        ofSource ? /^Plural-Forms:.*$/m : /^Plural-Forms: *nplurals=INTEGER.*$/m,
+        `Plural-Forms: ${rule ?? ""}`,
+      );
+    if (text !== "" && !/^Language:/m.test(text)) text += `Language: ${code}\n`;
+    const needsRule = rule !== undefined && this.hasPlurals && text !== "";
+    if (needsRule && !/^Plural-Forms:/m.test(text)) text += `Plural-Forms: ${rule}\n`;
     if (text === field.text) return;
     this.#keep(field.first);
     this.#parts.push(written("msgstr", text, this.end));

@@ -37,6 +37,11 @@ export interface Attempt {
 /** Longer spans are not shown to a model: it copies them badly and they cost many tokens. */
 const MAX_SHOWN = 24;
 
+/** A sentence with more spans is a list of data: the pieces between them are translated. */
+const MAX_SPANS = 100;
+/** A model does not copy so many masks. */
+const MAX_MASKS = 30;
+
 /** In the order in which they are tried. The last one always accepts. */
 export const ATTEMPTS: readonly Attempt[] = [
   shown("as it is", (span, text) => span.kind === "term" ? text : span.wanted, () => true),
@@ -57,7 +62,7 @@ function shown(
     texts(sentence) {
       const { spans } = sentence;
       const long = spans.some((s) => s.wanted.length > MAX_SHOWN || /[\r\n]/.test(s.wanted));
-      if (long || !applies(spans)) return undefined;
+      if (long || spans.length > MAX_SPANS || !applies(spans)) return undefined;
       return [written(sentence, (s) => show(s, sentence.text.slice(s.start, s.end)))];
     },
     accept(sentence, [translation]) {
@@ -72,7 +77,7 @@ function masked(name: string, mask: (n: number) => string, find: (n: number) => 
   return {
     name,
     texts(sentence) {
-      if (sentence.spans.length === 0 || sentence.spans.length > 30) return undefined;
+      if (sentence.spans.length === 0 || sentence.spans.length > MAX_MASKS) return undefined;
       let n = 0;
       return [written(sentence, () => mask(++n))];
     },

@@ -127,6 +127,12 @@ Deno.test("gettext: plural forms by the header, fuzzy on request, template heade
     fuzzy,
     `#, fuzzy, c-format\nmsgid "x %s"\nmsgstr "X %s"\n\n#, fuzzy\nmsgid "y"\nmsgstr "Y"\n`,
   );
+  const bare =
+    'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "a"\nmsgid_plural "b"\n' +
+    'msgstr[0] ""\nmsgstr[1] ""\n';
+  const filled = await document(bare, "po", CAPITALS, { target: "ja" });
+  assert(filled.includes('"Language: ja\\n"\n"Plural-Forms: nplurals=1; plural=0;\\n"\n'), filled);
+  assert(filled.endsWith('msgid_plural "b"\nmsgstr[0] "B"\n'), filled);
   const long = await document(`msgid "${"word ".repeat(40)}end"\nmsgstr ""\n`, "po");
   assert(long.split("\n").slice(1).every((l) => l.length <= 79), long);
   for (const name of files.filter((n) => n.endsWith(".po") || n.endsWith(".pot"))) {
