@@ -1,10 +1,11 @@
 /** Files through the text layer: progress, resume by journal, outputs written whole or not at all. */
 import type { Values } from "../base/config.ts";
 import { errorCode, errorText, MoqeError } from "../base/errors.ts";
+import { formatBytes } from "../base/units.ts";
 import type { Engine, ModelInfo } from "../engine/protocol.ts";
 import { detectLanguage } from "../text/detect.ts";
 import type { DocumentOptions, Glossary, TranslateTexts } from "../text/documents/contract.ts";
-import { translateDocument } from "../text/documents/translate.ts";
+import { longestDocument, translateDocument } from "../text/documents/translate.ts";
 import { parseGlossary } from "../text/glossary.ts";
 import { findLanguage } from "../text/languages.ts";
 import { EXIT } from "./command.ts";
@@ -14,8 +15,10 @@ import { type FileTask, STANDARD } from "./output_paths.ts";
 import type { Progress } from "./progress.ts";
 import { searchSettings, type Settings, trainedPair, translateTexts } from "./texts.ts";
 
-/** A larger document is refused: it is in memory as a whole. */
-const MAX_BYTES = 16 * 2 ** 20;
+/** The share of --host-memory that a document and what becomes of it may take. */
+const DOCUMENT_SHARE = 0.5;
+/** More of standard input is never read: no format takes so little memory. */
+const MAX_BYTES = 64 * 2 ** 20;
 /** How much of a file its language is told by. */
 const DETECT_BYTES = 8192;
 
@@ -67,7 +70,7 @@ export class FileRun {
       jsonKeys: this.flags.jsonKeys,
       jsonKeptKeys: this.flags.jsonKeep,
       poFuzzy: this.flags.fuzzy,
-      maxBytes: MAX_BYTES,
+      maxBytes: longestDocument(task.format, DOCUMENT_SHARE * this.flags.hostMemory),
       onProgress: (done, total) => {
         const name = task.input === STANDARD ? "standard input" : task.input;
         this.progress.show(
@@ -160,15 +163,7 @@ async function readGlossaryFile(path: string | undefined): Promise<Glossary | un
 }
 
 async function readInput(path: string): Promise<Uint8Array> {
-  try {
-    if (path !== STANDARD) return await Deno.readFile(path);
-  } catch (thrown) {
-    throw new MoqeError("bad_input", {
-      action: `read ${path}`,
-      rule: errorText(thrown),
-      cause: thrown,
-    });
-  }
+  if (path !== STANDARD) return await readFile(path);
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of Deno.stdin.readable) {
@@ -178,6 +173,19 @@ async function readInput(path: string): Promise<Uint8Array> {
     if (size > MAX_BYTES) break;
   }
   return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
+}
+
+async function readFile(path: string): Promise<Uint8Array> {
+  const fault = (rule: string, cause?: unknown) =>
+    new MoqeError("bad_input", { action: `read ${path}`, rule, cause });
+  try {
+    const { size, isDirectory } = await Deno.stat(path);
+    if (isDirectory) throw fault("it is a folder");
+    if (size > MAX_BYTES) throw fault(`it has more than ${formatBytes(MAX_BYTES)}`);
+    return await Deno.readFile(path);
+  } catch (thrown) {
+    throw thrown instanceof MoqeError ? thrown : fault(errorText(thrown), thrown);
+  }
 }
 
 /** The source language that a file's beginning is in. */

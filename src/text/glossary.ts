@@ -15,7 +15,7 @@ export function readGlossary(entries: Iterable<GlossaryEntry>): Glossary {
   const starts = new Map<string, number>();
   for (const entry of entries) {
     const source = entry.source.trim(), target = entry.target.trim();
-    const line = kept.length + faults.length + 1;
+    const line = kept.length + 1;
     const start = startKey(source.toLowerCase());
     const fault = source === "" || target === ""
       ? "a term is empty"
@@ -88,16 +88,20 @@ function csvFields(line: string): string[] {
   });
 }
 
+const SCRIPTS = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}" +
+  "\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";
 /** Scripts that write no spaces: a term is found anywhere in them. */
-const UNSPACED =
-  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+const UNSPACED = new RegExp(`[${SCRIPTS}]`, "u");
+/** A word of the other scripts. */
+const WORD = `(?:(?![${SCRIPTS}])[\\p{L}\\p{N}\\p{M}_])+`;
 const WORD_PART = /[\p{L}\p{N}\p{M}_]/u;
+const WORD_START = new RegExp(`^${WORD}`, "u");
 
 /** What entries are looked up by: the first word, or the first character in a script without spaces. */
 function startKey(text: string): string {
   const first = String.fromCodePoint(text.codePointAt(0) ?? 32);
   if (UNSPACED.test(first) || !WORD_PART.test(first)) return first;
-  return /^[\p{L}\p{N}\p{M}_]+/u.exec(text)![0];
+  return WORD_START.exec(text)![0];
 }
 
 /** A term found in a text, with what it must become there. */
@@ -126,19 +130,13 @@ export class TermFinder {
   /** Terms of `text` in order. They do not overlap. */
   find(text: string): FoundTerm[] {
     const found: FoundTerm[] = [];
-    const starts = /[\p{L}\p{N}\p{M}_]+|[^\s\p{L}\p{N}\p{M}_]/gu;
+    const starts = new RegExp(`${WORD}|\\S`, "gu");
     for (let match = starts.exec(text); match !== null; match = starts.exec(text)) {
-      const unspaced = UNSPACED.test(match[0].slice(0, 2));
       const word = match[0].slice(0, MAX_TERM);
       const term = this.#at(text, match.index, startKey(word.toLowerCase()));
-      if (term !== undefined) {
-        found.push(term);
-        starts.lastIndex = term.end;
-      } else if (unspaced) {
-        // Any character of such a run may begin a term.
-        starts.lastIndex = match.index +
-          String.fromCodePoint(text.codePointAt(match.index)!).length;
-      }
+      if (term === undefined) continue;
+      found.push(term);
+      starts.lastIndex = term.end;
     }
     return found;
   }

@@ -101,6 +101,18 @@ export const DOCUMENT_FORMATS = [
 
 export type DocumentFormat = (typeof DOCUMENT_FORMATS)[number];
 
+/** Bytes of memory that a byte of a document takes at most while it is translated; measured, rounded up. */
+export const DOCUMENT_MEMORY: Readonly<Record<DocumentFormat, number>> = {
+  text: 25,
+  markdown: 90,
+  html: 65,
+  xml: 65,
+  po: 40,
+  json: 45,
+  srt: 25,
+  vtt: 25,
+};
+
 /** What a document's translation takes besides. */
 export interface DocumentOptions extends MarkupOptions {
   /** JSON: only values under these keys (a key, or a path such as app.menu.*), all unless given. */
@@ -109,7 +121,7 @@ export interface DocumentOptions extends MarkupOptions {
   readonly jsonKeptKeys?: readonly string[] | undefined;
   /** gettext: new translations are marked fuzzy. */
   readonly poFuzzy?: boolean | undefined;
-  /** Longer documents are refused: `too_large`. 16 MiB unless given. */
+  /** Longer documents are refused: `too_large`. What DOCUMENT_MEMORY gives for 256 MiB unless given. */
   readonly maxBytes?: number | undefined;
 }
 

@@ -5,6 +5,7 @@ import { translateMarkupCounted } from "../markup/translate.ts";
 import { countCharacters, translateSegments } from "../rich/translate.ts";
 import {
   DOCUMENT_FORMATS,
+  DOCUMENT_MEMORY,
   type DocumentFormat,
   type DocumentOptions,
   type TranslatedDocument,
@@ -17,7 +18,13 @@ import { poParts } from "./po.ts";
 import { subtitleParts } from "./subtitles.ts";
 import { textParts } from "./text.ts";
 
-const MAX_BYTES = 16 * 2 ** 20;
+/** Memory that a document may take where nothing is said. */
+const MEMORY = 256 * 2 ** 20;
+
+/** How long a document of a format may be to take so much memory. */
+export function longestDocument(format: DocumentFormat, memoryBytes: number): number {
+  return Math.floor(memoryBytes / DOCUMENT_MEMORY[format]);
+}
 
 type PartFormat = Exclude<DocumentFormat, "html" | "xml">;
 
@@ -68,7 +75,7 @@ export async function translateDocument(
   translateTexts: TranslateTexts,
   options: DocumentOptions,
 ): Promise<TranslatedDocument> {
-  const text = readText(bytes, options.maxBytes ?? MAX_BYTES);
+  const text = readText(bytes, options.maxBytes ?? longestDocument(format, MEMORY));
   const { text: out, characters } = format === "html" || format === "xml"
     ? await translateMarkupCounted(text, format, translateTexts, options)
     : await translateParts(READERS[format](text, options), translateTexts, options);
@@ -97,7 +104,7 @@ function readText(bytes: Uint8Array, maxBytes: number): string {
       action: "translate the document",
       rule: `it may have ${formatBytes(maxBytes)} at most`,
       observed: formatBytes(bytes.length),
-      remedy: "divide it",
+      remedy: "divide it: it is in memory as a whole",
     });
   }
   try {
