@@ -16,8 +16,8 @@ export interface Places {
   readonly listen?: string | undefined;
 }
 
-/** Variables that set flags, and those by which S3 stores are signed for. */
-const VARIABLES = ["MOQE_*"];
+/** Variables that set flags, what is asked of the C library, and those by which S3 stores are signed for. */
+const VARIABLES = ["MOQE_*", "MALLOC_MMAP_THRESHOLD_"];
 const STORE_VARIABLES = ["AWS_*", "HOME"];
 
 /** What one command needs besides reading its model and its variables. */

@@ -1,4 +1,5 @@
 /** The caches between the arenas and the origin, as the budgets and flags allow. */
+import { freesLargeBlocks } from "../base/allocator.ts";
 import { errorText } from "../base/errors.ts";
 import type { Ledger } from "../base/ledger.ts";
 import type { Logger } from "../base/log.ts";
@@ -36,8 +37,10 @@ export async function openTiers(
   const experts = new Set(
     manifest.expertLayers.flatMap((l) => l.experts.map((e) => e.block.sha256)),
   );
+  // Where freed blocks stay resident, as much again as the tier holds may be what it let go of.
+  const lost = freesLargeBlocks() ? 0 : ledger.left("host") / 2;
   const ram = new RamTier(ledger, {
-    keepFreeBytes: BLOCKS_UNDER_WAY * widestBlock(manifest) + LEAST_REQUEST_BYTES,
+    keepFreeBytes: lost + BLOCKS_UNDER_WAY * widestBlock(manifest) + LEAST_REQUEST_BYTES,
     accepts: (ref) => experts.has(ref.sha256),
   });
   const disk = await openDisk(options.diskCache, log);

@@ -44,7 +44,7 @@ const child = new Deno.Command(Deno.execPath(), {
     ...["--port", "0", "--model", origin.address],
     ...["--gpu-memory", gpu, "--host-memory", host, ...flags],
   ],
-  env: { NO_COLOR: "1", ...origin.env },
+  env: { NO_COLOR: "1", MALLOC_MMAP_THRESHOLD_: "1048576", ...origin.env },
   stdin: "piped",
   stdout: "piped",
   stderr: "piped",
