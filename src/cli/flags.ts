@@ -75,6 +75,7 @@ export const serveFlags = {
   maxTexts: int(128, { min: 1, max: 100_000 }, "texts of one request"),
   maxChars: int(20_000, { min: 1, max: 10_000_000 }, "characters of one text"),
   requestTimeout: duration("0s", "time for one request's translations, then 504; 0s: no limit"),
+  idleUnload: duration("0s", "time without requests after which the model's memory is given back"),
   maxRequests: int(32, { min: 1, max: 10_000 }, "requests in flight; more get 503"),
   keys: optionalText("FILE", "API keys (see moqe key); without any, everybody may do everything"),
   keysJson: optionalText("JSON", "the same as text, for the environment: MOQE_KEYS_JSON"),

@@ -34,7 +34,11 @@ export async function serve({ flags }: Invocation<typeof serveFlags>): Promise<n
 
 async function run(flags: Values<typeof serveFlags>, service: HttpOptions): Promise<number> {
   using interrupt = listenForInterrupt();
-  const options = { ...engineOptions(flags), serviceBytes: serviceBytes(flags) };
+  const options = {
+    ...engineOptions(flags),
+    serviceBytes: serviceBytes(flags),
+    idleUnloadMs: flags.idleUnload,
+  };
   const engine = startEngine(options);
   const doors = await open(engine, flags, service);
   const { listening } = doors;

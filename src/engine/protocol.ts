@@ -36,6 +36,8 @@ export interface EngineOptions {
   maxQueue: number;
   /** Source tokens of one sentence; longer ones are cut at punctuation, then at spaces. */
   maxSourceTokens: number;
+  /** Time without a request after which trunk and arenas are given back until the next one; 0 or left out: never. */
+  idleUnloadMs?: number | undefined;
   /** Bring likely experts in before they are asked for; true unless said. */
   prefetch?: boolean | undefined;
   /** Share of the expert slots that is the encoder's by right; the policy decides where left out. */

@@ -4,6 +4,7 @@ import { isWorkerNamed } from "../base/workers.ts";
 import { type Inside, type LoadedEngine, loadEngine } from "./load.ts";
 import { type Command, ENGINE_WORKER_NAME, type Event } from "./protocol.ts";
 import { keepAlive } from "./revive.ts";
+import { Sleeper } from "./sleeper.ts";
 import { toWire } from "./wire.ts";
 
 /** The part of a Worker's global scope that the engine uses. */
@@ -26,21 +27,23 @@ export function answerCommands(
   inside: Inside = {},
 ): (command: Command) => Promise<void> {
   const cancels = new Map<number, AbortController>();
-  let loading: Promise<LoadedEngine> | undefined;
+  let loading: Promise<Sleeper> | undefined;
 
   const translate = async (command: Command & { type: "translate" }) => {
     const { id, params, stream, timeoutMs } = command;
     const stop = new AbortController();
     cancels.set(id, stop);
     try {
-      const engine = await loading!;
-      const translations = await engine.translate(params, {
-        signal: stop.signal,
-        timeoutMs,
-        onProgress: (doneSentences, totalSentences) =>
-          send({ type: "progress", id, doneSentences, totalSentences }),
-        onText: stream ? (text, piece) => send({ type: "text", id, text, piece }) : undefined,
-      });
+      const sleeper = await loading!;
+      const translations = await sleeper.use((engine) =>
+        engine.translate(params, {
+          signal: stop.signal,
+          timeoutMs,
+          onProgress: (doneSentences, totalSentences) =>
+            send({ type: "progress", id, doneSentences, totalSentences }),
+          onText: stream ? (text, piece) => send({ type: "text", id, text, piece }) : undefined,
+        })
+      );
       send({ type: "result", id, translations });
     } catch (error) {
       send({ type: "error", id, error: toWire(error) });
@@ -60,16 +63,24 @@ export function answerCommands(
         );
       const failed = (error: unknown) => send({ type: "failed", error: toWire(error) });
       const back = ({ info }: LoadedEngine) => send({ type: "ready", info });
-      loading = load();
-      loading.then((engine) => {
-        keepAlive(engine, () => load(engine), {
-          current: (next) => void (loading = next),
-          lost: (why) => send({ type: "lost", error: toWire(why) }),
-          back,
-          failed,
+      loading = load().then((engine) => {
+        const watch = (engine: LoadedEngine) =>
+          keepAlive(engine, () => load(engine), {
+            current: (next) => sleeper.replace(next),
+            lost: (why) => send({ type: "lost", error: toWire(why) }),
+            back,
+            failed,
+          });
+        const sleeper = new Sleeper(engine, {
+          idleMs: options.idleUnloadMs ?? 0,
+          load,
+          woke: watch,
         });
+        watch(engine);
         back(engine);
-      }, failed);
+        return sleeper;
+      });
+      loading.catch(failed);
     } else if (loading === undefined) {
       throw new MoqeError("internal", {
         action: command.type,
@@ -81,11 +92,10 @@ export function answerCommands(
       cancels.get(command.id)?.abort();
     } else if (command.type === "stats") {
       const { id } = command;
-      const engine = await loading.catch(() => undefined);
+      const engine = await loading.then((s) => s.current()).catch(() => undefined);
       if (engine !== undefined) send({ type: "stats", id, stats: engine.stats() });
     } else {
-      const engine = await loading.catch(() => undefined);
-      await engine?.close();
+      await loading.then((s) => s.close()).catch(() => {});
       send({ type: "closed" });
     }
   };
