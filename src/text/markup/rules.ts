@@ -1,5 +1,6 @@
 /** Which elements end a sentence, which are kept, which attributes are language. */
 import type { MarkupKind, MarkupOptions } from "../documents/contract.ts";
+import { findLanguage } from "../languages.ts";
 import type { MarkupAttribute, MarkupEvent } from "./events.ts";
 
 type OpenEvent = Extract<MarkupEvent, { kind: "open" }>;
@@ -38,7 +39,12 @@ export class MarkupRules {
   readonly #nonSplitting: ReadonlySet<string>;
   readonly #ignored: ReadonlySet<string>;
 
-  constructor(readonly kind: MarkupKind, private readonly options: MarkupOptions) {
+  /** `root` is where the outermost element begins: what it says of its language is not heard, the caller knows. */
+  constructor(
+    readonly kind: MarkupKind,
+    private readonly options: MarkupOptions,
+    private readonly root?: number,
+  ) {
     const names = (tags: readonly string[] | undefined) =>
       new Set(tags?.map((t) => kind === "html" ? t.toLowerCase() : t));
     this.#splitting = names(options.splittingTags);
@@ -76,13 +82,28 @@ export class MarkupRules {
     return this.options.outlineDetection !== false && !isMixed;
   }
 
+  /** Whether an element says that it is in another language than the source: xml:lang="fr". */
+  #isOtherLanguage(event: OpenEvent, text: string): boolean {
+    if (event.start === this.root || event.name === "html") return false;
+    const said = valueOf(event, text, "xml:lang") ??
+      (this.kind === "html" ? valueOf(event, text, "lang") : undefined);
+    return said !== undefined && said !== "" && primary(said) !== primary(this.options.source);
+  }
+
   #isKept(event: OpenEvent, text: string): boolean {
     if (this.kind === "html" && KEPT.has(event.name)) return true;
     const names = this.kind === "html" ? ["translate"] : ["translate", "its:translate"];
     if (names.some((name) => valueOf(event, text, name) === "no")) return true;
+    if (this.#isOtherLanguage(event, text)) return true;
     const classes = this.kind === "html" ? valueOf(event, text, "class") ?? "" : "";
     return /(?:^|\s)notranslate(?:\s|$)/.test(classes);
   }
+}
+
+/** The first part of a language's code, the same for each of its codes: en for en-GB, eng_Latn. */
+function primary(code: string): string {
+  const known = findLanguage(code)?.code ?? code;
+  return known.split(/[-_]/)[0]!.toLowerCase();
 }
 
 /** An attribute's raw value in lower case. */

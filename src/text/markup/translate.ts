@@ -40,7 +40,8 @@ export async function translateMarkupCounted(
       observed: String(events.length),
     });
   }
-  const rules = new MarkupRules(kind, options);
+  const root = events.find((e) => e.kind === "open")?.start;
+  const rules = new MarkupRules(kind, options, root);
   const segmenter = {
     rules,
     codec: textCodec(kind),

@@ -206,6 +206,15 @@ Deno.test("XML: elements beside text are inline, others end a sentence; options 
   );
 });
 
+Deno.test("elements in another language are kept, whatever the root says", async () => {
+  const text =
+    `<r xml:lang="fr"><p xml:lang="de">Guten Tag</p><p xml:lang="en-GB">day <i xml:lang="fr">bon jour</i></p></r>`;
+  assertEquals(await xml(text), text.replace("day", "DAY"));
+  const page =
+    `<html lang="fr"><p lang="zh-Hant-TW">one</p><p lang="">two</p><p lang=EN>three</p></html>`;
+  assertEquals(await html(page), page.replace("two", "TWO").replace("three", "THREE"));
+});
+
 Deno.test("XML: declarations, doctypes, CDATA and own entities are kept; nothing is expanded", async () => {
   const text =
     `<?xml version="1.0"?>\n<!DOCTYPE doc  [<!ENTITY product 'The "x]>" thing'> <!-- ]> -->]>\n` +
