@@ -99,6 +99,20 @@ Deno.test("pack: the checkpoint and the folder it makes", async () => {
   assert((await Deno.stat(`${out}/manifest.json`)).isFile);
 });
 
+Deno.test("calibrate, profile and cache", async () => {
+  const texts = `${folder}/texts.txt`, out = `${folder}/learned`;
+  await Deno.mkdir(out);
+  await Deno.writeTextFile(texts, "Open the file.\nSave it to another folder.\n");
+  const places = { model: MODEL, inputs: [texts], outputs: [out] };
+  await run("profile", [texts, "--model", MODEL, "--output", `${out}/profiles.json`], places);
+  const calibrated = [MODEL, texts, "--samples", "16", "--output", `${out}/calibration.moqe`];
+  await run("calibrate", calibrated, places);
+  await run("cache", ["stats", "--disk-cache", "1GiB", "--disk-cache-dir", out], {
+    outputs: [out],
+  });
+  assertEquals((await Deno.stat(`${out}/profiles.json`)).isFile, true);
+});
+
 Deno.test("eval, and bench as far as its first line", async () => {
   const source = `${folder}/source.txt`, reference = `${folder}/reference.txt`;
   await Deno.writeTextFile(source, "Open the file.\n");
