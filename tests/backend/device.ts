@@ -5,9 +5,11 @@ import type { MatrixFormat } from "../../src/base/layout.ts";
 import { Ledger } from "../../src/base/ledger.ts";
 import type { Backend, Matrix, ScratchShape, Tensor, Vector } from "../../src/backend/contract.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
-import { openDevice, type OpenedDevice } from "../../src/backend/webgpu/adapter.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
 import { gauss, type PackedTwin, type Random } from "../../src/backend/cpu/twin/packed.ts";
+import { sharedDevice } from "../support/gpu.ts";
+
+export { sharedDevice };
 
 export const FORMATS: Record<string, MatrixFormat> = {
   "2-bit group 64": { bits: 2, group: 64, zero: 1.5 },
@@ -70,13 +72,6 @@ export async function cpu(options: OpenOptions = {}): Promise<Backend> {
   });
   backend.prepare(options.shape ?? SHAPE);
   return backend;
-}
-
-let shared: Promise<OpenedDevice> | undefined;
-
-/** The device that all tests of a file share: pipelines are compiled once. Throws where there is no adapter. */
-export function sharedDevice(): Promise<OpenedDevice> {
-  return shared ??= openDevice();
 }
 
 /** A WebGPU backend on the shared device, prepared. */

@@ -13,6 +13,7 @@ import { StoreFetcher } from "../../src/store/fetcher.ts";
 import { FileStore } from "../../src/store/file_store.ts";
 import type { BlockFetcher, ObjectStore } from "../../src/store/contract.ts";
 import type { Manifest } from "../../src/store/manifest.ts";
+import { sharedDevice } from "./gpu.ts";
 
 export interface TestModel extends Assembly {
   readonly backend: Backend;
@@ -70,7 +71,12 @@ export async function withPacked(
     ? {}
     : { maxBindingBytes: options.maxBindingBytes };
   const backend = options.device === "webgpu"
-    ? await createWebGpuBackend({ ledger, ...limits })
+    ? await createWebGpuBackend({
+      ledger,
+      opened: await sharedDevice(),
+      keepDevice: true,
+      ...limits,
+    })
     : await createCpuBackend({ ledger, threads: options.threads ?? 1, ...limits });
   const fetcher = new StoreFetcher(options.store ?? new FileStore(folder), manifest, ledger);
   const maxRows = options.maxBatchTokens ?? 128;
