@@ -77,7 +77,11 @@ export async function translateDocument(
 ): Promise<TranslatedDocument> {
   const text = readText(bytes, options.maxBytes ?? longestDocument(format, MEMORY));
   const { text: out, characters } = format === "html" || format === "xml"
-    ? await translateMarkupCounted(text, format, translateTexts, options)
+    // Lines of a document's paragraphs are where an editor broke them.
+    ? await translateMarkupCounted(text, format, translateTexts, {
+      ...options,
+      splitSentences: options.splitSentences ?? "nonewlines",
+    })
     : await translateParts(READERS[format](text, options), translateTexts, options);
   return { bytes: new TextEncoder().encode(out), characters };
 }
