@@ -34,11 +34,17 @@ async function signed(
   body: Uint8Array<ArrayBuffer> | null = null,
 ): Promise<string> {
   const { http } = s3Place("s3://any", sourcesOf(env));
-  const headers = await http.sign!({ method, url, headers: new Headers() });
-  const response = await fetch(url, { method, headers, body });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${text}`);
-  return text;
+  for (let attempt = 1;; attempt++) {
+    const headers = await http.sign!({ method, url, headers: new Headers() });
+    const response = await fetch(url, { method, headers, body });
+    const text = await response.text();
+    if (response.ok) return text;
+    // A server that has only just begun may be slower than it likes itself.
+    if (response.status !== 503 || attempt === 20) {
+      throw new Error(`${method} ${url}: ${response.status} ${text}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
 }
 
 /** Makes a bucket. */

@@ -76,7 +76,7 @@ export async function startSwift(): Promise<SwiftServer> {
     },
   };
   try {
-    await answers(server.endpoint, children);
+    await answers(server.endpoint, [...Object.values(ports), memcached], children);
   } catch (error) {
     const logs = Object.keys(ports).map((n) =>
       Deno.readTextFileSync(`${folder}/${n}.log`).slice(-2000)
@@ -118,6 +118,8 @@ pipeline = catch_errors proxy-logging cache s3api tempauth slo dlo proxy-logging
 [app:proxy-server]
 use = egg:swift#proxy
 allow_account_management = true
+conn_timeout = 10
+node_timeout = 60
 account_autocreate = true
 [filter:cache]
 use = egg:swift#memcache
@@ -185,19 +187,28 @@ function start(folder: string, name: string): Deno.ChildProcess {
   return new Deno.Command("/bin/sh", { args: ["-c", command], stdin: "null" }).spawn();
 }
 
-/** Waits until the S3 interface refuses an unsigned request, as it should. */
-async function answers(endpoint: string, children: Deno.ChildProcess[]): Promise<void> {
+/** Waits until every server takes connections and the S3 interface refuses a broken signature, as it should. */
+async function answers(
+  endpoint: string,
+  ports: readonly number[],
+  children: Deno.ChildProcess[],
+): Promise<void> {
   let ended = "";
   for (const child of children) child.status.then((s) => ended ||= `a server ended with ${s.code}`);
-  for (let tries = 0; tries < 300 && ended === ""; tries++) {
+  const ready = async () => {
     try {
-      const response = await fetch(`${endpoint}/any`, {
-        headers: { authorization: "AWS4-HMAC-SHA256 x" },
-      });
+      for (const port of ports) (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+      const authorization = "AWS4-HMAC-SHA256 x";
+      const response = await fetch(`${endpoint}/any`, { headers: { authorization } });
       await response.body?.cancel();
-      if (response.status === 400 || response.status === 403) return;
-    } catch { /* not yet */ }
+      return response.status === 400 || response.status === 403;
+    } catch {
+      return false;
+    }
+  };
+  for (let tries = 0; tries < 1200 && ended === ""; tries++) {
+    if (await ready()) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`Swift does not answer: ${ended || "no answer after 30 s"}`);
+  throw new Error(`Swift does not answer: ${ended || "no answer after two minutes"}`);
 }
