@@ -207,6 +207,7 @@ export const planFlags = {
   mirror: modelFlags.mirror,
   manifestSha256: modelFlags.manifestSha256,
   ...budgetFlags,
+  bandwidth: size("100MB", "bytes a second that the store sends, for the cost of a cold start"),
   threads: engineFlags.threads,
   maxBatchTokens: engineFlags.maxBatchTokens,
   maxSourceTokens: engineFlags.maxSourceTokens,

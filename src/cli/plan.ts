@@ -11,6 +11,7 @@ import { EXIT, type Invocation } from "./command.ts";
 import type { planFlags } from "./flags.ts";
 import { modelAddress, threadCount } from "./model.ts";
 import { usage } from "./parse.ts";
+import { outlookTable } from "./plan_outlook.ts";
 import { manifestTable, sizeTable, table } from "./tables.ts";
 import { packWidths } from "./widths.ts";
 
@@ -30,10 +31,11 @@ async function planModel(
   address: string | undefined,
   flags: Values<typeof planFlags>,
 ): Promise<number> {
-  const { manifest, store, manifestBytes } = await openModel(modelAddress(address), {
+  const opened = await openModel(modelAddress(address), {
     mirrors: flags.mirror,
     manifestSha256: flags.manifestSha256,
   });
+  const { manifest, store, manifestBytes } = opened;
   const { plan, spec } = architectureOf(manifest.config).read(manifest.config);
   console.log(`${manifest.name} at ${store.origin}, licence ${manifest.licence.id}`);
   console.log(`${manifest.provenance.quantizer}\n`);
@@ -49,6 +51,7 @@ async function planModel(
   });
   console.log(`${budgetTable(budget, flags.gpuMemory)}\n`);
   console.log(slotsText(budget));
+  console.log(`\n${await outlookTable(opened, plan, budget, flags.bandwidth)}`);
   return EXIT.ok;
 }
 

@@ -7,6 +7,7 @@ import { Scheduler } from "../../src/engine/scheduler.ts";
 import type { PolicyLayer } from "../../src/experts/contract.ts";
 import { horizon, type Predictor } from "../../src/experts/policy/horizon.ts";
 import { lru } from "../../src/experts/policy/lru.ts";
+import { outlook } from "../../src/experts/outlook.ts";
 import { Prefetcher } from "../../src/experts/prefetch.ts";
 import { learnedProfile, mergeProfiles, priorOf, profilesOf } from "../../src/experts/profiles.ts";
 import { TraceRecorder } from "../../src/experts/record.ts";
@@ -65,6 +66,26 @@ Deno.test("what service learned counts by how much it has seen", () => {
   const [first] = prior("decoder", "deu_Latn")!.subarray(3);
   assert(Math.abs(first! - (2 * 0.5 + 6 * 0.4) / 8) < 1e-4);
   assertEquals([...prior("encoder", "eng_Latn")!], [0.5, 0, 1, 0, 0, 0, 0]);
+});
+
+Deno.test("an outlook counts the requests that the most used experts take, and what a cold start reads", () => {
+  const prior = priorOf(profilesOf(trace, "r"), LAYERS);
+  const of = (slots: number) =>
+    outlook({ layers: LAYERS, prior, source: "eng_Latn", target: "deu_Latn", slots, steps: 10 });
+  // A sentence asks for encoder 0 half the time and 2 always, for decoder 0 five times and 3 ten times.
+  assertEquals(of(1)!.hitRate.toFixed(4), (10 / 16.5).toFixed(4));
+  assertEquals(of(3)!.hitRate.toFixed(4), (16 / 16.5).toFixed(4));
+  assertEquals(of(7)!.hitRate, 1);
+  assertEquals(of(1)!.coldExperts.toFixed(4), (0.5 + 1 + 1 - 0.5 ** 10 + 1).toFixed(4));
+  const unknown = {
+    layers: LAYERS,
+    prior,
+    source: "eng_Latn",
+    target: "spa_Latn",
+    slots: 1,
+    steps: 1,
+  };
+  assertEquals(outlook(unknown), undefined);
 });
 
 Deno.test("a profile is what a policy starts from", () => {
