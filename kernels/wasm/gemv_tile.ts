@@ -1,4 +1,4 @@
-// One row of activations times a matrix whose codes are decoded first: 3 bits, and every width with a codebook.
+// One row of activations times a matrix whose codes are decoded first: every width with a codebook.
 //
 // Four weight rows at a time are decoded into a quad as gemm.ts does and meet the one row; shapes, scratch and the
 // order of operations of an output are those of gemm.ts, so the bits are too.

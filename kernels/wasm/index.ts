@@ -4,6 +4,7 @@ export { embed } from "./embed";
 export { gemm } from "./gemm";
 export { gemv16, gemv32 } from "./gemv16_32";
 export { gemv2 } from "./gemv2";
+export { gemv3 } from "./gemv3";
 export { gemv4, gemv8 } from "./gemv4_8";
 export { gemvTile } from "./gemv_tile";
 export { layerNorm, rmsNorm } from "./norm";

@@ -24,6 +24,7 @@ export interface Kernels {
   stage: Call;
   rotate: Call;
   gemv2: Call;
+  gemv3: Call;
   gemv4: Call;
   gemv8: Call;
   gemv16: Call;

@@ -8,6 +8,7 @@ export const KERNEL_WORKER_NAME = "moqe-kernels";
 export const KERNEL_NAMES: readonly (keyof Kernels)[] = [
   "gemm",
   "gemv2",
+  "gemv3",
   "gemv4",
   "gemv8",
   "gemv16",

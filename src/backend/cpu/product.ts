@@ -185,7 +185,8 @@ function rowCall(
     const kernel = w.kind === Kind.f32 ? "gemv32" : "gemv16";
     return { kernel, args: [w.codes, w.rowBytes, w.n, xs, bias, relu, residual, out] };
   }
-  const plain = w.kind === Kind.two || w.kind === Kind.four || w.kind === Kind.eight;
+  const plain = w.kind === Kind.two || w.kind === Kind.three || w.kind === Kind.four ||
+    w.kind === Kind.eight;
   if (!plain) {
     return { kernel: "gemvTile", args: tileRowArgs(d, w, xs, own, [bias, relu, residual, out]) };
   }
@@ -211,7 +212,8 @@ function rowCall(
   return { kernel: packedGemv(w.kind), args };
 }
 
-function packedGemv(kind: Kind): "gemv2" | "gemv4" | "gemv8" {
+function packedGemv(kind: Kind): "gemv2" | "gemv3" | "gemv4" | "gemv8" {
+  if (kind === Kind.three) return "gemv3";
   return kind === Kind.two ? "gemv2" : kind === Kind.four ? "gemv4" : "gemv8";
 }
 
