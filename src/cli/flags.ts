@@ -47,6 +47,11 @@ export const engineFlags = {
   ),
   ...budgetFlags,
   ...diskCacheFlags,
+  encoderShare: number(
+    -1,
+    { min: -1, max: 1 },
+    "share of the expert slots that is the encoder's by right; -1 lets the policy decide",
+  ),
   noPrefetch: toggle("fetch experts only when they are asked for"),
   threads: int(
     0,

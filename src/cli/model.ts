@@ -52,8 +52,11 @@ export function engineOptions(flags: Values<typeof engineFlags>): EngineOptions 
     device: flags.device,
     gpuMemory: flags.gpuMemory,
     hostMemory: flags.hostMemory,
-    diskCache: { folder: cacheFolder(flags.diskCacheDir), bytes: flags.diskCache },
+    diskCache: flags.diskCache === 0
+      ? undefined
+      : { folder: cacheFolder(flags.diskCacheDir), bytes: flags.diskCache },
     prefetch: !flags.noPrefetch,
+    encoderShare: flags.encoderShare < 0 ? undefined : flags.encoderShare,
     threads: threadCount(flags.threads),
     maxBatchTokens: flags.maxBatchTokens,
     maxQueue: flags.maxQueue,
