@@ -58,7 +58,8 @@ export async function assemble(
     scratchBytes: gpu.usedBytes,
     maxBatchTokens: maxRows,
     maxSourceTokens: options.maxSourceTokens,
-    bindingBytes: backend.limits.maxBindingBytes,
+    // The CPU's attention sees its whole heap, whatever its arenas are limited to.
+    bindingBytes: backend.name === "cpu" ? undefined : backend.limits.maxBindingBytes,
   });
   const trunk = new Trunk(backend, manifest);
   const residency = new ExpertResidency(backend, manifest, plan, fetcher, {

@@ -82,6 +82,14 @@ globalThis.addEventListener("unload", () => {
   packed?.then(({ folder }) => Deno.removeSync(folder, { recursive: true }));
 });
 
+/** Lets reads through until so many encoder passes have ended: what decoding asks for waits at the gate. */
+async function encoded(gate: GateStore, scheduler: Scheduler, passes: number): Promise<void> {
+  while (scheduler.stats().steps.encode < passes) {
+    gate.release(0);
+    await new Promise((r) => setTimeout(r, 0));
+  }
+}
+
 /** What every expert resident from the start gives, by case. */
 async function resident(): Promise<Map<string, unknown>> {
   const expected = new Map<string, unknown>();
@@ -134,10 +142,8 @@ Deno.test("park: a sentence whose experts are there ends while others wait for t
   await gated({ maxSlots: 1000 }, { steps: "park" }, async ({ gate, scheduler }) => {
     const first = scheduler.run(CASES["1 greedy"]!);
     await gate.pump(seeded(5), first);
-    gate.open = true;
     const many = scheduler.run(CASES["16 greedy"]!);
-    while (scheduler.stats().steps.encode < 2) await new Promise((r) => setTimeout(r, 0));
-    gate.open = false;
+    await encoded(gate, scheduler, 2);
     while (scheduler.stats().queue.parked === 0) await new Promise((r) => setTimeout(r, 0));
     const again = await scheduler.run(CASES["1 greedy"]!);
     assertEquals(again, want.get("1 greedy") as typeof again);
@@ -154,15 +160,13 @@ Deno.test("a request that expires or is cancelled while its experts are on their
     assertEquals(late.code, "expired");
     assertEquals(scheduler.stats().queue, { waiting: 0, running: 0, parked: 0 });
     // While decoding: the encoder's blocks come, the decoder's do not.
-    gate.open = true;
     const stop = new AbortController();
     const dropped = assertRejects(() =>
       scheduler.run(list, {
         signal: stop.signal,
         onProgress: () => assert(false, "no sentence ends"),
       }), MoqeError);
-    while (scheduler.stats().steps.encode === 0) await new Promise((r) => setTimeout(r, 0));
-    gate.open = false;
+    await encoded(gate, scheduler, 1);
     while (scheduler.stats().queue.parked === 0) await new Promise((r) => setTimeout(r, 0));
     stop.abort();
     assertEquals(scheduler.stats().queue, { waiting: 0, running: 0, parked: 0 });
@@ -175,14 +179,12 @@ Deno.test("a request that expires or is cancelled while its experts are on their
 
 Deno.test("waves that wait for a store which does not answer end when nobody waits for them", async () => {
   await gated({ maxSlots: 2 }, { steps: "waves" }, async ({ gate, scheduler }) => {
-    gate.open = true;
     const stop = new AbortController();
     const dropped = assertRejects(
       () => scheduler.run(CASES["4 greedy"]!, { signal: stop.signal }),
       MoqeError,
     );
-    while (scheduler.stats().steps.encode === 0) await new Promise((r) => setTimeout(r, 0));
-    gate.open = false;
+    await encoded(gate, scheduler, 1);
     while (gate.waiting === 0) await new Promise((r) => setTimeout(r, 0));
     stop.abort();
     assertEquals((await dropped).code, "cancelled");
