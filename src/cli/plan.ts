@@ -86,7 +86,7 @@ function budgetTable(budget: BudgetPlan, gpuBytes: number): string {
 }
 
 function slotsText(budget: BudgetPlan): string {
-  const share = budget.experts === 0 ? 1 : budget.slots / budget.experts;
+  const share = budget.experts === 0 ? 1 : budget.slots / budget.slotsForAll;
   return [
     `slots: ${budget.slots} of ${formatBytes(budget.slotBytes)} for ${budget.experts} experts ` +
     `(${(100 * share).toFixed(0)} % resident)`,

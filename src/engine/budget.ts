@@ -40,8 +40,9 @@ export interface BudgetPlan {
   slots: number;
   slotBytes: number;
   arenaBytes: number;
-  /** Experts of the model; slots are never more than hold them all. */
   experts: number;
+  /** Slots in which all experts lie at once; there are never more. */
+  slotsForAll: number;
   /** The least --gpu-memory that would do for these limits. */
   leastBytes: number;
   /** --gpu-memory from which every expert is resident. */
@@ -100,6 +101,7 @@ export function divideBudget(
     slotBytes: slot,
     arenaBytes: slots * slot,
     experts,
+    slotsForAll,
     leastBytes,
     allResidentBytes: fixed +
       allResident({

@@ -1,4 +1,4 @@
-/** How blocks of several widths share arenas: a slot has room for the widest, and is cut into units for the others. */
+/** How blocks of several widths share arenas: a slot has room for the widest, and is cut into units for all. */
 import { alignUp } from "../base/units.ts";
 import { BLOCK_ALIGN } from "../base/layout.ts";
 import type { Arena, Backend } from "../backend/contract.ts";
@@ -6,6 +6,8 @@ import type { Manifest } from "../store/manifest.ts";
 
 /** A slot is cut into no more units than this. */
 const MOST_UNITS = 8;
+/** A slot may be this many times the widest block, so that several narrow ones fill it: the least arena grows by it. */
+const MOST_WIDER = 1.25;
 
 /** A model's slots. */
 export interface SlotGeometry {
@@ -35,12 +37,16 @@ export function slotGeometry(manifest: Manifest): SlotGeometry {
   const widest = lengths.reduce((a, b) => Math.max(a, b), 0);
   let best: SlotGeometry = { slotBytes: 0, units: 1, unitBytes: BLOCK_ALIGN, slotsForAll: 0 };
   if (widest === 0) return best;
-  for (let units = 1; units <= MOST_UNITS; units++) {
-    const unitBytes = alignUp(Math.ceil(widest / units), BLOCK_ALIGN);
-    const slotsForAll = slotsOf(lengths.map((n) => Math.ceil(n / unitBytes)), units);
-    const tried = { slotBytes: units * unitBytes, units, unitBytes, slotsForAll };
-    const total = (g: SlotGeometry) => g.slotBytes * g.slotsForAll;
-    if (best.slotBytes === 0 || total(tried) < total(best)) best = tried;
+  const total = (g: SlotGeometry) => g.slotBytes * g.slotsForAll;
+  const wider = [...new Set(lengths)].map((n) => Math.ceil(widest / n) * n);
+  const slots = [widest, ...wider.filter((s) => s <= MOST_WIDER * widest).sort((a, b) => a - b)];
+  for (const slot of slots) {
+    for (let units = 1; units <= MOST_UNITS; units++) {
+      const unitBytes = alignUp(Math.ceil(slot / units), BLOCK_ALIGN);
+      const slotsForAll = slotsOf(lengths.map((n) => Math.ceil(n / unitBytes)), units);
+      const tried = { slotBytes: units * unitBytes, units, unitBytes, slotsForAll };
+      if (best.slotBytes === 0 || total(tried) < total(best)) best = tried;
+    }
   }
   return best;
 }
