@@ -9,7 +9,8 @@ const OPTIONS: EngineOptions = {
   model: modelAddress(undefined),
   device: "cpu",
   gpuMemory: 256 * 2 ** 20,
-  hostMemory: 512 * 2 ** 20,
+  // The engine shares this process with every test before it.
+  hostMemory: 4 * 2 ** 30,
   threads: 1,
   maxBatchTokens: 256,
   maxQueue: 64,

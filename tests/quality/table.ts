@@ -101,6 +101,10 @@ Checkpoints: ${
   [...used].map((name) => `\`${name}\` is ${CHECKPOINTS[name as CheckpointName]}`).join("; ")
 }.
 
+Read with care: 600 sentences leave about one BLEU of chance in a difference (the intervals), and further checkpoints are one
+run each. The dense twin is a row where its checkpoint is given; models/recipe/README.md has the commands that make each
+checkpoint.
+
 ## Systems
 
 ${renderTable(experts, sets, base)}
