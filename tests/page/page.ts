@@ -124,6 +124,7 @@ try {
     await shot(phone, "page-phone");
   });
   await step("what the server refuses is said in its own words", async () => {
+    await page.bringToFront();
     const limit = 20_001;
     await page.$eval(
       "#text",
