@@ -8,19 +8,13 @@
  */
 import { startEngine } from "../../src/engine/client.ts";
 import type { Engine } from "../../src/engine/protocol.ts";
+import { devSet } from "../quality/measure.ts";
 import { findLanguage } from "../../src/text/languages.ts";
 
 const MIB = 2 ** 20;
 const BEAMS = [1, 4];
 /** Texts of one request: below the engine's queue. */
 const BATCH = 100;
-
-/** English and reference of the even rows of a dev file. */
-function evenRows(path: string, most: number): { sources: string[]; references: string[] } {
-  const lines = Deno.readTextFileSync(path).trimEnd().split("\n");
-  const rows = lines.filter((_, i) => i % 2 === 1).slice(0, most).map((l) => l.split("\t"));
-  return { sources: rows.map((r) => r[0]!), references: rows.map((r) => r[1]!) };
-}
 
 /** One translation a text, in order. */
 async function translateAll(
@@ -60,7 +54,7 @@ const write = (name: string, lines: string[]) =>
   Deno.writeTextFileSync(`${out}/${name}`, lines.join("\n") + "\n");
 for (const { source, target } of pairs) {
   const code = findLanguage(target)!.code;
-  const { sources, references } = evenRows(`${corpus}/dev.en-${code}.tsv`, Number(rows));
+  const { sources, references } = devSet(corpus!, code, Number(rows));
   write(`${code}.reference.txt`, references);
   for (const beams of BEAMS) {
     const start = performance.now();
