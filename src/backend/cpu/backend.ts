@@ -1,6 +1,6 @@
 /** The CPU as a device: a WASM heap as its memory, SIMD kernels as its operations, which run at once. */
+import { makeArenas } from "../arenas.ts";
 import type { GpuLine, Ledger } from "../../base/ledger.ts";
-import { formatBytes } from "../../base/units.ts";
 import type {
   Arena,
   Backend,
@@ -150,21 +150,12 @@ class CpuBackend implements Backend {
   }
 
   createArenas(slotBytes: number, slots: number): Arena[] {
-    const most = Math.floor(this.limits.maxBindingBytes / slotBytes);
-    if (most < 1) {
-      refuse(
-        "create arenas",
-        `a slot fits in a binding of ${formatBytes(this.limits.maxBindingBytes)}`,
-        formatBytes(slotBytes),
-      );
-    }
-    const arenas: Arena[] = [];
-    for (let left = slots; left > 0; left -= most) {
-      const here = Math.min(left, most);
-      const buffer = this.alloc(`arena ${arenas.length}`, here * slotBytes, "arena");
-      arenas.push({ buffer, slotBytes, slots: here });
-    }
-    return arenas;
+    return makeArenas(
+      slotBytes,
+      slots,
+      this.limits.maxBindingBytes,
+      (label, bytes) => this.alloc(label, bytes, "arena"),
+    );
   }
 
   embed(op: EmbedOp): void {

@@ -1,7 +1,7 @@
 /** A GPU as a device, through WebGPU: buffers in its memory, WGSL kernels as operations, recorded and submitted. */
+import { makeArenas } from "../arenas.ts";
 import type { MoqeError } from "../../base/errors.ts";
 import type { GpuLine, Ledger } from "../../base/ledger.ts";
-import { formatBytes } from "../../base/units.ts";
 import type {
   Arena,
   Backend,
@@ -190,21 +190,12 @@ class WebGpuBackend implements Backend {
 
   createArenas(slotBytes: number, slots: number): Arena[] {
     const { maxBindingBytes, maxBufferBytes } = this.limits;
-    const most = Math.floor(Math.min(maxBindingBytes, maxBufferBytes) / slotBytes);
-    if (most < 1) {
-      refuse(
-        "create arenas",
-        `a slot fits in a binding of ${formatBytes(maxBindingBytes)}`,
-        formatBytes(slotBytes),
-      );
-    }
-    const arenas: Arena[] = [];
-    for (let left = slots; left > 0; left -= most) {
-      const here = Math.min(left, most);
-      const buffer = this.alloc(`arena ${arenas.length}`, here * slotBytes, "arena");
-      arenas.push({ buffer, slotBytes, slots: here });
-    }
-    return arenas;
+    return makeArenas(
+      slotBytes,
+      slots,
+      Math.min(maxBindingBytes, maxBufferBytes),
+      (label, bytes) => this.alloc(label, bytes, "arena"),
+    );
   }
 
   embed(op: EmbedOp): void {
