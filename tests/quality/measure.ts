@@ -28,8 +28,12 @@ export interface Measured {
   outputs: Record<string, string[]>;
   seconds: number;
   bytes: { experts: number; trunk: number; total: number };
-  /** Peaks with STATED_SLOTS expert slots, beam 4, in bytes. */
-  ledger: { gpu: number; host: number };
+  /**
+   * With STATED_SLOTS expert slots and beam 4, in bytes: what the model itself holds at its peak (trunk, arena,
+   * activations), and with K/V and what the host holds for it (manifest, tokenizer). Left out are the runtime, which
+   * is measured and differs from start to start, and the tier that takes whatever memory is left.
+   */
+  ledger: { model: number; all: number };
 }
 
 /** The first `most` even rows of dev.en-XX.tsv. */
@@ -61,7 +65,8 @@ export async function measure(
   const ledger = await withEngine(model, stated, async (engine) => {
     await translateAll(engine, sources.slice(0, LEDGER_ROWS), language, 4);
     const { gpu, host } = (await engine.stats()).ledger;
-    return { gpu: gpu.peakBytes, host: host.peakBytes };
+    const model = gpu.peakBytes - gpu.lines.kv;
+    return { model, all: gpu.peakBytes + host.lines.manifest + host.lines.tokenizer };
   });
   return { outputs, seconds, bytes, ledger };
 }

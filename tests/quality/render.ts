@@ -59,8 +59,12 @@ function same(sets: Sets, ours: Measured, base: Measured, beams: number): string
 
 const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
 
-/** One table of systems, a row a system and beam width. `base` is what they are compared with. */
-export function renderTable(results: readonly Result[], sets: Sets, base: Result): string {
+/** One table of systems, a row a system and beam width. `base` is what they are compared with, by its short name. */
+export function renderTable(
+  results: readonly Result[],
+  sets: Sets,
+  { base, name }: { base: Result; name: string },
+): string {
   const languages = Object.keys(sets);
   const head = [
     "system",
@@ -71,7 +75,7 @@ export function renderTable(results: readonly Result[], sets: Sets, base: Result
     "same text",
     ...languages.map((l) => `en-${l}`),
     "mean BLEU",
-    "to f16 (95 %)",
+    `to ${name} (95 %)`,
     "mean chrF++",
   ];
   const rows = results.flatMap(({ system, measured, weightError }) =>
@@ -84,7 +88,7 @@ export function renderTable(results: readonly Result[], sets: Sets, base: Result
         first ? system.title : "",
         beams === 1 ? "greedy" : `beam ${beams}`,
         first ? `${mib(bytes.experts)} + ${mib(bytes.trunk)}` : "",
-        first ? mib(ledger.gpu + ledger.host) : "",
+        first ? `${mib(ledger.model)} / ${mib(ledger.all)}` : "",
         first && weightError !== undefined ? weightError.toFixed(4) : "",
         same(sets, measured, base.measured, beams),
         ...languages.map((l) => scores(sets[l]!, measured.outputs[`${l} ${beams}`]!)),

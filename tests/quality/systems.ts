@@ -3,9 +3,10 @@
 /** Folders of Hugging Face layout that the table is made from; a system whose folder is not given is left out. */
 export const CHECKPOINTS = {
   moe: "the trained model",
-  more: "the trained model after 627 more steps without quantization",
-  qat: "the trained model after 200 steps of quantization-aware training (`train.py --qat`)",
-  twin: "the dense twin: same active parameters, data, steps",
+  more: "the same after further training without quantization",
+  qat: "the same after quantization-aware training (`train.py --qat`)",
+  early: "the first release, read back from its packed form: experts of 2 bits, a trunk of 8",
+  twin: "the dense twin of `early`: same active parameters, data and target tokens",
 } as const;
 
 export type CheckpointName = keyof typeof CHECKPOINTS;
@@ -31,14 +32,13 @@ function experts(
   bits: Bits,
   quantizer: string,
   how: keyof typeof HOW = "plain",
-  beams: readonly number[] = GREEDY,
 ): System {
   return {
     id: `moe-${bits}bit-${quantizer}-${how.replaceAll(" ", "-")}`,
     title: `${bits}-bit ${quantizer}${how === "plain" ? "" : `, ${how}`}`,
     checkpoint: "moe",
     flags: [...F16_TRUNK, "--experts", `${bits}bit`, "--quantizer", quantizer, ...HOW[how]],
-    beams,
+    beams: BOTH,
   };
 }
 
@@ -51,7 +51,7 @@ const HOW = {
   "rotated, gptq": ["--rotate", ...WEIGHED, "--rounding", "gptq"],
 } as const;
 
-/** The paper's quantizers per channel, then ours, then what is shipped, further training, and the dense twin. */
+/** The paper's quantizers per channel, then ours, then what is shipped, and further training. */
 export const SYSTEMS: readonly System[] = [
   {
     id: "moe-f16",
@@ -62,24 +62,20 @@ export const SYSTEMS: readonly System[] = [
   },
   ...(["moqe-linear-trunc", "moqe-linear-half", "moqe-log"] as const).flatMap((q) =>
     ([8, 4, 3, 2] as const).filter((bits) => q !== "moqe-log" || bits < 8)
-      .map((bits) =>
-        experts(bits, q, "plain", q === "moqe-linear-half" && bits === 2 ? BOTH : GREEDY)
-      )
+      .map((bits) => experts(bits, q))
   ),
-  ...([8, 4, 3, 2] as const).map((bits) =>
-    experts(bits, "symmetric", "plain", bits === 2 ? BOTH : GREEDY)
-  ),
+  ...([8, 4, 3, 2] as const).map((bits) => experts(bits, "symmetric")),
   ...([4, 3, 2] as const).map((bits) => experts(bits, "lloyd")),
   experts(2, "symmetric", "weighted"),
   experts(2, "lloyd", "weighted"),
   experts(2, "symmetric", "rotated"),
   experts(3, "symmetric", "gptq"),
   experts(2, "symmetric", "gptq"),
-  experts(2, "lloyd", "gptq", BOTH),
+  experts(2, "lloyd", "gptq"),
   experts(2, "lloyd", "rotated, gptq"),
   {
-    id: "moe-shipped",
-    title: "2-bit symmetric, 8-bit trunk (as shipped)",
+    id: "moe-8bit-trunk",
+    title: "2-bit symmetric, 8-bit trunk",
     checkpoint: "moe",
     flags: [],
     beams: BOTH,
@@ -98,16 +94,27 @@ export const SYSTEMS: readonly System[] = [
     flags: [...F16, ...F16_TRUNK],
     beams: BOTH,
   },
+  { id: "qat-2bit", title: "2-bit QAT", checkpoint: "qat", flags: F16_TRUNK, beams: BOTH },
   {
-    id: "qat-2bit",
-    title: "2-bit QAT",
+    id: "qat-8bit-trunk",
+    title: "2-bit QAT, 8-bit trunk (as shipped)",
     checkpoint: "qat",
-    flags: F16_TRUNK,
+    flags: [],
     beams: BOTH,
   },
-  { id: "qat-shipped", title: "2-bit QAT, 8-bit trunk", checkpoint: "qat", flags: [], beams: BOTH },
-  { id: "twin-f16", title: "dense twin f16", checkpoint: "twin", flags: F16_TRUNK, beams: BOTH },
-  { id: "twin-8bit", title: "dense twin 8-bit", checkpoint: "twin", flags: [], beams: BOTH },
+];
+
+/** The dense twin and a mixture of experts that saw as many tokens; the first is what the others are held against. */
+export const TWIN_SYSTEMS: readonly System[] = [
+  { id: "twin-8bit", title: "dense, 8-bit", checkpoint: "twin", flags: [], beams: BOTH },
+  { id: "twin-f16", title: "dense, f16", checkpoint: "twin", flags: F16_TRUNK, beams: BOTH },
+  {
+    id: "early-8bit-trunk",
+    title: "MoE, 2-bit experts, 8-bit trunk",
+    checkpoint: "early",
+    flags: [],
+    beams: BOTH,
+  },
 ];
 
 const PARTS = {

@@ -2,7 +2,7 @@
  * The quality table, made by one command from checkpoints that the recipe makes:
  *
  *   deno task table WORK --corpus FOLDER --moe FOLDER [--more F] [--qat F] [--twin F] [--calibration FILE]
- *                   [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
+ *                   [--early F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
  *
  * Packs every system of systems.ts, translates the even dev rows by moqe itself, scores, and writes Markdown.
  * WORK keeps each system's result by what made it: a second run does only what is new.
@@ -11,7 +11,14 @@ import { parseArgs } from "node:util";
 import { devSet, LANGUAGES, measure, STATED_SLOTS } from "./measure.ts";
 import { packSystem } from "./pack.ts";
 import { renderTable, type Result } from "./render.ts";
-import { type CheckpointName, CHECKPOINTS, PART_SYSTEMS, type System, SYSTEMS } from "./systems.ts";
+import {
+  type CheckpointName,
+  CHECKPOINTS,
+  PART_SYSTEMS,
+  type System,
+  SYSTEMS,
+  TWIN_SYSTEMS,
+} from "./systems.ts";
 import { weightError } from "./weights.ts";
 import { BLEU } from "../../src/text/metrics/bleu.ts";
 import { CHRF } from "../../src/text/metrics/chrf.ts";
@@ -25,6 +32,7 @@ const { values, positionals } = parseArgs({
     moe: { type: "string" },
     more: { type: "string" },
     qat: { type: "string" },
+    early: { type: "string" },
     twin: { type: "string" },
     calibration: { type: "string" },
     rows: { type: "string", default: "200" },
@@ -83,39 +91,72 @@ async function all(systems: readonly System[]): Promise<Result[]> {
   return found;
 }
 
-const experts = await all(SYSTEMS);
+/** " (2,326 steps, 12.9 M target tokens)": what the recipe noted in a checkpoint's weights, if it did. */
+function trainedFor(name: CheckpointName): string {
+  using file = Deno.openSync(`${values[name]!}/model.safetensors`);
+  const length = new Uint8Array(8);
+  file.readSync(length);
+  const header = new Uint8Array(Number(new DataView(length.buffer).getBigUint64(0, true)));
+  file.readSync(header);
+  const { step, tokens } = JSON.parse(new TextDecoder().decode(header)).__metadata__ ?? {};
+  if (step === undefined || tokens === undefined) return "";
+  const millions = (Number(tokens) / 1e6).toFixed(1);
+  return ` (${
+    Number(step).toLocaleString("en")
+  } steps, ${millions} M target tokens of its last run)`;
+}
+
+/** A section of Markdown; none without results. */
+function section(
+  title: string,
+  words: string,
+  results: readonly Result[],
+  first: Result,
+  name: string,
+) {
+  if (results.length === 0) return "";
+  return `\n## ${title}\n\n${words}${renderTable(results, sets, { base: first, name })}\n`;
+}
+
+const systems = await all(SYSTEMS);
+const twins = await all(TWIN_SYSTEMS);
 const parts = await all(PART_SYSTEMS);
-const base = experts.find((r) => r.system.id === "moe-f16");
+const base = systems.find((r) => r.system.id === "moe-f16");
 if (base === undefined) throw new Error("moe-f16 has no result: everything is compared with it");
-const used = new Set(experts.map((r) => r.system.checkpoint));
+const used = new Set([...systems, ...twins].map((r) => r.system.checkpoint as CheckpointName));
 const text = `# Quality
 
 Made by \`deno task table\` (tests/quality/). Every figure is of moqe itself: packed, then translated on the CPU backend,
 first ${rows} even rows of each dev set, BLEU / chrF++ equal to sacrebleu's \`${BLEU.signature}\` and \`${CHRF.signature}\`.
 The interval after a difference is that of a paired bootstrap over sentences (${SAMPLES} samples, the mean of the three
-pairs). "Weight error" is the squared error of the quantized weights (of the experts alone, where they are) over their squares; "same text" the share of translations equal
-to those of f16 with the same search; "peak ledger" both budgets together, at a stated arena of ${STATED_SLOTS} expert slots, 128 tokens a
-pass, beam 4.
+pairs). "Weight error" is the squared error of the quantized weights (of the experts alone, where they are) over their
+squares; "same text" the share of translations equal to those of the system that the difference is to, by the same
+search; "peak ledger" what the model holds at its peak (trunk, an arena of ${STATED_SLOTS} expert slots, activations of 128 tokens a pass,
+beam 4), then the same with K/V cache, manifest and tokenizer. The host's measured runtime comes on top; it is the same
+for all.
 
-Checkpoints: ${
-  [...used].map((name) => `\`${name}\` is ${CHECKPOINTS[name as CheckpointName]}`).join("; ")
-}.
+Checkpoints:
 
-Read with care: 600 sentences leave about one BLEU of chance in a difference (the intervals), and further checkpoints are one
-run each. The dense twin is a row where its checkpoint is given; models/recipe/README.md has the commands that make each
-checkpoint.
+${[...used].map((name) => `- \`${name}\`: ${CHECKPOINTS[name]}${trainedFor(name)}`).join("\n")}
 
-## Systems
-
-${renderTable(experts, sets, base)}
-${
-  parts.length === 0 ? "" : `
-## One part alone
-
-Least-error symmetric codes for one part (\`moqe pack --part\`), everything else f16.
-
-${renderTable(parts, sets, base)}
-`
+Read with care: 600 sentences leave about one BLEU of chance in a difference (the intervals), and every checkpoint is one
+run. models/recipe/README.md has the commands that make each.
+${section("Systems", "", systems, base, "f16")}${
+  section(
+    "Beside the dense twin",
+    "At equal active parameters, data and target tokens.\n\n",
+    twins,
+    twins[0]!,
+    "dense 8-bit",
+  )
+}${
+  section(
+    "One part alone",
+    "Least-error symmetric codes for one part (\`moqe pack --part\`), everything else f16.\n\n",
+    parts,
+    base,
+    "f16",
+  )
 }`;
 Deno.writeTextFileSync(values.out!, text);
 console.error(`wrote ${values.out}`);
