@@ -7,34 +7,11 @@
  * OUT/XX.reference.txt and, greedy and by four beams, OUT/XX.1.txt and OUT/XX.4.txt, a line a sentence.
  */
 import { startEngine } from "../../src/engine/client.ts";
-import type { Engine } from "../../src/engine/protocol.ts";
-import { devSet } from "../quality/measure.ts";
+import { devSet, translateAll } from "../quality/measure.ts";
 import { findLanguage } from "../../src/text/languages.ts";
 
 const MIB = 2 ** 20;
 const BEAMS = [1, 4];
-/** Texts of one request: below the engine's queue. */
-const BATCH = 100;
-
-/** One translation a text, in order. */
-async function translateAll(
-  engine: Engine,
-  texts: string[],
-  settings: { source: string; target: string; beams: number },
-): Promise<string[]> {
-  const out: string[] = [];
-  for (let at = 0; at < texts.length; at += BATCH) {
-    const found = await engine.translate({
-      ...settings,
-      texts: texts.slice(at, at + BATCH),
-      lengthPenalty: 1,
-      maxTokens: 256,
-      alternatives: 0,
-    });
-    out.push(...found.map((t) => t.text.replace(/[\r\n]+/g, " ")));
-  }
-  return out;
-}
 
 const [model, corpus, out, rows = "500", threads = navigator.hardwareConcurrency] = Deno.args;
 if (out === undefined) throw new Error("usage: score.ts MODEL CORPUS OUT [ROWS] [THREADS]");

@@ -54,7 +54,8 @@ export async function measure(
   await withEngine(model, { maxBatchTokens: 512 }, async (engine) => {
     for (const [language, { sources }] of Object.entries(sets)) {
       for (const width of beams) {
-        outputs[`${language} ${width}`] = await translateAll(engine, sources, language, width);
+        const settings = { source: "eng_Latn", target: LANGUAGES[language]!, beams: width };
+        outputs[`${language} ${width}`] = await translateAll(engine, sources, settings);
       }
     }
   });
@@ -63,7 +64,8 @@ export async function measure(
   const [language, { sources }] = Object.entries(sets)[0]!;
   const stated = { maxBatchTokens: 128, maxSlots: STATED_SLOTS };
   const ledger = await withEngine(model, stated, async (engine) => {
-    await translateAll(engine, sources.slice(0, LEDGER_ROWS), language, 4);
+    const settings = { source: "eng_Latn", target: LANGUAGES[language]!, beams: 4 };
+    await translateAll(engine, sources.slice(0, LEDGER_ROWS), settings);
     const { gpu, host } = (await engine.stats()).ledger;
     const model = gpu.peakBytes - gpu.lines.kv;
     return { model, all: gpu.peakBytes + host.lines.manifest + host.lines.tokenizer };
@@ -95,14 +97,13 @@ async function withEngine<T>(
   }
 }
 
-async function translateAll(
+/** One line a text, in order, by an open engine. */
+export async function translateAll(
   engine: Engine,
   texts: readonly string[],
-  language: string,
-  beams: number,
+  settings: { source: string; target: string; beams: number },
 ): Promise<string[]> {
   const out: string[] = [];
-  const settings = { source: "eng_Latn", target: LANGUAGES[language]!, beams };
   for (let at = 0; at < texts.length; at += BATCH) {
     const found = await engine.translate({
       ...settings,
