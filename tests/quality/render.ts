@@ -14,6 +14,9 @@ export interface Result {
   readonly weightError: number | undefined;
 }
 
+/** Beam widths that are scored. */
+export const WIDTHS = [1, 4];
+
 type Sets = Readonly<Record<string, DevSet>>;
 
 /** Counts of each sentence of one output. */
@@ -79,7 +82,7 @@ export function renderTable(
     "mean chrF++",
   ];
   const rows = results.flatMap(({ system, measured, weightError }) =>
-    system.beams.map((beams, i) => {
+    WIDTHS.filter((w) => `${languages[0]} ${w}` in measured.outputs).map((beams, i) => {
       const first = i === 0;
       const bleu = meanAgainst(BLEU, sets, measured, { beams, base: base.measured });
       const { value, low, high } = bleu.difference!;

@@ -18,13 +18,10 @@ export interface System {
   readonly checkpoint: CheckpointName;
   /** Arguments of `moqe pack` beside addresses, pairs and licence. CALIBRATION stands for the calibration file. */
   readonly flags: readonly string[];
-  /** Beam widths that are scored. */
-  readonly beams: readonly number[];
 }
 
 const F16 = ["--experts", "f16"], F16_TRUNK = ["--trunk", "f16", "--embedding", "f16"];
 const WEIGHED = ["--calibration", "CALIBRATION"];
-const BOTH = [1, 4], GREEDY = [1];
 type Bits = 2 | 3 | 4 | 8;
 
 /** Experts at some bits, everything else f16, as in the paper. */
@@ -38,7 +35,6 @@ function experts(
     title: `${bits}-bit ${quantizer}${how === "plain" ? "" : `, ${how}`}`,
     checkpoint: "moe",
     flags: [...F16_TRUNK, "--experts", `${bits}bit`, "--quantizer", quantizer, ...HOW[how]],
-    beams: BOTH,
   };
 }
 
@@ -58,7 +54,6 @@ export const SYSTEMS: readonly System[] = [
     title: "f16",
     checkpoint: "moe",
     flags: [...F16, ...F16_TRUNK],
-    beams: BOTH,
   },
   ...(["moqe-linear-trunc", "moqe-linear-half", "moqe-log"] as const).flatMap((q) =>
     ([8, 4, 3, 2] as const).filter((bits) => q !== "moqe-log" || bits < 8)
@@ -78,42 +73,37 @@ export const SYSTEMS: readonly System[] = [
     title: "2-bit symmetric, 8-bit trunk",
     checkpoint: "moe",
     flags: [],
-    beams: BOTH,
   },
   {
     id: "moe-lloyd-gptq-8bit-trunk",
     title: "2-bit lloyd, gptq, 8-bit trunk",
     checkpoint: "moe",
     flags: ["--quantizer", "lloyd", ...HOW.gptq],
-    beams: BOTH,
   },
   {
     id: "more-f16",
     title: "f16 after further training",
     checkpoint: "more",
     flags: [...F16, ...F16_TRUNK],
-    beams: BOTH,
   },
-  { id: "qat-2bit", title: "2-bit QAT", checkpoint: "qat", flags: F16_TRUNK, beams: BOTH },
+  { id: "qat-2bit", title: "2-bit QAT", checkpoint: "qat", flags: F16_TRUNK },
   {
     id: "qat-8bit-trunk",
     title: "2-bit QAT, 8-bit trunk (as shipped)",
     checkpoint: "qat",
     flags: [],
-    beams: BOTH,
   },
 ];
 
 /** The dense twin and a mixture of experts that saw as many tokens; the first is what the others are held against. */
 export const TWIN_SYSTEMS: readonly System[] = [
-  { id: "twin-8bit", title: "dense, 8-bit", checkpoint: "twin", flags: [], beams: BOTH },
-  { id: "twin-f16", title: "dense, f16", checkpoint: "twin", flags: F16_TRUNK, beams: BOTH },
+  { id: "twin-8bit", title: "dense, 8-bit", checkpoint: "twin", flags: [] },
+  { id: "twin-f16", title: "dense, f16", checkpoint: "twin", flags: F16_TRUNK },
   {
     id: "early-8bit-trunk",
     title: "MoE, 2-bit experts, 8-bit trunk",
     checkpoint: "early",
     flags: [],
-    beams: BOTH,
   },
 ];
 
@@ -132,6 +122,5 @@ export const PART_SYSTEMS: readonly System[] = Object.entries(PARTS).flatMap(([t
     title: `${title}, ${bits}-bit`,
     checkpoint: "moe" as const,
     flags: [...F16, ...F16_TRUNK, "--part", names.map((n) => `${n}=${bits}bit`).join(",")],
-    beams: GREEDY,
   }))
 );
