@@ -37,6 +37,7 @@ const NEEDS: Readonly<Record<string, Needs>> = {
   profile: { workers: true },
   cache: {},
   pack: {},
+  reorder: {},
   verify: {},
   plan: {},
   key: {},

@@ -10,6 +10,7 @@ import {
   packFlags,
   planFlags,
   profileFlags,
+  reorderFlags,
   serveFlags,
   translateFlags,
   verifyFlags,
@@ -77,6 +78,20 @@ export const COMMANDS: readonly Command[] = [
     ],
     flags: packFlags,
     load: async () => (await import("./pack.ts")).pack,
+  }),
+  defineCommand({
+    name: "reorder",
+    summary: "copy a packed model with experts that fire together side by side: fewer requests",
+    details: [
+      "moqe profile TEXTS --model MODEL --trace t.gz, then moqe reorder MODEL OUT --order-by t.gz. Blocks are checked and",
+      "copied as they are; profiles.json goes along. Interrupted, it goes on where it stopped: give the command again.",
+    ],
+    positionals: [
+      { name: "MODEL", help: "the packed model's address" },
+      { name: "OUT", help: "where to write it: a folder or s3://bucket/prefix" },
+    ],
+    flags: reorderFlags,
+    load: async () => (await import("./reorder.ts")).reorder,
   }),
   defineCommand({
     name: "calibrate",

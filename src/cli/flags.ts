@@ -173,6 +173,16 @@ export const widthFlags = {
   ),
 };
 
+/** How blocks lie in the store, and what is done with what another run left there. */
+const placeFlags = {
+  orderBy: optionalText(
+    "TRACE",
+    "what moqe profile --trace wrote: experts that fire together lie side by side",
+  ),
+  objectSize: size("32MiB", "about how large the stored objects are"),
+  anew: toggle("give up what a pack with other options left unfinished in the same place"),
+};
+
 /** Packing. */
 export const packFlags = {
   ...widthFlags,
@@ -183,7 +193,15 @@ export const packFlags = {
   pairs: list("PAIRS", "what the model was trained for: en-de,en-fr or FLORES codes"),
   licence: optionalText("ID", "the model's licence, as an SPDX identifier"),
   name: optionalText("NAME", "the model's name; the checkpoint folder's unless given"),
-  objectSize: size("32MiB", "about how large the stored objects are"),
+  ...placeFlags,
+  progress: toggle("show progress on stderr also when that is no terminal"),
+};
+
+/** A packed model in another order. */
+export const reorderFlags = {
+  ...placeFlags,
+  mirror: modelFlags.mirror,
+  manifestSha256: modelFlags.manifestSha256,
   progress: toggle("show progress on stderr also when that is no terminal"),
 };
 
@@ -241,7 +259,10 @@ export const profileFlags = {
   texts: int(200, { min: 1, max: 1_000_000 }, "texts of each file that are translated"),
   order: choice(["document", "mixed"], "document", "one language after the other, or mixed"),
   output: optionalText("FILE", "where the profiles are written; profiles.json unless given"),
-  trace: optionalText("FILE", "write the routing trace too, for moqe bench cache; .gz packs it"),
+  trace: optionalText(
+    "FILE",
+    "write the routing trace too, for --order-by and moqe bench cache; .gz packs it",
+  ),
   progress: toggle("show progress on stderr also when that is no terminal"),
 };
 

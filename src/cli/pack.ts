@@ -8,10 +8,12 @@ import { Calibration } from "../pack/calibration/file.ts";
 import { journalFor } from "../pack/journal.ts";
 import { packCheckpoint } from "../pack/pack.ts";
 import type { PackOptions } from "../pack/options.ts";
+import type { WritableStore } from "../store/contract.ts";
 import { MANIFEST_NAME } from "../store/manifest.ts";
 import { openWritableStore } from "../store/open.ts";
 import { findLanguage } from "../text/languages.ts";
 import { EXIT, type Invocation } from "./command.ts";
+import { orderFrom } from "./expert_order.ts";
 import type { packFlags } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { usage } from "./parse.ts";
@@ -26,13 +28,7 @@ export async function pack(
   const [address, out] = positionals as [string, string];
   const options = packOptions(address, flags);
   const store = openWritableStore(out);
-  if (await store.has(MANIFEST_NAME)) {
-    throw new MoqeError("bad_input", {
-      action: `pack into ${store.origin}`,
-      rule: "there is a packed model already",
-      remedy: "name another place, or remove its manifest.json",
-    });
-  }
+  await refuseOccupied(store);
   using interrupt = listenForInterrupt();
   const progress = new Progress({ force: flags.progress });
   const checkpoint = await openCheckpoint(address);
@@ -42,12 +38,15 @@ export async function pack(
     calibration = flags.calibration === undefined
       ? undefined
       : await Calibration.open(flags.calibration, plan);
+    const order = flags.orderBy === undefined
+      ? undefined
+      : await orderFrom(flags.orderBy, plan.expertLayers);
     const journal = journalFor(store);
     const report = await packCheckpoint(
       checkpoint,
       plan,
       store,
-      { ...options, calibration, journal, signal: interrupt.signal },
+      { ...options, order, calibration, journal, signal: interrupt.signal },
       ({ what, doneBytes, totalBytes, secondsLeft }) =>
         progress.show(
           `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}, ${what}`,
@@ -91,7 +90,18 @@ function packOptions(address: string, flags: Values<typeof packFlags>): PackOpti
     licence: { id: flags.licence },
     objectBytes: flags.objectSize,
     expertBytes: flags.expertBytes,
+    anew: flags.anew,
   };
+}
+
+/** Throws MoqeError `bad_input` where there is a model already. */
+export async function refuseOccupied(store: WritableStore): Promise<void> {
+  if (!await store.has(MANIFEST_NAME)) return;
+  throw new MoqeError("bad_input", {
+    action: `pack into ${store.origin}`,
+    rule: "there is a packed model already",
+    remedy: "name another place, or remove its manifest.json",
+  });
 }
 
 /** "en-de" or "eng_Latn-deu_Latn" to the latter; a code may itself hold a hyphen (zh-Hans-en). */

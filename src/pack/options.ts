@@ -1,6 +1,7 @@
 /** What `moqe pack` may be told. */
 import type { Calibration } from "./calibration/file.ts";
 import type { JournalFile } from "./journal.ts";
+import type { BlockOrder } from "./order.ts";
 import type { PackWidths } from "./widths.ts";
 
 /** Part of the journal's fingerprint and of the manifest: raise it when the bytes that it writes change. */
@@ -21,6 +22,10 @@ export interface PackOptions extends PackWidths {
   readonly calibration?: Calibration | undefined;
   /** The most that all experts' blocks may take: each then has 2, 3 or 4 bits by its sensitivity. */
   readonly expertBytes?: number | undefined;
+  /** By sparse layer: the order in which its experts' blocks lie, those that fire together side by side. */
+  readonly order?: BlockOrder | undefined;
+  /** Whatever another pack left unfinished in the same place is given up; without it that is refused. */
+  readonly anew?: boolean | undefined;
   /** Left out: an interrupted pack starts anew. */
   readonly journal?: JournalFile | undefined;
   readonly signal?: AbortSignal | undefined;

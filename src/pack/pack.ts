@@ -5,20 +5,15 @@ import type { ModelPlan } from "../base/plan.ts";
 import { checkAgainstPlan } from "../checkpoint/check.ts";
 import type { Checkpoint } from "../checkpoint/contract.ts";
 import type { WritableStore } from "../store/contract.ts";
-import {
-  type BlockRef,
-  FORMAT_VERSION,
-  type Manifest,
-  MANIFEST_NAME,
-  parseManifest,
-} from "../store/manifest.ts";
+import { type BlockRef, FORMAT_VERSION, type Manifest } from "../store/manifest.ts";
 import { chooseRecipes } from "./expert_recipes.ts";
-import { asAsync, sha256Hex } from "./object_writer.ts";
 import { PACKER_VERSION, type PackOptions } from "./options.ts";
+import { checkOrder } from "./order.ts";
 import type { PackProgress } from "./progress.ts";
 import { Run, type Work } from "./run.ts";
 import { type PartSize, planSizes } from "./sizes.ts";
 import { describeRecipes, FormatTable, type Recipes, resolveWidths, trunkItems } from "./widths.ts";
+import { writeManifest } from "./write_manifest.ts";
 
 export interface PackReport {
   readonly manifest: Manifest;
@@ -46,6 +41,7 @@ export async function packCheckpoint(
   checkAgainstPlan(checkpoint.weights, plan);
   const recipes = resolveWidths(options);
   checkCalibration(recipes, options);
+  if (options.order !== undefined) checkOrder(options.order, plan.expertLayers);
   const items = trunkItems(plan, recipes);
   const chosen = await chooseRecipes(checkpoint.weights, plan, recipes, options);
   const formats = new FormatTable();
@@ -146,13 +142,4 @@ function assemble(
     },
     licence: { id: options.licence.id, ...(text === undefined ? {} : { text }) },
   };
-}
-
-/** Checks the manifest as its readers will, then writes it. Answers its sha256. */
-async function writeManifest(out: WritableStore, manifest: Manifest): Promise<string> {
-  const text = `${JSON.stringify(manifest)}\n`;
-  parseManifest(text, "the model just packed");
-  const bytes = new TextEncoder().encode(text);
-  await out.write(MANIFEST_NAME, asAsync(() => [bytes]));
-  return sha256Hex(bytes);
 }

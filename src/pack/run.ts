@@ -1,6 +1,5 @@
 /** One run of the packer over a checkpoint's weights, going on where the journal ends. */
 import { createHash } from "node:crypto";
-import { MoqeError } from "../base/errors.ts";
 import { expertLayout } from "../base/layout.ts";
 import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
 import type { Checkpoint } from "../checkpoint/contract.ts";
@@ -9,10 +8,11 @@ import { type BlockRef, TRUNK_BLOCK_BYTES } from "../store/manifest.ts";
 import { isCalibrated, type Recipe } from "../quant/quantizers.ts";
 import { encodeCalibrated } from "./calibration/encode.ts";
 import { encodeExpert, encodeTrunk } from "./encode.ts";
-import { entryLine, headLine, parseJournal } from "./journal.ts";
-import { type FinishedObject, ObjectWriter, sha256Hex } from "./object_writer.ts";
+import { entryLine } from "./journal.ts";
+import { ObjectWriter } from "./object_writer.ts";
 import { DEFAULT_OBJECT_BYTES, PACKER_VERSION, type PackOptions } from "./options.ts";
 import { type PackProgress, ProgressMeter } from "./progress.ts";
+import { resume } from "./resume.ts";
 import { type ReadJob, RowReader } from "./row_reader.ts";
 import { trunkBytes } from "./sizes.ts";
 import type { TrunkItem } from "./widths.ts";
@@ -61,15 +61,8 @@ export class Run {
     const run = new Run(checkpoint, plan, writer, work);
     if (journal === undefined) return run;
     const print = fingerprint(checkpoint, plan, work);
-    let text = headLine(print);
-    for (const entry of parseJournal(await journal.read(), print)) {
-      if (!await isWhole(out, entry)) break;
-      writer.restore(entry);
-      run.#recorded.push(...entry.refs);
-      text += entryLine(entry);
-    }
+    run.#recorded = await resume(writer, { journal, print, anew: work.options.anew });
     run.resumedBlocks = run.#recorded.length;
-    await journal.write(text);
     return run;
   }
 
@@ -89,15 +82,18 @@ export class Run {
     return refs;
   }
 
-  /** One sparse layer's blocks, in objects of their own. `ordinal` counts the plan's layers. */
+  /**
+   * One sparse layer's blocks by expert, written to objects of their own in the order asked for. `ordinal` counts the
+   * plan's layers.
+   */
   async experts(spec: ExpertLayerSpec, ordinal: number): Promise<BlockRef[]> {
-    const { calibration } = this.work.options;
+    const { calibration, order } = this.work.options;
     const refs: BlockRef[] = [];
-    for (let e = 0; e < spec.count; e++) {
+    for (const e of order?.[ordinal] ?? Array.from({ length: spec.count }, (_, e) => e)) {
       const recorded = this.#recorded.shift();
       if (recorded !== undefined) {
         for (const name of expertTensors(spec, e)) this.#meter.skip(name);
-        refs.push(recorded);
+        refs[e] = recorded;
         continue;
       }
       const what = `${spec.stack} layer ${spec.layer} expert ${e}`;
@@ -107,7 +103,7 @@ export class Run {
       const block = calibration !== undefined && isCalibrated(recipe)
         ? await encodeCalibrated(this.#reader, spec, e, { ...work, calibration, ordinal })
         : await encodeExpert(this.#reader, spec, e, work);
-      refs.push(await this.writer.add(block));
+      refs[e] = await this.writer.add(block);
     }
     await this.writer.flush();
     return refs;
@@ -122,25 +118,6 @@ function expertTensors(spec: ExpertLayerSpec, expert: number): string[] {
   });
 }
 
-/**
- * Objects are believed by their hash alone, since another run or a full disk may have left something else there; or
- * by what a store says that checked the hash when it took them.
- */
-async function isWhole(
-  out: WritableStore,
-  { object, receipt }: FinishedObject,
-): Promise<boolean> {
-  if (out.holds !== undefined) return await out.holds(object.name, object.bytes, receipt);
-  if (!await out.has(object.name)) return false;
-  try {
-    const bytes = await out.readAll(object.name, object.bytes);
-    return `${sha256Hex(bytes)}.moqe` === object.name;
-  } catch (error) {
-    if (error instanceof MoqeError) return false;
-    throw error;
-  }
-}
-
 /** A hash of all that decides the blocks, and of the files' versions. */
 function fingerprint(
   checkpoint: Checkpoint,
@@ -151,6 +128,7 @@ function fingerprint(
   const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
   add([PACKER_VERSION, plan.modelType, options.objectBytes ?? DEFAULT_OBJECT_BYTES]);
   add([chosen, items, options.calibration?.sha256]);
+  if (options.order !== undefined) add(options.order);
   add(plan.expertLayers.map((l) => [l.stack, l.layer, l.count, l.projections]));
   add(checkpoint.weights.identity);
   for (const tensor of checkpoint.weights.tensors.values()) add(tensor);

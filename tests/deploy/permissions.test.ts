@@ -99,12 +99,19 @@ Deno.test("pack: the checkpoint and the folder it makes", async () => {
   assert((await Deno.stat(`${out}/manifest.json`)).isFile);
 });
 
-Deno.test("calibrate, profile and cache", async () => {
+Deno.test("calibrate, profile, reorder and cache", async () => {
   const texts = `${folder}/texts.txt`, out = `${folder}/learned`;
   await Deno.mkdir(out);
   await Deno.writeTextFile(texts, "Open the file.\nSave it to another folder.\n");
   const places = { model: MODEL, inputs: [texts], outputs: [out] };
-  await run("profile", [texts, "--model", MODEL, "--output", `${out}/profiles.json`], places);
+  const trace = `${out}/trace`;
+  const profiled = [texts, "--model", MODEL, "--output", `${out}/profiles.json`];
+  await run("profile", [...profiled, "--trace", trace], places);
+  await run("reorder", [MODEL, `${out}/model`, "--order-by", trace], {
+    model: MODEL,
+    inputs: [trace],
+    outputs: [`${out}/model`],
+  });
   const calibrated = [MODEL, texts, "--samples", "16", "--output", `${out}/calibration.moqe`];
   await run("calibrate", calibrated, places);
   await run("cache", ["stats", "--disk-cache", "1GiB", "--disk-cache-dir", out], {

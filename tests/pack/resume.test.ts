@@ -1,5 +1,6 @@
 /** Packs that end early go on where they ended, and believe nothing that they cannot check. */
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { MoqeError } from "../../src/base/errors.ts";
 import { JOURNAL_NAME, journalAt } from "../../src/pack/journal.ts";
 import { FileStore } from "../../src/store/file_store.ts";
 import { contents, packGolden } from "../support/packed.ts";
@@ -77,13 +78,15 @@ Deno.test("a finished object that changed or vanished is made again", async () =
   }
 });
 
-Deno.test("another pack's journal is not gone on with", async () => {
+Deno.test("another pack's journal is refused, and given up where that is asked for", async () => {
   using folder = temporaryFolder();
   const journal = journalAt(`${folder.path}/${JOURNAL_NAME}`);
   const failing = new FailingStore(folder.path, 5);
   await assertRejects(() => packGolden(NAME, failing, { journal, trunk: { bits: 8 } }), Error);
   const store = new FileStore(folder.path);
-  const { resumedBlocks, manifest } = await packGolden(NAME, store, { journal });
+  const refused = await assertRejects(() => packGolden(NAME, store, { journal }), MoqeError);
+  assertEquals(refused.code, "bad_input");
+  const { resumedBlocks, manifest } = await packGolden(NAME, store, { journal, anew: true });
   assertEquals(resumedBlocks, 0);
   const whole = await wholePack();
   assertEquals(
