@@ -28,6 +28,7 @@ export interface ReorderOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What a copy made. */
 export interface ReorderReport {
   readonly manifest: Manifest;
   readonly manifestSha256: string;
