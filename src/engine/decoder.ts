@@ -3,7 +3,7 @@
  * its rows, the others go on, and it rejoins a later step at that layer when the expert is there. Where experts
  * change so fast that most sentences would park, the step runs in waves instead.
  */
-import type { Hold, Residency } from "../experts/contract.ts";
+import type { Hold, Pause, Residency } from "../experts/contract.ts";
 import type { TranslationModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import type { StepResult } from "../nn/step.ts";
@@ -73,12 +73,14 @@ export class Decoder {
   }
 
   /**
-   * One step of all that can run. Advances their searches; `failed` is told of those whose experts will not come.
+   * One step of all that can run, which may pause. Advances their searches; `failed` is told of those whose experts will
+   * not come.
    * Returns the sentences that moved: none where all wait. Throws what the pass threw, for all of `running`.
    */
   async step(
     sentences: readonly Decoding[],
     failed: (sentence: Decoding, error: unknown) => void,
+    pause?: Pause,
   ): Promise<{ ran: readonly Decoding[]; tokens: number }> {
     for (const s of sentences) {
       if (s.parked?.hold?.failure !== undefined) failed(s, s.parked.hold.failure.error);
@@ -93,18 +95,19 @@ export class Decoder {
       rows: of.parked?.rows ?? of.sequence.rows(),
     }));
     const count = Math.max(...running.map((s) => s.sequence.search.candidates));
-    const before = this.#residency.stats().misses;
+    const before = this.#residency.pressure.misses;
     const stop = new AbortController();
     this.#running = { sentences: running, stop };
     try {
       const rows = decodeRows(entries, this.spec.embedding);
       const mode = waves ? "waves" : "park";
-      const result = await this.model.decode(rows, count, { mode, signal: stop.signal });
+      const { signal } = stop;
+      const result = await this.model.decode(rows, count, { mode, signal, pause });
       return { ran: running, tokens: this.#settle(entries, result) };
     } finally {
       this.#running = undefined;
       this.counts[waves ? "waveSteps" : "parkSteps"]++;
-      this.#notePressure(this.#residency.stats().misses - before, running.length);
+      this.#notePressure(this.#residency.pressure.misses - before, running.length);
     }
   }
 
@@ -137,9 +140,9 @@ export class Decoder {
 
   /** Whether most sentences miss something in most steps. */
   #notePressure(misses: number, sentences: number): void {
-    const { resident, slots } = this.#residency.stats();
+    const { full } = this.#residency.pressure;
     // While there are free slots, what is missed stays: that passes. One sentence alone has nobody to run meanwhile.
-    const counted = resident < slots && sentences > 1 ? 0 : misses;
+    const counted = !full && sentences > 1 ? 0 : misses;
     this.#pressure += RECENT * (counted / sentences - this.#pressure);
     if (this.#pressure > WAVES_ABOVE) this.#waves = true;
     if (this.#pressure < WAVES_BELOW) this.#waves = false;

@@ -1,23 +1,27 @@
 /**
  * Who runs when: sentences of all requests wait in one bounded queue, are encoded together, and decode in one
- * continuous batch that they join and leave between steps.
+ * continuous batch that they join and leave between steps. Encoder passes and decoder steps take turns on the device;
+ * who waits for experts gives it up meanwhile.
  */
 import { setImmediate } from "node:timers";
 import { errorText, MoqeError } from "../base/errors.ts";
 import type { SentenceLanguages } from "../experts/contract.ts";
 import type { TranslationModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
-import { encodeRows } from "./batch.ts";
 import { type DecodeCounts, Decoder, type Decoding } from "./decoder.ts";
+import { Encoder, type Encoding } from "./encoder.ts";
 import { PagePool } from "./pages.ts";
 import type { Finished } from "./search.ts";
 import { cancelled, expired, refuseTooLarge } from "./refusals.ts";
 import { type Job, type Limits, type Request, type RunOptions, WaitingLine } from "./queue.ts";
 import { pagesNeeded, rowsNeeded, Sequence } from "./sequence.ts";
+import { Turns } from "./turns.ts";
 
-interface Active extends Decoding {
+interface Active extends Decoding, Encoding {
   readonly request: Request;
   readonly index: number;
+  /** Its K and V are in its pages: it decodes. */
+  encoded: boolean;
 }
 
 /** What the scheduler counts. */
@@ -38,11 +42,11 @@ const yieldToEvents = () => new Promise<void>((resolve) => void setImmediate(res
 export class Scheduler {
   readonly #pool: PagePool;
   readonly #waiting: WaitingLine;
+  readonly #turns = new Turns();
+  readonly #encoder: Encoder;
   readonly #decoder: Decoder;
   #active: Active[] = [];
   #loop: Promise<void> | undefined;
-  /** Aborted when nobody waits for the encoder pass under way. */
-  #encoding: { batch: readonly Active[]; stop: AbortController } | undefined;
   readonly #tokens = { source: 0, target: 0 };
   readonly #steps = { encode: 0, decode: 0 };
   /** Languages of the last pass; sentences of one request share one object. */
@@ -58,6 +62,7 @@ export class Scheduler {
     this.#pool = new PagePool(model.pages);
     this.#waiting = new WaitingLine(limits.maxQueue);
     const { maxRows, steps } = limits;
+    this.#encoder = new Encoder(model, spec, this.#turns);
     this.#decoder = new Decoder(model, spec, { maxRows, mode: steps ?? "auto" });
   }
 
@@ -129,21 +134,18 @@ export class Scheduler {
   }
 
   async #run(): Promise<void> {
-    while (this.#waiting.length > 0 || this.#active.length > 0) {
-      const started = performance.now();
-      const before = this.#active.length;
+    let since = performance.now();
+    while (this.#waiting.length > 0 || this.#active.length > 0 || this.#encoder.busy) {
       const batch = this.#start();
-      await this.#encode(batch);
+      if (batch.length > 0) this.#encode(batch);
       const ran = await this.#decode();
       const finished = this.#sweep();
-      if (finished > 0 || before > 0) {
-        const seconds = (performance.now() - started) / 1e3;
-        this.#rate = 0.95 * this.#rate + 0.05 * (finished / Math.max(seconds, 1e-6));
-      }
-      // Every sentence waits for an expert: the next to come wakes this, as does a request.
-      if (batch.length === 0 && ran === 0 && finished === 0 && this.#active.length > 0) {
-        await this.#decoder.changed();
-      }
+      const now = performance.now();
+      this.#rate = 0.95 * this.#rate + 0.05 * 1e3 * finished / Math.max(now - since, 1e-3);
+      since = now;
+      // All wait for experts: the next to come wakes this, as do a request and the end of an encoder pass.
+      const waits = this.#active.length > 0 || this.#encoder.busy;
+      if (waits && batch.length === 0 && ran === 0 && finished === 0) await this.#decoder.changed();
       await yieldToEvents();
     }
   }
@@ -153,7 +155,8 @@ export class Scheduler {
     const started: Active[] = [];
     // The encoder runs in waves, which need a slot that nobody holds.
     const { residency } = this.model;
-    if (residency.arenas.length > 0 && residency.room < 1) return started;
+    const noSlot = residency.arenas.length > 0 && residency.room < 1;
+    if (noSlot || this.#encoder.busy) return started;
     let tokens = 0;
     let rows = this.#active.reduce((n, a) => n + rowsNeeded(a.request.jobs[a.index]!.beams), 0);
     for (let turn = this.#waiting.peek(); turn !== undefined; turn = this.#waiting.peek()) {
@@ -166,7 +169,8 @@ export class Scheduler {
       tokens += job.source.length;
       rows += rowsNeeded(job.beams);
       this.#waiting.take();
-      started.push({ request, index, sequence: this.#sequence(job) });
+      const sequence = this.#sequence(job), { source } = job;
+      started.push({ request, index, source, sequence, encoded: false });
     }
     return started;
   }
@@ -188,54 +192,46 @@ export class Scheduler {
     );
   }
 
+  /** Encodes a batch, beside decoder steps where it waits; its sentences decode from then on. */
   async #encode(batch: readonly Active[]): Promise<void> {
-    if (batch.length === 0) return;
     this.#active.push(...batch);
-    const sources = batch.map((a) => a.request.jobs[a.index]!.source);
-    const rows = encodeRows(sources, this.spec.embedding);
-    const places = new Int32Array(rows.ids.length);
-    let t = 0;
-    for (const { sequence } of batch) {
-      for (let i = 0; i < sequence.sourceTokens; i++) places[t++] = sequence.crossPlace(i);
-    }
-    this.#tellLanguages(batch);
+    this.#tellLanguages();
     this.limits.onEncoding?.();
-    const stop = new AbortController();
-    this.#encoding = { batch, stop };
     try {
-      await this.model.encode(rows, places, stop.signal);
+      this.#tokens.source += await this.#encoder.run(batch);
       this.#steps.encode++;
-      this.#tokens.source += rows.ids.length;
+      for (const a of batch) a.encoded = true;
     } catch (error) {
       this.#fail(batch, error);
-    } finally {
-      this.#encoding = undefined;
     }
+    this.#decoder.nudge();
   }
 
   /** One step of those that can; returns how many sentences ran. */
   async #decode(): Promise<number> {
-    const live = this.#active.filter((a) => !a.sequence.search.done);
-    if (live.length === 0) return 0;
-    this.#tellLanguages(live);
-    try {
-      const failed = (s: Decoding, error: unknown) => this.#fail([s as Active], error);
-      const { ran, tokens } = await this.#decoder.step(live, failed);
-      if (ran.length > 0) this.#steps.decode++;
-      this.#tokens.target += tokens;
-      for (const a of ran) if (a.parked === undefined) tellTokens(a as Active);
-      return ran.length;
-    } catch (error) {
-      this.#fail(live, error);
-      return 0;
-    }
+    return await this.#turns.run(async (pause) => {
+      const live = this.#active.filter((a) => a.encoded && !a.sequence.search.done);
+      if (live.length === 0) return 0;
+      this.#tellLanguages();
+      try {
+        const failed = (s: Decoding, error: unknown) => this.#fail([s as Active], error);
+        const { ran, tokens } = await this.#decoder.step(live, failed, pause);
+        if (ran.length > 0) this.#steps.decode++;
+        this.#tokens.target += tokens;
+        for (const a of ran) if (a.parked === undefined) tellTokens(a as Active);
+        return ran.length;
+      } catch (error) {
+        this.#fail(live, error);
+        return 0;
+      }
+    });
   }
 
   /** Says what runs now, where that is not what ran before. */
-  #tellLanguages(batch: readonly Active[]): void {
+  #tellLanguages(): void {
     const { onRunning } = this.limits;
     if (onRunning === undefined) return;
-    const now = new Set(batch.flatMap((a) => a.request.jobs[a.index]!.languages ?? []));
+    const now = new Set(this.#active.flatMap((a) => a.request.jobs[a.index]!.languages ?? []));
     if (now.size === this.#running.size && now.isSubsetOf(this.#running)) return;
     this.#running = now;
     onRunning([...now]);
@@ -261,6 +257,7 @@ export class Scheduler {
   /** Takes a sentence out of the batch; its pages, slots and places are free from now on. */
   #drop(a: Active): void {
     this.#active.splice(this.#active.indexOf(a), 1);
+    this.#encoder.drop(a);
     this.#decoder.drop(a);
     a.sequence.close();
   }
@@ -276,15 +273,14 @@ export class Scheduler {
   }
 
   /**
-   * Answers a request with an error and frees what it holds. A pass under way may still write to its pages: they
-   * can be given to others all the same, who write to them in a later pass.
+   * Answers a request with an error and frees what it holds. A decoder step under way may still write to its pages:
+   * they can be given to others all the same, who write to them in a later step; an encoder pass no longer does.
    */
   #close(request: Request, error: MoqeError): void {
     if (request.closed) return;
     request.closed = true;
     this.#waiting.remove(request);
     for (const a of this.#active.filter((a) => a.request === request)) this.#drop(a);
-    if (this.#encoding?.batch.every((a) => a.request.closed)) this.#encoding.stop.abort(error);
     request.reject(error);
     this.#decoder.nudge();
   }

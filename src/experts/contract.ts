@@ -52,6 +52,15 @@ export interface Wave {
   done(): void;
 }
 
+/** Gives the device up until then, so that another pass may use it meanwhile. */
+export type Pause = <T>(until: Promise<T>) => Promise<T>;
+
+/** How a pass waits for experts: without `pause` it keeps the device. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly pause?: Pause | undefined;
+}
+
 /** Experts of one layer that parked rows wait for; see holds.ts. Its owner releases it. */
 export interface Hold {
   /** All are resident and pinned: the rows may run. */
@@ -87,7 +96,7 @@ export interface ResidencyStats {
  */
 export interface Residency {
   readonly arenas: readonly Arena[];
-  waves(layer: number, experts: readonly number[], signal?: AbortSignal): AsyncIterable<Wave>;
+  waves(layer: number, experts: readonly number[], wait?: WaitOptions): AsyncIterable<Wave>;
   /** Distinct layouts of a layer's experts; a place's layout index is an index into them. */
   layouts(layer: number): readonly ExpertLayout[];
   /** Brings the device's table of places up to date: before a waitless step is recorded, never within one. */
@@ -103,6 +112,10 @@ export interface Residency {
   hold(layer: number, experts: readonly number[], changed: () => void): Hold | undefined;
   /** Slots that holds leave; waves need one. */
   readonly room: number;
+  /** Keeps one slot from holds, for a pass in waves that lets others run while it waits; until what it answers is called. */
+  keepSlot(): () => void;
+  /** Distinct experts that decoder layers missed since start, and whether whatever comes in drives another out. */
+  readonly pressure: { readonly misses: number; readonly full: boolean };
   /**
    * Brings experts in before they are asked for, while slots that nobody has pinned allow. Resolves with how many
    * came; a failed fetch or `signal` ends it quietly: whoever needs the expert asks again and is told.

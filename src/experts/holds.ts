@@ -32,12 +32,23 @@ export class Holds {
   readonly #queue: OneHold[] = [];
   /** Blocks that found every slot pinned by a wave; placed when it unpins. */
   readonly #stranded: Stranded[] = [];
+  /** Passes in waves that may wait while holds are granted. */
+  #passes = 0;
 
   constructor(private readonly host: HoldHost) {}
 
   /** Slots that no granted hold has pinned or will pin. */
   get room(): number {
     return this.host.slots - reserved(this.#queue.filter((h) => h.granted)).size;
+  }
+
+  /** No hold is granted from now on that takes the last slot; until what it answers is called. */
+  keepSlot(): () => void {
+    this.#passes++;
+    return () => {
+      this.#passes--;
+      this.#grant();
+    };
   }
 
   /** Queues a hold of a layer's experts, distinct and no more than there are slots. */
@@ -59,7 +70,9 @@ export class Holds {
       if (hold.granted) continue;
       const granted = this.#queue.filter((h) => h.granted);
       const needed = reserved([...granted, hold]).size;
-      if (granted.length > 0 && needed > this.host.slots - left) return;
+      // One alone may take them all, but for the slot that a pass in waves goes on with.
+      const kept = granted.length > 0 ? left : Math.min(1, this.#passes);
+      if (needed > this.host.slots - kept) return;
       this.#begin(hold);
     }
   }

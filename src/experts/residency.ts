@@ -1,14 +1,7 @@
 /** Experts on demand: what is resident runs first, the rest is fetched, placed and run in waves. */
-import { MoqeError } from "../base/errors.ts";
 import type { ExpertLayout } from "../base/layout.ts";
 import type { ExpertKey, ModelPlan } from "../base/plan.ts";
-import {
-  type Arena,
-  type Backend,
-  type DeviceRange,
-  placeOf,
-  type ResidentExpert,
-} from "../backend/contract.ts";
+import { type Arena, type Backend, type DeviceRange, placeOf } from "../backend/contract.ts";
 import type { BlockFetcher } from "../store/contract.ts";
 import type { Manifest } from "../store/manifest.ts";
 import type {
@@ -19,16 +12,16 @@ import type {
   ResidencyStats,
   RoutingObserver,
   SentenceLanguages,
+  WaitOptions,
   Wave,
-  WavePart,
 } from "./contract.ts";
 import { bringAhead } from "./ahead.ts";
-import { Arrivals, type Arrived } from "./arrivals.ts";
 import { Holds } from "./holds.ts";
 import { type SlotGeometry, slotGeometry, slottedArenas, unitsOf } from "./geometry.ts";
 import { checkedLayouts } from "./layouts.ts";
 import { PlaceTable } from "./places.ts";
 import { SlotTable } from "./slots.ts";
+import { inWaves } from "./waves.ts";
 
 export interface ResidencyOptions {
   slots: number;
@@ -49,6 +42,7 @@ export class ExpertResidency implements Residency {
   readonly #holds: Holds;
   readonly #counts: Omit<ResidencyStats, "slots" | "slotBytes" | "resident" | "heat">;
   readonly #geometry: SlotGeometry;
+  #decoderMisses = 0;
 
   constructor(
     private readonly backend: Backend,
@@ -85,39 +79,26 @@ export class ExpertResidency implements Residency {
     this.#counts = { hits: 0, misses: 0, evictions: 0, loads: 0, loadedBytes: 0, waves: 0 };
   }
 
-  async *waves(
-    layer: number,
-    experts: readonly number[],
-    signal?: AbortSignal,
-  ): AsyncGenerator<Wave> {
+  waves(layer: number, experts: readonly number[], wait: WaitOptions = {}): AsyncGenerator<Wave> {
     this.#visit(layer, experts);
-    const resident = experts.filter((e) => this.isResident(layer, e));
-    const missing = experts.filter((e) => !this.isResident(layer, e));
-    this.#counts.hits += resident.length;
-    this.#counts.misses += missing.length;
-    for (const e of resident) this.#slots.hit(this.#key(layer, e));
-    const stop = new AbortController();
-    const arrivals = this.#fetchAll(
-      layer,
-      missing,
-      AbortSignal.any([stop.signal, ...signal === undefined ? [] : [signal]]),
-    );
-    // One block that found every slot pinned by its own wave waits here for the next one.
-    const waiting: Arrived[] = [];
-    try {
-      if (resident.length > 0) yield this.#wave(layer, resident);
-      for (let left = missing.length; left > 0;) {
-        if (waiting.length === 0) waiting.push(await arrivals.next());
-        waiting.push(...arrivals.ready());
-        const placed = this.#placeAll(layer, waiting);
-        left -= placed.length;
-        yield this.#wave(layer, placed);
-      }
-    } finally {
-      stop.abort(new DOMException("the layer no longer needs it", "AbortError"));
-      for (const a of waiting) a.block.release();
-      arrivals.discard();
-    }
+    this.#count(layer, experts);
+    const key = (e: number) => this.#key(layer, e);
+    return inWaves(experts, {
+      isResident: (e) => this.isResident(layer, e),
+      fetch: (e, signal) =>
+        this.fetcher.fetch(this.manifest.expertLayers[layer]!.experts[e]!.block, { signal }),
+      put: (e, bytes) => this.#put(layer, e, bytes),
+      pin: (e) => this.#slots.pin(key(e)),
+      unpin: (e) => this.#slots.unpin(key(e)),
+      find: (expert) => ({
+        layout: this.#layouts[layer]![expert]!,
+        at: { expert, ...this.#locate(this.#slots.slotOf(key(expert))!) },
+      }),
+      ended: () => {
+        this.#counts.waves++;
+        this.#holds.retry();
+      },
+    }, wait);
   }
 
   layouts(layer: number): readonly ExpertLayout[] {
@@ -136,6 +117,14 @@ export class ExpertResidency implements Residency {
     return this.#holds.room;
   }
 
+  keepSlot(): () => void {
+    return this.#holds.keepSlot();
+  }
+
+  get pressure(): { misses: number; full: boolean } {
+    return { misses: this.#decoderMisses, full: this.#slots.resident >= this.#slots.count };
+  }
+
   used(layer: number, experts: readonly number[]): void {
     this.#visit(layer, experts);
     this.#counts.hits += experts.length;
@@ -145,11 +134,18 @@ export class ExpertResidency implements Residency {
   hold(layer: number, experts: readonly number[], changed: () => void): Hold | undefined {
     if (experts.length > this.#slots.count) return undefined;
     this.#visit(layer, experts);
-    const resident = experts.filter((e) => this.isResident(layer, e));
-    this.#counts.hits += resident.length;
-    this.#counts.misses += experts.length - resident.length;
-    for (const e of resident) this.#slots.hit(this.#key(layer, e));
+    this.#count(layer, experts);
     return this.#holds.add(layer, experts, changed);
+  }
+
+  /** Hits and misses of a layer that may wait for what it misses. */
+  #count(layer: number, experts: readonly number[]): void {
+    const resident = experts.filter((e) => this.isResident(layer, e));
+    const missed = experts.length - resident.length;
+    this.#counts.hits += resident.length;
+    this.#counts.misses += missed;
+    if (this.plan.expertLayers[layer]!.stack === "decoder") this.#decoderMisses += missed;
+    for (const e of resident) this.#slots.hit(this.#key(layer, e));
   }
 
   /** Policies and observers are told what a layer is about to run. */
@@ -215,53 +211,6 @@ export class ExpertResidency implements Residency {
     this.#counts.loadedBytes += bytes.length;
     this.backend.write(this.arenas[arena]!.buffer, slot * this.#geometry.unitBytes, bytes);
     return true;
-  }
-
-  /** Places arrived blocks while there are slots that are not of this very wave. Takes them off `waiting`. */
-  #placeAll(layer: number, waiting: Arrived[]): number[] {
-    const placed: number[] = [];
-    while (waiting.length > 0) {
-      const { expert, block } = waiting[0]!;
-      // Somebody else may have brought it in while this one was on its way.
-      if (!this.isResident(layer, expert) && !this.#put(layer, expert, block.bytes)) break;
-      waiting.shift();
-      block.release();
-      this.#slots.pin(this.#key(layer, expert));
-      placed.push(expert);
-    }
-    for (const e of placed) this.#slots.unpin(this.#key(layer, e));
-    if (placed.length === 0) {
-      throw new MoqeError("internal", { action: "place an expert", rule: "every slot is pinned" });
-    }
-    return placed;
-  }
-
-  /** Pins a set of resident experts until done. */
-  #wave(layer: number, experts: readonly number[]): Wave {
-    this.#counts.waves++;
-    const parts = new Map<ExpertLayout, ResidentExpert[]>();
-    for (const expert of experts) {
-      const key = this.#key(layer, expert);
-      this.#slots.pin(key);
-      const layout = this.#layouts[layer]![expert]!;
-      const at = this.#locate(this.#slots.slotOf(key)!);
-      parts.set(layout, [...parts.get(layout) ?? [], { expert, ...at }]);
-    }
-    let open = true;
-    return {
-      parts: Array.from(parts, ([layout, list]): WavePart => ({ layout, experts: list })),
-      done: () => {
-        if (!open) return;
-        open = false;
-        for (const e of experts) this.#slots.unpin(this.#key(layer, e));
-        this.#holds.retry();
-      },
-    };
-  }
-
-  #fetchAll(layer: number, experts: readonly number[], signal: AbortSignal): Arrivals {
-    const refs = this.manifest.expertLayers[layer]!.experts;
-    return new Arrivals(experts, (e) => this.fetcher.fetch(refs[e]!.block, { signal }));
   }
 
   #key(layer: number, expert: number): ExpertKey {

@@ -2,11 +2,11 @@
 import type { Backend, DeviceBuffer, IndexArray, RowMask, Tensor } from "../backend/contract.ts";
 import type { Residency } from "../experts/contract.ts";
 import type { ModelSpec } from "./spec.ts";
-import type { Workspace } from "./workspace.ts";
+import type { Views } from "./workspace.ts";
 
 export interface Context {
   readonly backend: Backend;
-  readonly workspace: Workspace;
+  readonly workspace: Views;
   readonly residency: Residency;
   readonly spec: ModelSpec;
   /** Rows that operations of this pass may write; every block hands it on. */

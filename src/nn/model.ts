@@ -8,7 +8,7 @@ import type {
   Tensor,
 } from "../backend/contract.ts";
 import { PAGE_TOKENS } from "../backend/contract.ts";
-import type { Residency } from "../experts/contract.ts";
+import type { Residency, WaitOptions } from "../experts/contract.ts";
 import {
   type Attention,
   buildAttention,
@@ -31,6 +31,7 @@ import {
 import type { FeedForwardSpec, ModelSpec } from "./spec.ts";
 import type { StepResult, StepView } from "./step.ts";
 import type { Trunk } from "./trunk.ts";
+import type { Workspace } from "./workspace.ts";
 
 type FeedForward = DenseFeedForward | SparseFeedForward;
 
@@ -45,14 +46,16 @@ interface DecoderLayer extends EncoderLayer {
 }
 
 /** How a decoder step runs. */
-export interface DecodeOptions {
+export interface DecodeOptions extends WaitOptions {
   /**
    * "park": no waiting, rows that miss an expert stop at its layer. "waves": the routing of every sparse layer is
    * read back, its experts are brought in, and no row stops.
    */
   readonly mode: "park" | "waves";
-  readonly signal?: AbortSignal | undefined;
 }
+
+/** A context for the decoder's blocks, and all of the workspace. */
+type WholeContext = Context & { readonly workspace: Workspace };
 
 /** Bytes that one K/V page takes over all decoder layers: PAGE_TOKENS keys and values, f32. */
 export function pageBytes(spec: ModelSpec): number {
@@ -72,7 +75,7 @@ export function tableBytes(spec: ModelSpec): number {
 /** A model on a device. Owns its K/V pages and computed tables; the trunk, workspace and arenas are its caller's. */
 export class TranslationModel {
   readonly pages: number;
-  readonly #ctx: Context;
+  readonly #ctx: WholeContext;
   readonly #table: Matrix;
   readonly #lmHead: Matrix;
   readonly #positions: Tensor;
@@ -83,7 +86,7 @@ export class TranslationModel {
   readonly #distances: Distances;
   readonly #owned: DeviceBuffer[] = [];
 
-  constructor(ctx: Context, trunk: Trunk, pages: number) {
+  constructor(ctx: WholeContext, trunk: Trunk, pages: number) {
     this.#ctx = ctx;
     this.pages = pages;
     const { spec, backend } = ctx;
@@ -129,24 +132,23 @@ export class TranslationModel {
   }
 
   /**
-   * Encodes sentences and puts their cross-attention K and V into pages.
-   * `places` [T]: page * PAGE_TOKENS + place of each source token. Returns the encoder output [T, d_model],
-   * valid until the next call.
+   * Encodes sentences and puts their cross-attention K and V into pages. Where it pauses, decoder steps may run.
+   * `places` [T]: page * PAGE_TOKENS + place of each source token, -1 for none; read at the end of the pass. Returns
+   * the encoder output [T, d_model], valid until the next call.
    */
-  async encode(rows: EncodeRows, places: Int32Array, signal?: AbortSignal): Promise<Tensor> {
-    const x = this.#ctx.workspace.view("x", rows.ids.length);
-    this.#embedInto(this.#ctx, rows.ids, rows.positions, x);
+  async encode(rows: EncodeRows, places: Int32Array, wait?: WaitOptions): Promise<Tensor> {
+    const ctx: Context = { ...this.#ctx, workspace: this.#ctx.workspace.encoder };
+    const x = ctx.workspace.view("x", rows.ids.length);
+    this.#embedInto(ctx, rows.ids, rows.positions, x);
     for (const { attention, feedForward } of this.#encoder) {
-      encoderSelfAttention(this.#ctx, attention, x, rows);
-      if (feedForward.kind === "dense") denseFeedForward(this.#ctx, feedForward, x);
-      else await sparseFeedForward(this.#ctx, feedForward, x, { signal });
+      encoderSelfAttention(ctx, attention, x, rows);
+      if (feedForward.kind === "dense") denseFeedForward(ctx, feedForward, x);
+      else await sparseFeedForward(ctx, feedForward, x, { wait });
     }
-    const encoded = this.#ctx.workspace.view("h", x.rows);
-    normalize(this.#ctx, x, this.#encoderNorm, encoded);
-    for (const layer of this.#decoder) {
-      storeCross(this.#ctx, layer.cross, encoded, layer.kv, places);
-    }
-    this.#ctx.backend.submit();
+    const encoded = ctx.workspace.view("h", x.rows);
+    normalize(ctx, x, this.#encoderNorm, encoded);
+    for (const layer of this.#decoder) storeCross(ctx, layer.cross, encoded, layer.kv, places);
+    ctx.backend.submit();
     return encoded;
   }
 
@@ -181,7 +183,7 @@ export class TranslationModel {
     return result;
   }
 
-  async #hidden(step: StepView, { mode, signal }: DecodeOptions): Promise<Tensor> {
+  async #hidden(step: StepView, wait: DecodeOptions): Promise<Tensor> {
     const ctx: Context = { ...this.#ctx, mask: step.live };
     const x = this.#restore(step);
     this.#embedInto(ctx, step.rows.ids, step.rows.positions, x);
@@ -193,9 +195,9 @@ export class TranslationModel {
       else {
         step.wake(feedForward.expertLayer);
         // An observer waits, and so sees every row.
-        if (mode === "park" && ctx.observer === undefined) {
+        if (wait.mode === "park" && ctx.observer === undefined) {
           waitlessFeedForward(ctx, feedForward, x, step);
-        } else await sparseFeedForward(ctx, feedForward, x, { step, signal });
+        } else await sparseFeedForward(ctx, feedForward, x, { step, wait });
       }
     }
     const h = ctx.workspace.view("h", x.rows);

@@ -1,5 +1,6 @@
 /** The sparse feed-forward block: route, run the routed experts where they lie or in waves, combine in rank order. */
 import type { Activation, Matrix, Tensor, Vector } from "../backend/contract.ts";
+import type { WaitOptions } from "../experts/contract.ts";
 import type { Context } from "./context.ts";
 import { buildNorm, type Norm, normalize } from "./norm.ts";
 import type { StepView } from "./step.ts";
@@ -64,13 +65,14 @@ function operands(ctx: Context, w: SparseFeedForward, x: Tensor) {
 
 /**
  * x += outputScale * sum over rank of weight * expert(LayerNorm(x)). x: [T, d_model]. Waits for the routing, then
- * runs what the layer needs in waves. `step`, where this is one of a decoder step, says which rows are live.
+ * runs what the layer needs in waves, between which other passes may use the device. `step`, where this is one of a
+ * decoder step, says which rows are live.
  */
 export async function sparseFeedForward(
   ctx: Context,
   w: SparseFeedForward,
   x: Tensor,
-  { step, signal }: { step?: StepView | undefined; signal?: AbortSignal | undefined } = {},
+  { step, wait }: { step?: StepView | undefined; wait?: WaitOptions | undefined } = {},
 ): Promise<void> {
   const { backend, residency } = ctx;
   const { router, experts, combine } = operands(ctx, w, x);
@@ -80,7 +82,7 @@ export async function sparseFeedForward(
   const bytes = await backend.readback(chosen.buffer, chosen.offset, x.rows * w.topK * 4);
   const all = new Int32Array(bytes.buffer, bytes.byteOffset, x.rows * w.topK);
   const wanted = step === undefined ? new Set(all) : runHere(w, all, step.rows.resumeAt);
-  for await (const wave of residency.waves(w.expertLayer, [...wanted], signal)) {
+  for await (const wave of residency.waves(w.expertLayer, [...wanted], wait)) {
     try {
       for (const { layout, experts: members } of wave.parts) {
         backend.experts({

@@ -13,26 +13,37 @@ export interface WorkspaceShape {
   readonly tablePages: number;
 }
 
-/** All device memory that a pass writes to, besides K/V pages and backend scratch. */
-export class Workspace {
-  readonly maxRows: number;
+/** What blocks of one stack write to. */
+export interface Views {
+  /** The first `rows` rows of a tensor, read as `cols` columns where that is narrower than it was made. */
+  view(name: TensorName, rows: number, cols?: number): Tensor;
   /** i32 [rows * topK]: experts chosen while encoding; their places in a decoder step. */
   readonly expertIds: DeviceRange;
   readonly places: DeviceRange;
+}
+
+/** All device memory that a pass writes to, besides K/V pages and backend scratch. */
+export class Workspace implements Views {
+  readonly maxRows: number;
+  readonly expertIds: DeviceRange;
+  readonly places: DeviceRange;
   readonly step: StepBuffers;
+  /** The encoder's: what must outlast a wait for experts is its own, so that decoder steps may run meanwhile. */
+  readonly encoder: Views;
   readonly #tensors: Record<TensorName, Tensor>;
+  readonly #encoders: Record<LastingName, Tensor>;
 
   constructor(backend: Backend, spec: ModelSpec, shape: WorkspaceShape) {
     this.maxRows = shape.maxRows;
     const sizes = workspaceSizes(spec, shape);
-    const make = (name: TensorName): Tensor => {
-      const [rows, cols] = sizes[name];
-      return { buffer: backend.alloc(name, rows * cols * 4, "activations"), offset: 0, rows, cols };
-    };
-    this.#tensors = Object.fromEntries(TENSORS.map((n) => [n, make(n)])) as Record<
-      TensorName,
-      Tensor
-    >;
+    const make = <Name extends TensorName>(names: readonly Name[], of: string) =>
+      Object.fromEntries(names.map((name): [Name, Tensor] => {
+        const [rows, cols] = sizes[name];
+        const buffer = backend.alloc(of + name, rows * cols * 4, "activations");
+        return [name, { buffer, offset: 0, rows, cols }];
+      })) as Record<Name, Tensor>;
+    this.#tensors = make(TENSORS, "");
+    this.#encoders = make(LASTING, "encoder ");
     const ids = (label: string, n: number): DeviceRange => ({
       buffer: backend.alloc(label, n * 4, "activations"),
       offset: 0,
@@ -40,27 +51,37 @@ export class Workspace {
     this.expertIds = ids("expert ids", shape.maxRows * shape.topK);
     this.places = ids("places", shape.maxRows * shape.topK);
     this.step = new StepBuffers(backend, spec, shape);
+    const encoders = { ...this.#tensors, ...this.#encoders };
+    const { expertIds, places } = this;
+    this.encoder = {
+      expertIds,
+      places,
+      view: (name, rows, cols) => viewOf(encoders[name], name, rows, cols),
+    };
   }
 
-  /** The first `rows` rows of a tensor, read as `cols` columns where that is narrower than it was made. */
   view(name: TensorName, rows: number, cols?: number): Tensor {
-    const whole = this.#tensors[name];
-    const width = cols ?? whole.cols;
-    if (rows * width > whole.rows * whole.cols) {
-      throw new RangeError(
-        `cannot view ${name} as ${rows} rows of ${width}: it holds ${whole.rows}x${whole.cols}`,
-      );
-    }
-    return { buffer: whole.buffer, offset: whole.offset, rows, cols: width };
+    return viewOf(this.#tensors[name], name, rows, cols);
   }
 
   /** Gives everything back. */
   free(backend: Backend): void {
     for (const t of Object.values(this.#tensors)) backend.free(t.buffer);
+    for (const t of Object.values(this.#encoders)) backend.free(t.buffer);
     backend.free(this.expertIds.buffer);
     backend.free(this.places.buffer);
     this.step.free();
   }
+}
+
+function viewOf(whole: Tensor, name: TensorName, rows: number, cols?: number): Tensor {
+  const width = cols ?? whole.cols;
+  if (rows * width > whole.rows * whole.cols) {
+    throw new RangeError(
+      `cannot view ${name} as ${rows} rows of ${width}: it holds ${whole.rows}x${whole.cols}`,
+    );
+  }
+  return { buffer: whole.buffer, offset: whole.offset, rows, cols: width };
 }
 
 /** x: residual stream; parked: that of rows that wait for an expert; h: normed input; q, k, v, a: attention; f: hidden layer of dense blocks. */
@@ -77,6 +98,10 @@ const TENSORS = [
   "expertWeights",
 ] as const;
 export type TensorName = typeof TENSORS[number];
+
+/** What is read again behind a wait for experts. */
+const LASTING = ["x", "h", "expertOut", "expertWeights"] as const;
+type LastingName = typeof LASTING[number];
 
 function workspaceSizes(spec: ModelSpec, s: WorkspaceShape): Record<TensorName, [number, number]> {
   const model: [number, number] = [s.maxRows, spec.dModel];
@@ -97,9 +122,10 @@ function workspaceSizes(spec: ModelSpec, s: WorkspaceShape): Record<TensorName, 
 
 /** Device bytes of a workspace, for planning; backend scratch comes on top. */
 export function workspaceBytes(spec: ModelSpec, shape: WorkspaceShape): number {
-  const tensors = Object.values(workspaceSizes(spec, shape)).reduce(
-    (sum, [r, c]) => sum + r * c * 4,
-    0,
-  );
+  const sizes = workspaceSizes(spec, shape);
+  const tensors = [...TENSORS, ...LASTING].reduce((sum, name) => {
+    const [rows, cols] = sizes[name];
+    return sum + rows * cols * 4;
+  }, 0);
   return tensors + shape.maxRows * 2 * shape.topK * 4 + stepBytes(spec, shape);
 }

@@ -81,6 +81,28 @@ Deno.test("a hold as large as the arena runs alone; a failed one is told and let
   assertEquals(holds.room, 2);
 });
 
+Deno.test("a slot that is kept for a pass in waves is taken by no hold, and held by none afterwards", async () => {
+  const { holds, arrive, coming, table } = host(3);
+  const before = holds.add(0, [1], () => {});
+  await arrive();
+  const release = holds.keepSlot();
+  assert(before.ready);
+  before.release();
+  const all = holds.add(1, [1, 2, 3], () => {});
+  const two = holds.add(2, [1, 2], () => {});
+  assertEquals([coming.length, holds.room], [0, 3], "nobody overtakes, and the first waits");
+  assert(table.place(1000, "encoder") !== undefined);
+  release();
+  assertEquals([coming.length, holds.room], [3, 0]);
+  while (coming.length > 0) await arrive();
+  assert(all.ready && !two.ready);
+  const again = holds.keepSlot();
+  all.release();
+  assertEquals(holds.room, 1, "two of three leave the one that is kept");
+  two.release();
+  again();
+});
+
 Deno.test("any run of holds, arrivals and waves: every hold gets its turn, nothing stays pinned", async () => {
   for (let seed = 1; seed <= 20; seed++) {
     const random = seeded(seed), slots = 2 + Math.floor(random() * 8);
