@@ -39,7 +39,8 @@ export interface Assembly {
 
 /**
  * Checks the manifest against its configuration, divides the budget, streams the trunk. Experts stay where
- * they are. Throws MoqeError `over_budget` before anything is fetched, `corrupt`, `unsupported`, `unavailable`.
+ * they are. Throws MoqeError `over_budget` before anything is fetched, as `unavailable` where the device itself has
+ * less memory; `corrupt`, `unsupported`.
  */
 export async function assemble(
   manifest: Manifest,
@@ -73,6 +74,8 @@ export async function assemble(
   });
   const context = { backend, workspace, residency, spec, observer: options.observer };
   const model = new TranslationModel(context, trunk, budget.pages);
+  // A device that has not the memory tells it with a readback: before anything is fetched.
+  await backend.readback(workspace.places.buffer, 0, 4);
   await trunk.load(manifest, fetcher, options);
   return {
     plan,

@@ -21,6 +21,9 @@ export async function bringAhead(
     try {
       // Whoever needed it meanwhile has placed it.
       return !isResident(expert) && put(expert, block.bytes);
+    } catch {
+      // A device that is gone: its next pass is told.
+      return false;
     } finally {
       block.release();
     }

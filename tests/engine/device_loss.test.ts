@@ -1,8 +1,11 @@
 /** A GPU that goes away: requests are answered so, the model comes back by itself, and nothing else dies. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { MoqeError } from "../../src/base/errors.ts";
 import { openDevice, type OpenedDevice } from "../../src/backend/webgpu/adapter.ts";
+import { loadEngine } from "../../src/engine/load.ts";
 import type { EngineOptions, Event } from "../../src/engine/protocol.ts";
 import { answerCommands } from "../../src/engine/worker.ts";
+import { DISTURBANCES, TOLD } from "../support/disturb.ts";
 
 const MIB = 2 ** 20;
 const options: EngineOptions = {
@@ -70,4 +73,19 @@ Deno.test("a lost device: what runs is answered 503, the model is loaded anew an
   assertEquals((await next("result")).translations, expected);
   await answer({ type: "close" });
   for (const { device } of devices) device.destroy();
+});
+
+Deno.test("a device that has less memory than it was asked for is told before a weight is read", async () => {
+  const opened = await openDevice(), { device } = opened;
+  const createBuffer = device.createBuffer.bind(device);
+  device.createBuffer = (descriptor) => {
+    if (descriptor.label === "kv 0") DISTURBANCES.memory(device);
+    return createBuffer(descriptor);
+  };
+  const read = () => assert(false, "a block was read");
+  const inside = { device: () => Promise.resolve({ opened, reason: undefined }) };
+  const error = await assertRejects(() => loadEngine(options, read, inside), MoqeError);
+  assertEquals(error.code, "unavailable");
+  assertMatch(error.message, TOLD.memory);
+  await device.lost;
 });

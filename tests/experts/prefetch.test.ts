@@ -4,6 +4,7 @@ import { MoqeError } from "../../src/base/errors.ts";
 import type { Job } from "../../src/engine/queue.ts";
 import { routersHash } from "../../src/engine/learned.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
+import { bringAhead } from "../../src/experts/ahead.ts";
 import type { PolicyLayer } from "../../src/experts/contract.ts";
 import { horizon, type Predictor } from "../../src/experts/policy/horizon.ts";
 import { lru } from "../../src/experts/policy/lru.ts";
@@ -109,6 +110,18 @@ Deno.test("a guess does not take what the last steps used, a need may", () => {
   for (let step = 0; step < 3; step++) t.visit("decoder", 0, [3]);
   assertEquals(guess(4)?.evicted, [1], "1 is out of use");
   assertEquals(t.place(5, "decoder")?.evicted, [3], "a need takes what it must");
+});
+
+Deno.test("a guess that comes to a device which is gone is let go, and nobody is told", async () => {
+  let held = 1;
+  const came = await bringAhead([1, 2], {
+    isResident: (e) => e === 2,
+    fetch: () => Promise.resolve({ bytes: new Uint8Array(4), release: () => void held-- }),
+    put: () => {
+      throw new Error("the device was lost");
+    },
+  });
+  assertEquals([came, held], [0, 0]);
 });
 
 Deno.test("prefetched sentences have the same tokens and wait for less", async () => {

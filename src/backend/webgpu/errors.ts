@@ -4,6 +4,8 @@ import { MoqeError } from "../../base/errors.ts";
 const FILTERS: readonly GPUErrorFilter[] = ["validation", "out-of-memory", "internal"];
 
 const REMAKE = "the model must be loaded anew";
+/** A lost device says so some turns of the event loop after it first refused something. */
+const LOSS_MS = 100;
 
 /**
  * Error scopes around everything between two readbacks. The runtime reports errors outside of scopes only when the
@@ -58,6 +60,14 @@ export class DeviceErrors {
       for (const error of await Promise.all(found)) if (error !== null) this.#note(error);
     }
     this.check();
+  }
+
+  /** A mapping was refused, which has a reason: throws it, that of the device where it tells one. */
+  async unmapped(cause: unknown): Promise<never> {
+    await this.settle();
+    await Promise.race([this.gone, new Promise((resolve) => setTimeout(resolve, LOSS_MS))]);
+    this.#fail({ rule: "its memory could not be mapped", observed: String(cause) });
+    throw this.#failure;
   }
 
   #note(error: GPUError): void {

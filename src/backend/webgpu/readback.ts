@@ -5,7 +5,6 @@
  * is asked for and read at once, without giving up the thread. The first map of a buffer must be awaited in any
  * case: without that the process dies.
  */
-import { MoqeError } from "../../base/errors.ts";
 import type { Gpu } from "./gpu.ts";
 
 /** Bytes of the staging buffer: larger readbacks come in pieces. */
@@ -62,15 +61,7 @@ export class Readback {
         ready.catch(() => {});
       }
     }
-    await ready.catch(async (cause) => {
-      await this.gpu.errors.settle();
-      throw new MoqeError("unavailable", {
-        action: "read from the GPU",
-        rule: "its memory could not be mapped",
-        observed: String(cause),
-        cause,
-      });
-    });
+    await ready.catch((cause) => this.gpu.errors.unmapped(cause));
     this.#warm = true;
     return this.#take(size);
   }
