@@ -32,7 +32,7 @@ export async function chooseSources(
   const readable = info.pairs.filter((p) => p.target === target).map((p) => p.source);
   const chosen: ChosenSource[] = [];
   for (const text of job.texts) {
-    const plain = job.format === "text" ? text : text.replace(/<[^>]*>/g, " ");
+    const plain = job.format === "text" ? text : text.replace(/<[^<>]*>/g, " ");
     chosen.push(await choose(plain, target, readable, info));
   }
   return chosen;

@@ -28,6 +28,9 @@ const TAG = /<(\/?)([A-Za-z][\w:.-]{0,60})((?:\s[^<>]{0,1000})?)>/g;
 /** Elements whose text is no language: it is kept. */
 const KEPT_ELEMENTS = new Set(["code", "kbd", "samp", "var", "tt"]);
 
+/** In deeper nests the outermost tags are points: what is kept is copied once for each level. */
+const MAX_DEPTH = 60;
+
 /** A text with its tags as items: pairs where they nest, points elsewhere. */
 export function taggedItems(text: string): RichItem[] {
   const items: RichItem[] = [];
@@ -39,6 +42,7 @@ export function taggedItems(text: string): RichItem[] {
     const [raw, slash, name, rest] = match as unknown as [string, string, string, string];
     items.push({ kind: "atom", raw, shown: "" });
     if (slash === "" && !rest.endsWith("/")) open.push({ name, at: items.length - 1 });
+    if (open.length > MAX_DEPTH) open.shift();
     if (slash === "") continue;
     // Only the innermost open tag can be closed; one that never is stays a point.
     let last = open.length - 1;
@@ -47,9 +51,8 @@ export function taggedItems(text: string): RichItem[] {
     const pair = pairs++;
     items[open[last]!.at] = { kind: "open", raw: rawAt(items, open[last]!.at), pair };
     items[items.length - 1] = { kind: "close", raw, pair };
-    const inside = items.slice(open[last]!.at);
     if (KEPT_ELEMENTS.has(name.toLowerCase())) {
-      items.length = open[last]!.at;
+      const inside = items.splice(open[last]!.at);
       const shown = inside.map((item) => item.kind === "text" ? item.text : "").join("");
       items.push({ kind: "atom", raw: rawOf(inside), shown, span: "code" });
     }

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { loadTokenizer, StreamDecoder, type TextTokenizer } from "../../src/text/tokenizer.ts";
 import { golden, GOLDEN_TOKENIZERS, goldenJson } from "./goldens.ts";
+import { assertProportional } from "./work.ts";
 
 function short(text: string): string {
   return JSON.stringify(text.slice(0, 60));
@@ -41,18 +42,12 @@ for (const name of GOLDEN_TOKENIZERS) {
     }
   });
 
-  Deno.test(`${name}: 10,000 characters without a space take time in proportion`, async () => {
+  Deno.test(`${name}: characters without a space take work in proportion`, async () => {
     const [tokenizer] = await golden(name);
     for (const unit of ["abcdefghij", "日本語の文字列です。", "a\u0301\u0323", "😀👨‍👩‍👧"]) {
-      const time = (length: number) => {
-        const start = performance.now();
+      await assertProportional(short(unit), 10_000, (length) => {
         tokenizer.encode(unit.repeat(Math.ceil(length / unit.length)));
-        return performance.now() - start;
-      };
-      time(10_000);
-      // Quadratic would be 100 times as long; the slack is for a busy machine.
-      const [once, tenfold] = [time(10_000), time(100_000)];
-      assert(tenfold < 40 * Math.max(once, 5), `${short(unit)}: ${once} ms, then ${tenfold} ms`);
+      });
     }
   });
 }

@@ -63,12 +63,15 @@ function withoutMazes(text: string): { text: string; kept: { start: number; end:
     });
     const isMaze = marks > MAX_MARKS || isDeep;
     if (isMaze) kept.push({ start: at, end: at + paragraph.length });
-    // The line of a fence is kept: what follows is code.
-    const filled = paragraph.replace(/^(?!\s*(?:```|~~~)).+$/gm, (line) => "x".repeat(line.length));
-    out.push(isMaze ? filled : paragraph);
+    out.push(isMaze ? filled(paragraph) : paragraph);
     at += paragraph.length;
   }
   return { text: out.join(""), kept };
+}
+
+/** A paragraph of letters alone; the line of a fence is kept: what follows is code. */
+function filled(paragraph: string): string {
+  return paragraph.replace(/^(?![ \t]*(?:```|~~~)).+$/gm, (line) => "x".repeat(line.length));
 }
 
 /** Whether one of the ranges, which are in order, shares something with a node's. */
@@ -200,7 +203,7 @@ class Reader {
   /** Text without marks; a line break with the next line's indent is a space. */
   #plain(from: number, to: number): void {
     if (to <= from) return;
-    for (const piece of this.text.slice(from, to).split(/([ \t]*\r?\n[ \t]*)/)) {
+    for (const piece of this.text.slice(from, to).split(/((?<![ \t])[ \t]*\r?\n[ \t]*)/)) {
       if (piece === "") continue;
       const isBreak = piece.includes("\n");
       this.#items.push(

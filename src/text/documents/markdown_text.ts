@@ -45,7 +45,7 @@ function marksOf(parser: MarkdownParser, text: string): string {
     const { name } = parser.nodeSet.types[element.type]!;
     // Escapes and entities come and go with the words.
     if (name !== "Escape" && name !== "Entity") found.push(name);
-    if (element.children !== undefined) open.push(...element.children);
+    for (const child of element.children ?? []) open.push(child);
   }
   return found.sort().join(" ");
 }

@@ -30,6 +30,11 @@ export function wrap(text: string, width: number, first = "", next = first): str
   return [...lines, line].join("\n");
 }
 
+/** Units of the longest of lines, of which there may be more than a call takes arguments. */
+export function longestOf(lines: readonly { text: string }[]): number {
+  return lines.reduce((most, line) => Math.max(most, line.text.length), 0);
+}
+
 /** Lines of a text with their ends: "\n", "\r\n", "\r" or, at last, "". */
 export function linesOf(text: string): { text: string; end: string; start: number }[] {
   const lines: { text: string; end: string; start: number }[] = [];

@@ -1,7 +1,7 @@
 /** SubRip and WebVTT: numbers, times, settings, styles and notes stay; a cue's lines are translated as one text. */
 import { MoqeError } from "../../base/errors.ts";
 import { stringSegment } from "../strings.ts";
-import { type DocumentPart, linesOf, wrap } from "./parts.ts";
+import { type DocumentPart, linesOf, longestOf, wrap } from "./parts.ts";
 
 /** Broadcasters' usual bound of a subtitle's line. */
 const LINE_CHARS = 42;
@@ -33,7 +33,7 @@ export function subtitleParts(text: string, format: "srt" | "vtt"): DocumentPart
     }
     // The number of the next cue, where no blank line stands between.
     if (end < lines.length && TIMING.test(lines[end]!.text) && end > first) end--;
-    if (end > first) parts.push(...cueParts(lines.slice(first, end)));
+    if (end > first) { for (const part of cueParts(lines.slice(first, end))) parts.push(part); }
     i = end - 1;
   }
   if (cues === 0 && text.trim() !== "" && !(format === "vtt" && /^\ufeff?WEBVTT/.test(text))) {
@@ -51,7 +51,7 @@ function cueParts(lines: ReturnType<typeof linesOf>): DocumentPart[] {
     return lines.flatMap((line): DocumentPart[] => [linePart(line.text), line.end]);
   }
   const text = lines.map((l) => l.text.trim()).join(" ");
-  const longest = Math.max(LINE_CHARS, ...lines.map((l) => l.text.length));
+  const longest = Math.max(LINE_CHARS, longestOf(lines));
   const source = lines.map((l, i) => l.text + (i < lines.length - 1 ? l.end : "")).join("");
   const encode = (out: string) =>
     balanced(out, lines.length, longest).replaceAll("\n", lines[0]!.end);

@@ -1,7 +1,7 @@
 /** Plain text: lines stay lines; a paragraph that was wrapped at a width is translated whole and wrapped again. */
 import { stringSegment } from "../strings.ts";
 import type { DocumentOptions } from "./contract.ts";
-import { type DocumentPart, linesOf, wrap } from "./parts.ts";
+import { type DocumentPart, linesOf, longestOf, wrap } from "./parts.ts";
 
 /** A wrapped paragraph has lines about so long. */
 const LEAST_WIDTH = 50, MOST_WIDTH = 100;
@@ -13,7 +13,8 @@ export function textParts(text: string, options: DocumentOptions): DocumentPart[
   const parts: DocumentPart[] = [];
   let paragraph: Line[] = [];
   const flush = () => {
-    if (paragraph.length > 0) parts.push(...paragraphParts(paragraph, options));
+    if (paragraph.length === 0) return;
+    for (const part of paragraphParts(paragraph, options)) parts.push(part);
     paragraph = [];
   };
   for (const line of linesOf(text)) {
@@ -49,7 +50,7 @@ function markWidth(line: Line): string {
 }
 
 function paragraphParts(lines: readonly Line[], options: DocumentOptions): DocumentPart[] {
-  const longest = Math.max(...lines.map((l) => l.text.length));
+  const longest = longestOf(lines);
   const ended = lines.slice(0, -1).filter((l) => /[.!?:;]["')\]]?\s*$/.test(l.text)).length;
   // Lines that each end a sentence are lines of their own.
   const isWrapped = lines.length > 1 && longest <= MOST_WIDTH && 2 * ended < lines.length &&

@@ -53,8 +53,9 @@ class Segmenter {
     const roles = new Map<string, Role[]>();
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!, raw = text.slice(event.start, event.end);
-      if (event.kind === "text") this.#items.push(...this.options.codec.items(raw));
-      else if (event.kind === "other") this.#items.push(this.options.codec.other(raw));
+      if (event.kind === "text") {
+        for (const item of this.options.codec.items(raw)) this.#items.push(item);
+      } else if (event.kind === "other") this.#items.push(this.options.codec.other(raw));
       else if (event.kind === "close") {
         const role = roles.get(event.name)?.pop() ??
           this.options.rules.role(

@@ -106,8 +106,9 @@ export class Alignment {
   #fromPairs(words: readonly Word[]): readonly [number, number] | undefined {
     const partners = words.map((w) => this.#pairs.get(w));
     if (partners.some((p) => p === undefined)) return undefined;
-    const at = partners.map((p) => this.#target.indexOf(p!));
-    const first = Math.min(...at), last = Math.max(...at);
+    const wanted = new Set(partners);
+    const first = this.#target.findIndex((w) => wanted.has(w));
+    const last = this.#target.findLastIndex((w) => wanted.has(w));
     return last - first < 2 * words.length ? [first, last] : undefined;
   }
 

@@ -22,17 +22,22 @@ const END = /\s{0,200}\}/y;
 /** Arguments with messages, in order, outermost only. Text that only looks like one is passed over. */
 export function complexArguments(text: string): IcuArgument[] {
   const found: IcuArgument[] = [];
+  let ends: Int32Array | undefined;
   for (let at = text.indexOf("{"); at !== -1; at = text.indexOf("{", at)) {
-    const argument = argumentAt(text, at);
+    const head = matchAt(HEAD, text, at);
+    const argument = head && argumentAt(text, at, head, ends ??= closingBraces(text));
     if (argument !== undefined) found.push(argument);
     at = argument?.end ?? at + 1;
   }
   return found;
 }
 
-function argumentAt(text: string, start: number): IcuArgument | undefined {
-  const head = matchAt(HEAD, text, start);
-  if (head === undefined) return undefined;
+function argumentAt(
+  text: string,
+  start: number,
+  head: RegExpExecArray,
+  ends: Int32Array,
+): IcuArgument | undefined {
   const plural = head[1] !== "select";
   const pieces: (string | IcuMessage)[] = [];
   let kept = start, at = start + head[0].length;
@@ -40,8 +45,8 @@ function argumentAt(text: string, start: number): IcuArgument | undefined {
     const selector = matchAt(SELECTOR, text, at);
     if (selector === undefined) break;
     const from = at + selector[0].length;
-    const to = messageEnd(text, from);
-    if (to === undefined) return undefined;
+    const to = ends[from - 1]!;
+    if (to === 0) return undefined;
     pieces.push(text.slice(kept, from), { message: text.slice(from, to), plural });
     kept = to;
     at = to + 1;
@@ -52,19 +57,25 @@ function argumentAt(text: string, start: number): IcuArgument | undefined {
   return { start, end: at, pieces: [...pieces, text.slice(kept, at)] };
 }
 
-/** Where the message that begins at `from` ends: at its closing brace. Apostrophes quote braces. */
-function messageEnd(text: string, from: number): number | undefined {
-  let depth = 1;
-  for (let at = from; at < text.length; at++) {
+/**
+ * For each opening brace where it is closed, 0 where it is not. Apostrophes inside of braces quote further ones; a
+ * quotation without an end leaves all that are open then unclosed. One pass for all arguments, however they nest.
+ */
+function closingBraces(text: string): Int32Array {
+  const ends = new Int32Array(text.length), open: number[] = [];
+  for (let at = 0; at < text.length; at++) {
     const c = text[at];
-    if (c === "'" && /[{}#|]/.test(text[at + 1] ?? "")) {
+    if (c === "{") open.push(at);
+    else if (c === "}") {
+      const start = open.pop();
+      if (start !== undefined) ends[start] = at;
+    } else if (c === "'" && open.length > 0 && /[{}#|]/.test(text[at + 1] ?? "")) {
       const close = text.indexOf("'", at + 2);
-      if (close === -1) return undefined;
-      at = close;
-    } else if (c === "{") depth++;
-    else if (c === "}" && --depth === 0) return at;
+      if (close === -1) open.length = 0;
+      else at = close;
+    }
   }
-  return undefined;
+  return ends;
 }
 
 function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | undefined {

@@ -110,7 +110,7 @@ class Builder {
       at = icu.end;
     }
     simple(at, text.length);
-    this.spans.push(...this.#withTerms(text, base, found));
+    for (const span of this.#withTerms(text, base, found)) this.spans.push(span);
   }
 
   #span(start: number, end: number, kind: SpanKind, run: readonly Stretch[]): KeptSpan {

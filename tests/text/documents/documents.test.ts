@@ -6,6 +6,7 @@ import type {
   DocumentOptions,
   TranslateTexts,
 } from "../../../src/text/documents/contract.ts";
+import { textParts } from "../../../src/text/documents/text.ts";
 import {
   formatNamed,
   formatOfName,
@@ -241,4 +242,32 @@ Deno.test("hostile documents take work in proportion", async () => {
       }
     });
   }
+});
+
+Deno.test("nests and runs of blanks take work in proportion, too", async () => {
+  const shapes: [string, DocumentFormat, (units: number) => string][] = [
+    ["messages never closed", "text", (n) => "{a,plural,b{".repeat(n)],
+    ["quotations never closed", "text", (n) => "{a,plural,b{'{".repeat(n)],
+    ["tags in tags", "text", (n) => "<b>".repeat(n) + "</b>".repeat(n)],
+    ["kept tags in kept tags", "text", (n) => "<code>".repeat(n) + "</code>".repeat(n)],
+    ["tabs", "markdown", (n) => `a${"\t".repeat(8 * n)}b`],
+    ["carriage returns", "markdown", (n) => "\r".repeat(8 * n)],
+  ];
+  for (const [name, format, make] of shapes) {
+    await assertProportional(name, 1_000, (units) => document(make(units), format));
+  }
+});
+
+Deno.test("lines, numbers and entities may be more than a call takes arguments", async () => {
+  const many = 150_000;
+  const speech = `1\n00:00:01,000 --> 00:00:02,000\n${"1\n".repeat(many)}`;
+  // Of so many lines each would be translated alone, which takes its time.
+  assertEquals(textParts("1\n".repeat(many), OPTIONS).length, 3 * many);
+  for (
+    const [format, text] of [
+      ["text", `${"1 ".repeat(many)}!`],
+      ["srt", speech],
+      ["html", "&lt;".repeat(many)],
+    ] as const
+  ) assertEquals(await document(text, format), text);
 });
