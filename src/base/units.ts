@@ -34,6 +34,9 @@ export function formatBytes(bytes: number): string {
   return `${i === 0 ? value : value.toPrecision(value >= 1000 ? 4 : 3)} ${names[i]}`;
 }
 
+/** A timer set to more ends at once. */
+const MOST_MS = 2 ** 31 - 1;
+
 /** "90s", "5m", "1500ms" to milliseconds. Throws RangeError with the accepted forms. */
 export function parseDurationMs(text: string): number {
   const match = /^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)\s*$/i.exec(text);
@@ -41,7 +44,9 @@ export function parseDurationMs(text: string): number {
     throw new RangeError(`cannot read a duration from "${text}": write it as 500ms, 30s, 5m or 1h`);
   }
   const scale = { ms: 1, s: 1e3, m: 6e4, h: 36e5 }[match[2]!.toLowerCase()]!;
-  return Number(match[1]) * scale;
+  const ms = Number(match[1]) * scale;
+  if (ms > MOST_MS) throw new RangeError(`"${text}" is longer than timers run: 596h at most`);
+  return ms;
 }
 
 /** Seconds as "1h 02m", "3m 05s" or "12.3s". */

@@ -74,7 +74,9 @@ async function runCommand(
       return EXIT.interrupted;
     }
     io.err(`moqe: ${errorText(thrown)}`);
-    if (code === "internal" && thrown instanceof Error) io.err(thrown.stack ?? "");
+    if (code === "internal" && thrown instanceof Error && !isOfSystem(thrown)) {
+      io.err(thrown.stack ?? "");
+    }
     return exitCode(code);
   }
 }
@@ -82,4 +84,9 @@ async function runCommand(
 /** The exit code of a failure. */
 function exitCode(code: ErrorCode): number {
   return code === "bad_input" ? EXIT.usage : EXIT.failure;
+}
+
+/** What the operating system or Deno's permissions refuse: its message names the file, a stack would not help. */
+function isOfSystem(thrown: Error & { code?: unknown }): boolean {
+  return thrown instanceof Deno.errors.NotCapable || /^E[A-Z0-9]+$/.test(String(thrown.code));
 }

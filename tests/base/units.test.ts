@@ -20,6 +20,7 @@ Deno.test("parseDurationMs reads the four units and refuses a bare number", () =
   assertEquals(parseDurationMs("1.5s"), 1500);
   assertEquals(parseDurationMs("2m"), 120_000);
   assertThrows(() => parseDurationMs("10"), RangeError, "30s");
+  assertThrows(() => parseDurationMs("597h"), RangeError, "596h at most");
 });
 
 Deno.test("sizes and times read well", () => {

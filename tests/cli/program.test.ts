@@ -106,3 +106,15 @@ Deno.test("a missing file is a failure in one line", async () => {
   assertStringIncludes(err, "cannot read /no/such/config.json");
   assertEquals(err.trim().split("\n").length, 1);
 });
+
+Deno.test("what the system refuses is told in one line, without a stack", async () => {
+  for (
+    const args of [
+      ["calibrate", "/no/such/checkpoint", "/no/such/texts.txt", "--pairs", "en-de"],
+      ["profile", "/no/such/texts.txt"],
+    ]
+  ) {
+    const { code, out, err } = await moqe(args);
+    assertEquals([code === 0, out, err.trim().split("\n").length], [false, "", 1], err);
+  }
+});

@@ -1,7 +1,8 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { DocumentDesk, type TranslateWork } from "../../src/http/documents/desk.ts";
 import { Gate } from "../../src/http/gate.ts";
+import { testApp } from "./double.ts";
 
 const LIMITS = { maxBytes: 1000, maxDocumentBytes: 300, keepMs: 60_000, maxRunning: 1 };
 const bytes = (n: number) => new Uint8Array(n);
@@ -68,4 +69,46 @@ Deno.test("an error is told in words that are for users, and finished documents 
     undefined,
     0,
   ]);
+});
+
+function upload(path: string, name: string, languages: Record<string, string>): Request {
+  const body = new FormData();
+  body.set("file", new File(["Open the file."], name));
+  for (const [field, value] of Object.entries(languages)) body.set(field, value);
+  return new Request(`http://localhost${path}`, { method: "POST", body });
+}
+const LIBRE = { source: "en", target: "de" }, DEEPL = { source_lang: "EN", target_lang: "DE" };
+
+Deno.test("a file that fails is answered with the failure's own status", async () => {
+  const { app, engine } = testApp();
+  engine.refusal = new MoqeError("unavailable", {
+    action: "translate",
+    rule: "the device is lost",
+  });
+  const away = await app.request(upload("/translate_file", "a.txt", LIBRE));
+  assertEquals([away.status, away.headers.has("Retry-After")], [503, true]);
+  engine.refusal = new TypeError("secret detail");
+  const broken = await app.request(upload("/translate_file", "a.txt", LIBRE));
+  assertEquals(broken.status, 500);
+  assertMatch((await broken.json()).error, /^internal error; the log has it/);
+});
+
+Deno.test("a document that fails for a reason of ours is in the log", async () => {
+  const { app, engine, lines, options } = testApp();
+  engine.refusal = new TypeError("secret detail");
+  const { document_id } = await (await app.request(upload("/v2/document", "a.txt", DEEPL))).json();
+  const job = options.desk.find(document_id)!;
+  await job.finished;
+  assertEquals([job.status, job.error], ["error", "internal error"]);
+  const told = lines.find((line) => line.includes("document failed"));
+  assertMatch(told ?? "", /secret detail/);
+});
+
+Deno.test("a name that is cut inside a character can still be downloaded", async () => {
+  const { app } = testApp();
+  const name = `${"\u{1f600}".repeat(150)}x.txt`;
+  const answer = await app.request(upload("/translate_file", name, LIBRE));
+  const { translatedFileUrl } = await answer.json();
+  const file = await app.request(new URL(translatedFileUrl).pathname);
+  assertEquals([file.status, await file.text()], [200, "deu Open the file."]);
 });

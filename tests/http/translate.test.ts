@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
+import { chooseSources } from "../../src/http/detection.ts";
+import { assertProportional } from "../text/work.ts";
 import { post, testApp } from "./double.ts";
 
 const ok = { q: "Hello", source: "en", target: "de" };
@@ -178,4 +180,12 @@ Deno.test("an unforeseen error is logged under the request's id and never shown"
   const line = lines.map((l) => JSON.parse(l)).find((l) => l.level === "error");
   assertEquals(line.requestId, response.headers.get("X-Request-Id"));
   assertStringIncludes(line.error, "secret detail");
+});
+
+Deno.test("detection in markup takes work in proportion", async () => {
+  const { engine, options } = testApp();
+  await assertProportional("tags never closed", 3_000, async (length) => {
+    const job = { texts: ["<".repeat(length)], source: undefined, target: "deu_Latn" };
+    await chooseSources({ ...job, format: "html" }, engine.info!, options);
+  });
 });

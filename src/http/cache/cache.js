@@ -1,4 +1,4 @@
-// The live page of /cache: asks for the numbers twice a second or less often and draws them. No library.
+// The live page of /cache: asks for the numbers once a second and draws them. No library.
 const EVERY_MS = 1000;
 const COLOURS = [
   "#2f6f9f",

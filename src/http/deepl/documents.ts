@@ -1,8 +1,9 @@
 /** /v2/document: upload, status, result. */
 import { type Context, Hono } from "hono";
+import { errorText } from "../../base/errors.ts";
 import type { Engine } from "../../engine/protocol.ts";
 import { admit } from "../access/admit.ts";
-import { type DeskJob } from "../documents/desk.ts";
+import { type DeskJob, isForUsers } from "../documents/desk.ts";
 import { download, FILE_FORMATS, fileFormat, submit } from "../documents/submit.ts";
 import { uploadDoors } from "../doors.ts";
 import { methodNotAllowed, RequestError } from "../errors.ts";
@@ -55,6 +56,13 @@ async function upload(
   const file = namedFile(fields);
   const glossary = glossaryOf(input, pair, c.get("client").name, options);
   const job = await submit(c, engine, options, { file, ...pair, glossary });
+  const requestId = c.get("requestId");
+  // Nobody waits for it, so that what is ours to repair is told here.
+  job.finished.then(() => {
+    if (job.status !== "error" || isForUsers(job.failure)) return;
+    const { stack } = job.failure as Error;
+    options.log.error("document failed", { requestId, error: errorText(job.failure), stack });
+  });
   return c.json({ document_id: job.id, document_key: job.key });
 }
 

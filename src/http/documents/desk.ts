@@ -40,6 +40,8 @@ export interface DeskJob {
   status: "queued" | "translating" | "done" | "error";
   /** What went wrong, in words for the client. */
   error: string | undefined;
+  /** What was thrown, for whoever answers or logs. */
+  failure: unknown;
   characters: number;
   result: Uint8Array<ArrayBuffer> | undefined;
   /** Seconds until it is done, as far as can be told. */
@@ -94,6 +96,7 @@ export class DocumentDesk {
       name: of.name,
       status: "queued",
       error: undefined,
+      failure: undefined,
       characters: 0,
       result: undefined,
       secondsLeft: undefined,
@@ -130,6 +133,7 @@ export class DocumentDesk {
     this.#waiting.splice(at, 1);
     job.status = "error";
     job.error = "the document was withdrawn";
+    job.failure = new MoqeError("cancelled", { action: "translate", rule: job.error });
     job.settle();
   }
 
@@ -189,10 +193,8 @@ export class DocumentDesk {
       job.status = "done";
     } catch (thrown) {
       job.status = "error";
-      // Words of these errors are for users; another error's may hold anything.
-      const told = thrown instanceof MoqeError && thrown.code !== "internal" ||
-        thrown instanceof RequestError;
-      job.error = told ? errorText(thrown) : "internal error";
+      job.failure = thrown;
+      job.error = isForUsers(thrown) ? errorText(thrown) : "internal error";
     }
     job.forgetAtMs = this.nowMs() + this.limits.keepMs;
     if (this.#jobs.has(job.id)) this.#hold(job, job.result?.length ?? 0);
@@ -207,4 +209,10 @@ export class DocumentDesk {
     const now = this.nowMs();
     for (const job of this.#jobs.values()) if (job.forgetAtMs <= now) this.remove(job.id);
   }
+}
+
+/** Whether an error's words are for users; another's may hold anything. */
+export function isForUsers(thrown: unknown): boolean {
+  return thrown instanceof MoqeError && thrown.code !== "internal" ||
+    thrown instanceof RequestError;
 }

@@ -88,7 +88,8 @@ export function download(c: Context<HttpEnv>, { name, result }: DeskJob): Respon
 
 /** report.md in German is report_de.md. */
 function translatedName(name: string, target: string): string {
-  const base = name.split(/[/\\]/).at(-1)!.slice(-200);
+  // Half a character where a long name is cut could not be put into a header.
+  const base = name.split(/[/\\]/).at(-1)!.slice(-200).toWellFormed();
   const dot = base.lastIndexOf(".");
   return `${base.slice(0, dot)}_${describeLanguage(target).code}${base.slice(dot)}`;
 }

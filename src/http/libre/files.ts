@@ -52,7 +52,7 @@ async function translateFile(
   signal.addEventListener("abort", left, { once: true });
   await job.finished;
   signal.removeEventListener("abort", left);
-  if (job.status === "error") throw new RequestError(400, job.error!);
+  if (job.status === "error") throw job.failure;
   const ending = job.name.slice(job.name.lastIndexOf("."));
   return c.json({ translatedFileUrl: `${originOf(c, options)}/download_file/${job.id}${ending}` });
 }
