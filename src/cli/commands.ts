@@ -39,9 +39,10 @@ export const COMMANDS: readonly Command[] = [
   }),
   defineCommand({
     name: "key",
-    summary: "make an API key and the line that a key file has for it",
+    summary: "make an API key and the key file that knows it",
     details: [
-      "The key is shown once, on stderr; the line, which has only its hash, goes to standard output.",
+      "The key is shown once, on stderr; the file, which has only its hash, goes to standard output.",
+      "For several keys put their records into one file's list.",
     ],
     positionals: [{ name: "NAME", help: "what logs and usage call the key's owner" }],
     flags: keyFlags,

@@ -1,6 +1,6 @@
 /** What `serve` gives the HTTP application, made from its flags. */
 import type { Values } from "../base/config.ts";
-import { errorText } from "../base/errors.ts";
+import { errorText, MoqeError } from "../base/errors.ts";
 import type { Logger } from "../base/log.ts";
 import { Access } from "../http/access/access.ts";
 import { TrustedProxies } from "../http/access/address.ts";
@@ -66,7 +66,7 @@ export async function openService(flags: Values<typeof serveFlags>, log: Logger)
       log,
       access: new Access({ keys, anonymousPerMinute: flags.rate, meter }),
       proxies: new TrustedProxies(flags.trustedProxies),
-      corsOrigins: flags.cors,
+      corsOrigins: flags.cors.map(checkedOrigin),
       admin: flags.adminPort > 0 ? "apart" : keys.length > 0 ? "key" : "open",
       glossaries,
       desk: new DocumentDesk({
@@ -83,6 +83,16 @@ export async function openService(flags: Values<typeof serveFlags>, log: Logger)
       await save();
     },
   };
+}
+
+/** An origin as browsers send it. Throws MoqeError `bad_input` for one that no page would ever match. */
+function checkedOrigin(origin: string): string {
+  if (/^(?:\*|null|[a-z][a-z0-9+.-]*:\/\/[^\s/?#]+)$/.test(origin)) return origin;
+  throw new MoqeError("bad_input", {
+    action: "read --cors",
+    rule: "each must be an origin without a path, as https://a.example, or *",
+    observed: JSON.stringify(origin.slice(0, 60)),
+  });
 }
 
 /** What the service may hold at most besides requests, for the ledger. */

@@ -51,12 +51,20 @@ function webRequest(incoming: IncomingMessage, signal: AbortSignal): Request | u
     ? null
     : Readable.toWeb(incoming) as ReadableStream<Uint8Array>;
   try {
-    // Routes look at path and query alone, so the host that a client claims is left out.
-    const url = new URL(incoming.url ?? "/", "http://localhost");
+    const url = addressOf(incoming.url ?? "/");
     return new Request(url, { method, headers, body, signal });
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Routes look at path and query alone, so the host that a client claims is left out. The path is read as proxies read
+ * it, whose rules may keep some from outside: neither //host/cache nor /x\..\cache is /cache.
+ */
+function addressOf(target: string): URL {
+  if (!target.startsWith("/")) return new URL(target, "http://localhost");
+  return new URL(`http://localhost${target.replaceAll("\\", "%5C")}`);
 }
 
 async function send(

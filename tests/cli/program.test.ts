@@ -55,6 +55,7 @@ const wrong: [string[], string][] = [
   [["serve", "--port", "5e3.5"], "is not a whole number"],
   [["serve", "--device", "tpu"], `"tpu" is not one of auto, cpu, webgpu`],
   [["serve", "now"], `"now" is one argument too many`],
+  [["serve", "--cors", "https://a.example/"], "must be an origin without a path"],
   [["pack", "somewhere"], "OUT missing"],
   [["pack", "a", "b"], "--pairs is needed"],
   [["pack", "a", "b", "--pairs", "en-xx", "--licence", "MIT"], `"en-xx" is no pair`],

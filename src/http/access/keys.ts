@@ -29,7 +29,7 @@ export function parseKeys(text: string, origin: string): KeyRecord[] {
     new MoqeError("bad_input", {
       action: `read the API keys of ${origin}`,
       rule,
-      remedy: `moqe key NAME makes a key and the line for the file`,
+      remedy: `moqe key NAME makes a key and its file; several keys are records of one list`,
     });
   let json: unknown;
   try {
