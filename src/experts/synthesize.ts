@@ -48,6 +48,8 @@ export interface SynthesisOptions {
   readonly inOrder: boolean;
   readonly seed: number;
   readonly skew?: Skew;
+  /** Told what only the generator knows of each sentence, before it is routed. */
+  readonly watch?: (router: Router, topic: Float64Array, target: string) => void;
 }
 
 /** NLLB-MoE-54B's sparse layers. */
@@ -66,6 +68,7 @@ export function synthesize(options: SynthesisOptions): Trace {
     const target = targets[Math.floor(at)]!;
     let sentence: Visit["sentence"] = { source, target };
     const topic = gaussians(random, WIDTH);
+    options.watch?.(router, topic, target);
     const length = 6 + Math.floor(random() * 36);
     const visit = (layer: number, rows: readonly Float64Array[], language: string) => {
       visits.push({ layer, experts: router.route(layer, rows, language), sentence });
@@ -87,7 +90,8 @@ export function synthesize(options: SynthesisOptions): Trace {
   };
 }
 
-class Router {
+/** The made-up model's routers, and the tokens that they see. */
+export class Router {
   readonly #vocabulary: Float64Array[];
   readonly #projections: Float64Array[][];
   readonly #popularity: Float64Array[];
@@ -103,6 +107,11 @@ class Router {
     this.#projections = layers.map((l) =>
       Array.from({ length: l.count }, () => gaussians(random, WIDTH))
     );
+  }
+
+  /** What a sentence is about. */
+  topic(): Float64Array {
+    return gaussians(this.random, WIDTH);
   }
 
   /** A word of Zipf's frequency, moved by the topic. */

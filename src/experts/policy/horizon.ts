@@ -8,8 +8,12 @@
  *   and the encoder's only when another sentence begins. This alone divides the slots between the stacks;
  * - the chance that this next visit uses it: a logistic prediction from its averages over a few tokens, a sentence,
  *   and its language's long run, and from how long it has been idle (`Usage`). Its weights are learned on line;
- * - the same chance again for every later visit: what is missed once waits one whole cycle; and the chance over all
- *   languages once the languages change.
+ * - the chance that later visits use it: what is missed once waits one whole cycle. What makes it likelier or less so
+ *   than its language's long run (a topic, a phrase) lasts some visits, then the long run is all that is known; and
+ *   the chance over all languages once the languages change.
+ *
+ * Patience is a part of the time for which a loaded expert stays before it is given up, which is measured: a small
+ * cache looks a few steps ahead, a large one some sentences.
  */
 import type { ExpertKey } from "../../base/plan.ts";
 import type { Policy, PolicyLayer } from "../contract.ts";
@@ -18,8 +22,12 @@ import { Rhythm } from "./rhythm.ts";
 import { FEATURES, type Prior, Usage } from "./usage.ts";
 import { worst } from "./worst.ts";
 
-/** Decoder steps after which a use is worth 1/e of one at once; between 5 and 50 the replays hardly differ. */
-const PATIENCE_CYCLES = 10;
+/** Patience as a share of an expert's stay, and its bounds in decoder steps. */
+const PATIENCE_SHARE = 0.3, LEAST_CYCLES = 1, MOST_CYCLES = 40;
+/** Loads a visit are averaged over so many visits; patience is set anew after so many. */
+const LOADS_VISITS = 1000, PATIENCE_VISITS = 50;
+/** The chance that what sets an expert apart from its language's long run lasts from one visit to the next. */
+const LASTS = 0.65;
 /** Weights to start from (bias, slow, fast, middle, idle 0, 1, 2-3), and the step they are learned with. */
 const FIRST_WEIGHTS = [-0.3, 0.6, 0.3, 0, 0, 0, 0];
 const LEARNING_RATE = 0.01;
@@ -44,7 +52,8 @@ export function horizon(layers: readonly PolicyLayer[], options: HorizonOptions 
   // A change of languages is watched like a further layer of each stack.
   const change = { encoder: layers.length, decoder: layers.length + 1 };
   const usage = new Usage(layers, options.prior);
-  const rhythm = new Rhythm(layers.length + 2, PATIENCE_CYCLES * cycle);
+  const rhythm = new Rhythm(layers.length + 2, MOST_CYCLES * cycle);
+  const stay = new Stay();
   const weights = layers.map(() => Float64Array.from(FIRST_WEIGHTS));
   const x = new Float64Array(FEATURES);
   const resident = new Set<ExpertKey>();
@@ -72,10 +81,12 @@ export function horizon(layers: readonly PolicyLayer[], options: HorizonOptions 
     const layer = layerOf[key]!;
     const p = chance(layer, key);
     const round = rhythm.nearness(layer, layer);
-    const later = (1 - p) * p * round / (1 - (1 - p) * round);
-    const now = rhythm.nearness(here, layer) * (p + later);
-    const q = usage.overall(key);
-    const other = q / (1 - (1 - q) * round);
+    const ever = (q: number) => q / (1 - (1 - q) * round);
+    const missed = (1 - p) * round;
+    const soon = (p + missed * (1 - LASTS) * ever(usage.longRun(layer, key))) /
+      (1 - missed * LASTS);
+    const now = rhythm.nearness(here, layer) * soon;
+    const other = ever(usage.overall(key));
     return now + (1 - now) * rhythm.nearness(here, change[layers[layer]!.stack]) * other;
   };
   return {
@@ -88,13 +99,41 @@ export function horizon(layers: readonly PolicyLayer[], options: HorizonOptions 
     visit(layer, keys) {
       const used = new Set(keys.map((k) => k - first[layer]!));
       here = layer;
+      const cycles = stay.visit() * PATIENCE_SHARE / cycle;
+      if (stay.visits % PATIENCE_VISITS === 0) {
+        rhythm.waitFor(Math.min(MOST_CYCLES, Math.max(LEAST_CYCLES, cycles)) * cycle);
+      }
       rhythm.visit(layer);
       learn(layer, used);
       usage.visit(layer, used);
     },
     hit() {},
-    load: (key) => void resident.add(key),
+    load(key) {
+      stay.loads++;
+      resident.add(key);
+    },
     evict: (key) => void resident.delete(key),
-    victim: (free) => worst(resident, free, (key) => -worth(key)),
+    victim(free) {
+      stay.slots = resident.size;
+      return worst(resident, free, (key) => -worth(key));
+    },
   };
+}
+
+/** How long a loaded expert stays: slots by loads a visit (Little's law). */
+class Stay {
+  /** Experts that were resident when one had to go; 0 before. */
+  slots = 0;
+  /** Loads since the visit before. */
+  loads = 0;
+  visits = 0;
+  #loadsAVisit = 0;
+
+  /** A layer runs. Answers the visits that an expert stays; endless while nothing has to go. */
+  visit(): number {
+    const weight = Math.max(1 / ++this.visits, 1 / LOADS_VISITS);
+    this.#loadsAVisit += (this.loads - this.#loadsAVisit) * weight;
+    this.loads = 0;
+    return this.slots === 0 || this.#loadsAVisit === 0 ? Infinity : this.slots / this.#loadsAVisit;
+  }
 }

@@ -16,7 +16,7 @@ export class Rhythm {
   readonly #open: Float64Array;
   readonly #faded: Float64Array;
   readonly #seen: Float64Array;
-  readonly #fade: number;
+  #fade = 0;
 
   /** @param patienceVisits visits after which a use counts for 1/e of one at once */
   constructor(readonly layers: number, patienceVisits: number) {
@@ -25,6 +25,11 @@ export class Rhythm {
     this.#open = new Float64Array(pairs);
     this.#faded = new Float64Array(pairs);
     this.#seen = new Float64Array(pairs);
+    this.waitFor(patienceVisits);
+  }
+
+  /** Another patience, for all that comes; what was learned with the one before fades out. */
+  waitFor(patienceVisits: number): void {
     this.#fade = Math.exp(-1 / patienceVisits);
   }
 

@@ -3,12 +3,12 @@ import type { Stack } from "../../base/plan.ts";
 import type { PolicyLayer, SentenceLanguages } from "../contract.ts";
 import { firstKeys } from "../trace.ts";
 
-/** Weights of the newest visit in the three averages: over hundreds of visits, a sentence, a few tokens. */
-const SLOW = 1 / 300, MIDDLE = 0.08, FAST = 0.3;
+/** Weights of the newest visit in the three averages: over a thousand visits, a sentence, a few tokens. */
+const SLOW = 1 / 1000, MIDDLE = 0.08, FAST = 0.3;
 /** A new language's slow average takes its first visits at 1 / (visits + this). */
 const TRUST_IN_PRIOR = 4;
 /** Weight of the newest visit in the average over all languages. */
-const OVERALL = 1 / 2000;
+const OVERALL = 1 / 10_000;
 /** Sets of languages remembered at once; the one unused longest makes room. */
 const MOST_CONTEXTS = 16;
 
@@ -85,6 +85,11 @@ export class Usage {
   /** The chance that a visit of its layer uses the expert, whatever the language. */
   overall(key: number): number {
     return this.#overall[key]!;
+  }
+
+  /** The same in the language that runs, over its long run. */
+  longRun(layer: number, key: number): number {
+    return this.#current[this.layers[layer]!.stack].slow[key]!;
   }
 
   /** What the next visit's use is predicted from, into `out` [FEATURES]. */
