@@ -45,7 +45,7 @@ Deno.test("200 requests on a cold cache: one flight a block, within the budgets,
   const alone = new Map<string, string>();
   const ask = (i: number) => {
     const target = ["de", "fr", "es"][i % 3]!;
-    return { q: TEXTS[i % TEXTS.length]!, source: "en", target, maxTokens: 8 };
+    return { q: TEXTS[i % TEXTS.length]!, source: "en", target, max_tokens: 8 };
   };
   const answers = await Promise.all(
     Array.from({ length: 200 }, async (_, i) => {

@@ -38,7 +38,7 @@ Deno.test("a client that hangs up frees the engine, a finished one is no hang-up
   await (await served.translate({ q: "Open the file.", ...pair, beams: 1 })).body!.cancel();
   const client = new AbortController();
   const gone = served.translate({ q: LONG, ...pair, beams: 8 }, { signal: client.signal });
-  await after(300);
+  await served.busy();
   client.abort();
   await gone.catch(() => {});
   const cancelled = `moqe_http_requests_total{route="/translate",status="499"}`;
@@ -62,9 +62,9 @@ Deno.test("SIGTERM lets an accepted request finish; nothing new is accepted", as
   // A busy machine may need minutes; what is tested is that the request is waited for.
   const served = await Served.start(["--drain-timeout", "5m", "--threads", "1"]);
   const accepted = served.translate({ q: LONG, ...pair, beams: 4 });
-  await after(300);
+  await served.busy();
   const ended = served.end();
-  await after(200);
+  await served.wrote("draining");
   const late = await served.translate({ q: "Open", ...pair }).then((r) => r.status, () => 0);
   assert(late === 0 || late === 503);
   assertEquals((await accepted).status, 200);
@@ -75,9 +75,9 @@ Deno.test("SIGTERM lets an accepted request finish; nothing new is accepted", as
 Deno.test("a second signal ends at once", async () => {
   const served = await Served.start();
   const cut = served.translate({ q: LONG, ...pair, beams: 8 }).then((r) => r.text(), () => "");
-  await after(300);
+  await served.busy();
   served.child.kill("SIGINT");
-  await after(100);
+  await served.wrote("draining");
   assertEquals(await served.end("SIGINT"), 130);
   await cut;
 });

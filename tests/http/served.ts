@@ -50,6 +50,16 @@ export class Served {
     return Number(line?.slice(name.length + 1));
   }
 
+  /** Resolves when a request is being answered. */
+  async busy(): Promise<void> {
+    while (!(await this.metric("moqe_http_requests_in_flight") > 0)) await after(10);
+  }
+
+  /** Resolves when the service has written these words. */
+  async wrote(words: string): Promise<void> {
+    while (!this.output.out.includes(words)) await after(10);
+  }
+
   /** Sends a signal and waits for the end; resolves to the exit code. */
   async end(signal: Deno.Signal = "SIGTERM"): Promise<number> {
     this.child.kill(signal);
