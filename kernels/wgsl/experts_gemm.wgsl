@@ -38,14 +38,14 @@ fn finish(start: u32, m: u32, count: u32, block: u32, first: u32, v: vec4<f32>) 
   }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
   if (wg.y >= lists[0]) { return; }
   let at = 4u + 4u * wg.y;
   let block = lists[at] * p.slot_units;
   let start = lists[at + 1u];
   let count = lists[at + 2u];
-  for (var i = li; i < TILE_M; i += 64u) {
+  for (var i = li; i < TILE_M; i += THREADS) {
     var row = NO_ROW;
     if (i < count) {
       row = p.x + (lists[p.order + start + i] / p.x_each - p.x_from) * p.kq;

@@ -1,6 +1,6 @@
-// One projection of the experts of (row, rank) pairs, a workgroup a pair and 256 / LANES matrix rows:
+// One projection of the experts of (row, rank) pairs, a workgroup a pair and ROWS matrix rows:
 // out[pair, n] = act(sum_k x[pair, k] w_slot[n, k] + bias_slot[n]), where slot is that of the pair's expert.
-// Compiled behind weights.wgsl and gemv.wgsl. Dispatch: [ceil(n / (256 / LANES)), pairs]. Pairs whose expert lies
+// Compiled behind weights.wgsl and gemv.wgsl. Dispatch: [ceil(n / ROWS), pairs]. Pairs whose expert lies
 // in no slot of this arena, and masked rows, are left alone.
 
 /// What is known of a pair is its expert's place, not its expert.
@@ -50,7 +50,7 @@ fn slot_of(pair: u32) -> u32 {
   return u32(places[p.places + chosen]) - p.first_slot;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
   let pair = p.first_pair + wg.y;
   if (p.mask != NONE) {
@@ -59,7 +59,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let slot = slot_of(pair);
   if (slot >= p.slots) { return; }
   let block = slot * p.slot_units;
-  let first = wg.x * (256u / LANES);
+  let first = wg.x * ROWS;
   let row = p.x + (pair / p.x_each - p.x_from) * p.kq;
   let source = Source(row, p.kq, p.units, block + p.codes, block * 8u + p.scales, p.groups);
   var v = products(source, li, first, p.n);

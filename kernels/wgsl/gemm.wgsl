@@ -1,16 +1,17 @@
 // Products of a tile of rows of activations with a tile of rows of a packed matrix. Compiled behind weights.wgsl;
 // linear_gemm.wgsl and experts_gemm.wgsl say which rows and where results go.
 //
-// 64 threads are TY along activations times 64 / TY along matrix rows; each holds 4 x 4 results in registers.
+// THREADS are TY along activations times TX along matrix rows; each holds 4 x 4 results in registers.
 // Vectors of K are visited in the order of gemv.wgsl's lanes: lane 0's units, then lane 1's, and so on, and each
 // result is summed as there.
 
 override LANES: u32 = 32u;
+override THREADS: u32 = 64u;
 override TY: u32 = 8u;
-override TX: u32 = 64u / TY;
+override TX: u32 = THREADS / TY;
 override TILE_M: u32 = 4u * TY;
 override TILE_N: u32 = 4u * TX;
-const STEP: u32 = 8u; // vectors of K a step
+override STEP: u32 = 8u; // vectors of K a step
 
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // activations [T, K / 4]
 
@@ -67,7 +68,7 @@ fn place_of(z: u32, each: u32) -> Place {
 }
 
 fn load(s: Source, li: u32, z0: u32, each: u32, first: u32, n: u32) {
-  for (var i = li; i < STEP * TILE_M; i += 64u) {
+  for (var i = li; i < STEP * TILE_M; i += THREADS) {
     let at = place_of(z0 + i % STEP, each);
     let row = x_rows[i / STEP];
     let k = at.unit * KV + at.j;
@@ -75,7 +76,7 @@ fn load(s: Source, li: u32, z0: u32, each: u32, first: u32, n: u32) {
     if (row != NO_ROW && at.unit < s.units && k < s.kq) { v = x[row + k]; }
     x_tile[i % STEP * TILE_M + i / STEP] = v;
   }
-  for (var i = li; i < STEP * TILE_N; i += 64u) {
+  for (var i = li; i < STEP * TILE_N; i += THREADS) {
     let at = place_of(z0 + i % STEP, each);
     let row = min(first + i / STEP, n - 1u);
     var w = vec4<f32>();

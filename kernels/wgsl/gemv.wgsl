@@ -5,9 +5,11 @@
 // lane l of LANES takes units l, l + LANES, ... and adds products with fma into four sums, one for each place in a
 // vector; the lane's partial is (x + y) + (z + w); partials are added to 0 in order of lane.
 //
-// A workgroup of 64 has LANES threads along K times 64 / LANES groups of four matrix rows.
+// A workgroup of THREADS has LANES threads along K times THREADS / LANES groups of four matrix rows.
 
 override LANES: u32 = 32u;
+override THREADS: u32 = 64u;
+override ROWS: u32 = 4u * THREADS / LANES; // matrix rows a workgroup
 
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // activations [T, K / 4]
 
@@ -24,7 +26,7 @@ var<private> sum_0: vec4<f32>;
 var<private> sum_1: vec4<f32>;
 var<private> sum_2: vec4<f32>;
 var<private> sum_3: vec4<f32>;
-var<workgroup> partials: array<vec4<f32>, 64>;
+var<workgroup> partials: array<vec4<f32>, THREADS>;
 
 fn x_at(s: Source, k: u32) -> vec4<f32> {
   if (PADDED) {
@@ -109,7 +111,7 @@ fn own_row(li: u32, first: u32) -> u32 {
   return first + li / LANES * 4u + li % LANES;
 }
 
-/// Sums of matrix rows first .. first + 256 / LANES - 1 (those below n); the one of `own_row`, in lanes 0..3.
+/// Sums of matrix rows first .. first + ROWS - 1 (those below n); the one of `own_row`, in lanes 0..3.
 fn products(s: Source, li: u32, first: u32, n: u32) -> f32 {
   let lane = li % LANES;
   let r = first + li / LANES * 4u;

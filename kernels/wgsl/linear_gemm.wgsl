@@ -42,10 +42,10 @@ fn finish(t: u32, first: u32, v: vec4<f32>) {
   }
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
   let t0 = wg.y * TILE_M;
-  for (var i = li; i < TILE_M; i += 64u) {
+  for (var i = li; i < TILE_M; i += THREADS) {
     x_rows[i] = select(NO_ROW, p.x + (t0 + i) * p.kq, t0 + i < p.rows);
   }
   workgroupBarrier();

@@ -1,5 +1,5 @@
-// out[t, n] = act(sum_k x[t, k] w[n, k] + bias[n]) + residual[t, n], a workgroup a row t and 256 / LANES rows of w.
-// Compiled behind weights.wgsl and gemv.wgsl. Dispatch: [ceil(n / (256 / LANES)), rows].
+// out[t, n] = act(sum_k x[t, k] w[n, k] + bias[n]) + residual[t, n], a workgroup a row t and ROWS rows of w.
+// Compiled behind weights.wgsl and gemv.wgsl. Dispatch: [ceil(n / ROWS), rows].
 
 struct Params {
   rows: u32,     // T of this dispatch
@@ -24,13 +24,13 @@ struct Params {
 @group(0) @binding(6) var<storage, read> mask: array<u32>;           // [T]
 @group(0) @binding(7) var<storage, read_write> out: array<f32>;      // [T, N]
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
   let t = wg.y;
   if ((p.flags & 16u) != 0u) {
     if (mask[p.mask + t] == 0u) { return; }
   }
-  let first = wg.x * (256u / LANES);
+  let first = wg.x * ROWS;
   let source = Source(p.x + t * p.kq, p.kq, p.units, p.codes, p.scales, p.groups);
   var v = products(source, li, first, p.n);
   let n = own_row(li, first);

@@ -68,15 +68,19 @@ export const BENCH_SHAPE = {
   maxCandidates: 16,
 };
 
-/** Runs every figure; half a minute on a CPU. `sizes` are [K, N] of products. */
+/** Runs every figure; half a minute on a CPU. `sizes` are [K, N] of products; `onShare` is told how much is done. */
 export async function benchKernels(
   backend: Backend,
   stopwatch: Stopwatch,
   sizes: readonly (readonly [number, number])[] = [[1024, 4096], [2048, 2048]],
+  onShare: (share: number) => void = () => {},
 ): Promise<KernelFigure[]> {
   const bench = new Bench(backend, stopwatch), figures: KernelFigure[] = [];
   for (const [k, n] of sizes) {
-    for (const rows of ROWS) figures.push(...await bench.products(rows, k, n));
+    for (const rows of ROWS) {
+      figures.push(...await bench.products(rows, k, n));
+      onShare(figures.length / (sizes.length * ROWS.length * FORMATS.length + 5));
+    }
   }
   for (const length of [30, 300]) figures.push(await bench.segments(length, 512, 8));
   figures.push(await bench.pages(16, 64, 512, 8));

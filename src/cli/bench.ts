@@ -26,9 +26,12 @@ export async function bench(
   if (opened !== undefined) {
     for await (const text of gpuTables(opened, flags)) console.log(`${text}\n`);
     opened.device.destroy();
-  } else if (flags.only !== "end-to-end") console.log(`${await cpuTable(flags.timeEach)}\n`);
+  } else if (flags.only === "all" || flags.only === "kernels") {
+    console.log(`${await cpuTable(flags.timeEach)}\n`);
+  }
   if (flags.only === "all" || flags.only === "end-to-end") {
-    console.log(await endToEndTable(flags, opened !== undefined));
+    const device = opened === undefined ? "cpu" : opened.isFallback ? "software gpu" : "gpu";
+    console.log(await endToEndTable(flags, device));
   }
   return EXIT.ok;
 }

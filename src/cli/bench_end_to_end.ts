@@ -7,6 +7,7 @@ import { openModel } from "../store/open.ts";
 import { BENCH_CHILD, type BenchAsk, type BenchFigure } from "./bench_ask.ts";
 import type { benchFlags } from "./flags.ts";
 import { engineOptions } from "./model.ts";
+import { Progress } from "./progress.ts";
 import { table } from "./tables.ts";
 
 const COLUMNS = [
@@ -26,34 +27,51 @@ const COLUMNS = [
 const RUNS = [[1, 1], [1, 16], [4, 1], [4, 16]] as const;
 const GPU_RUNS = [[1, 1], [1, 4], [1, 16], [1, 64]] as const;
 
+/** What is measured: a software adapter is slower than the CPU. */
+export type BenchDevice = "cpu" | "gpu" | "software gpu";
+
 /**
  * Batch 1 and 16, greedy and four beams, every expert resident and an eighth; on a GPU batch 1 to 64, greedy, all to
- * an eighth of the experts.
+ * an eighth of the experts. A software adapter goes over the sentences once, not `--rounds` times.
  */
 export async function endToEndTable(
   flags: Values<typeof benchFlags>,
-  onGpu = false,
+  device: BenchDevice,
 ): Promise<string> {
+  const onGpu = device !== "cpu", rounds = device === "software gpu" ? 1 : flags.rounds;
   const base = engineOptions(flags);
   const { manifest } = await openModel(base.model, { manifestSha256: base.manifestSha256 });
   const experts = manifest.expertLayers.reduce((n, l) => n + l.experts.length, 0);
   const share = (n: number) => [`1/${n}`, Math.max(2, Math.ceil(experts / n))] as const;
   const arenas = [["all", experts] as const, ...(onGpu ? [2, 4, 8] : [8]).map(share)];
-  const rows: string[][] = [];
+  const rows: string[][] = [], progress = new Progress({ force: true });
   let first: number | undefined;
-  for (const [name, maxSlots] of arenas) {
-    for (const [beams, batch] of onGpu ? GPU_RUNS : RUNS) {
-      const figure = await runChild({
-        engine: { ...base, maxSlots },
-        batch,
-        beams,
-        rounds: flags.rounds,
-      });
+  const runs = arenas.flatMap(([name, maxSlots]) =>
+    (onGpu ? GPU_RUNS : RUNS).map(([beams, batch]) => ({ name, maxSlots, beams, batch }))
+  );
+  for (const [i, { name, maxSlots, beams, batch }] of runs.entries()) {
+    const figure = await runChild({ engine: { ...base, maxSlots }, batch, beams, rounds });
+    const words = [String(beams), String(batch)];
+    if (figure === undefined) {
+      rows.push([name, ...words, "failed"]);
+    } else {
       const rate = figure.tokens / figure.seconds;
       first ??= rate;
-      const resident = `${name} (${figure.slots} slots)`;
-      rows.push([resident, String(beams), String(batch), ...figureCells(figure, rate / first)]);
+      rows.push([
+        `${name} (${figure.slots} slots)`,
+        ...words,
+        ...figureCells(figure, rate / first),
+      ]);
     }
+    const [, , , found] = rows.at(-1)!;
+    const what = `${name} resident, beams ${beams}, batch ${batch}: ${found} tokens/s`;
+    progress.show(`end to end: ${what}`, (i + 1) / runs.length);
+  }
+  if (first === undefined) {
+    throw new MoqeError("internal", {
+      action: "measure end to end",
+      rule: "every measuring process failed",
+    });
   }
   const head = `${manifest.name}: ${experts} experts of ${
     formatBytes(slotGeometry(manifest).slotBytes)
@@ -73,8 +91,8 @@ function figureCells(f: BenchFigure, ratio: number): string[] {
   ];
 }
 
-/** Runs this very program once more, with this process's own Deno. */
-async function runChild(ask: BenchAsk): Promise<BenchFigure> {
+/** Runs this very program once more, with this process's own Deno; undefined where that fails, which stderr tells. */
+async function runChild(ask: BenchAsk): Promise<BenchFigure | undefined> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", Deno.mainModule, BENCH_CHILD],
     stdin: "piped",
@@ -85,9 +103,5 @@ async function runChild(ask: BenchAsk): Promise<BenchFigure> {
   await writer.write(new TextEncoder().encode(JSON.stringify(ask)));
   await writer.close();
   const { success, stdout } = await child.output();
-  if (success) return JSON.parse(new TextDecoder().decode(stdout));
-  throw new MoqeError("internal", {
-    action: "measure end to end",
-    rule: "the measuring process failed",
-  });
+  return success ? JSON.parse(new TextDecoder().decode(stdout)) : undefined;
 }

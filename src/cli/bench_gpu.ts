@@ -9,7 +9,9 @@ import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import { kernelTable } from "./bench.ts";
+import { tileTables } from "./bench_tiles.ts";
 import type { benchFlags } from "./flags.ts";
+import { Progress } from "./progress.ts";
 import { table } from "./tables.ts";
 
 /** No budget: what the GPU has is what there is. */
@@ -26,7 +28,8 @@ export async function* gpuTables(
 ): AsyncGenerator<string> {
   yield `${opened.adapterName}${opened.isFallback ? ", a software adapter" : ""}`;
   if (flags.only === "all" || flags.only === "kernels") yield await kernels(opened, flags.timeEach);
-  if (flags.only === "end-to-end" || flags.only === "kernels") return;
+  if (flags.only === "tiles") yield* tileTables(opened, flags.timeEach);
+  if (flags.only !== "all" && flags.only !== "steps") return;
   for (const widths of WIDTHS) {
     yield await steps(opened, opened.isFallback ? SMALL : NLLB_54B, widths);
   }
@@ -44,7 +47,14 @@ async function kernels(opened: OpenedDevice, msEach: number): Promise<string> {
   const copied = Math.min(isFallback ? 2 ** 26 : 2 ** 28, backend.limits.maxBufferBytes);
   const gbPerS = await copyBandwidth(backend, stopwatch, copied);
   const sizes = isFallback ? SMALL_SIZES : LARGE_SIZES;
-  const figures = await benchKernels(backend, stopwatch, sizes);
+  const progress = new Progress({ force: true });
+  const figures = await benchKernels(
+    backend,
+    stopwatch,
+    sizes,
+    (share) => progress.show("kernels", share),
+  );
+  progress.finish("kernels");
   backend.close();
   return `A copy reads and writes ${gbPerS.toFixed(1)} GB/s\n\n${kernelTable(figures, gbPerS)}`;
 }
@@ -61,8 +71,10 @@ async function steps(opened: OpenedDevice, geometry: Geometry, widths: Widths): 
       maxCandidates: 2,
     });
     const bench = new StepBench(backend, geometry, widths), rows: string[][] = [];
+    const progress = new Progress({ force: true });
     for (const batch of BATCHES) {
       const f = await bench.measure(batch);
+      progress.show(`steps, ${widths.name}: batch ${batch}`);
       const parts = [f.encodeMs, f.submitMs, f.waitMs], whole = parts.reduce((a, b) => a + b, 0);
       rows.push([
         String(batch),

@@ -240,9 +240,9 @@ export const planFlags = {
 /** Benchmarks. */
 export const benchFlags = {
   only: choice(
-    ["all", "kernels", "steps", "end-to-end"],
+    ["all", "kernels", "steps", "end-to-end", "tiles"],
     "all",
-    "which part to measure; steps: on a GPU alone",
+    "which part to measure; steps and tiles: on a GPU alone, tiles only when asked for",
   ),
   trace: optionalText("FILE", "cache: the routing trace to replay; generated ones unless given"),
   profile: optionalText("FILE", "cache: profiles that the policy may start from"),

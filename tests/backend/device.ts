@@ -5,6 +5,7 @@ import type { MatrixFormat } from "../../src/base/layout.ts";
 import { Ledger } from "../../src/base/ledger.ts";
 import type { Backend, Matrix, ScratchShape, Tensor, Vector } from "../../src/backend/contract.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import type { Tiles } from "../../src/backend/webgpu/tiles.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
 import { gauss, type PackedTwin, type Random } from "../../src/backend/cpu/twin/packed.ts";
 import { sharedDevice } from "../support/gpu.ts";
@@ -60,6 +61,8 @@ export interface OpenOptions {
   maxBindingBytes?: number;
   shape?: ScratchShape;
   threads?: number;
+  /** Of the GPU's products. */
+  tiles?: Tiles;
 }
 
 /** A CPU backend, prepared. */
@@ -81,6 +84,7 @@ export async function webgpu(options: OpenOptions = {}): Promise<Backend> {
     ledger: ledgerOf(options),
     opened: await sharedDevice(),
     keepDevice: true,
+    ...(options.tiles === undefined ? {} : { tiles: options.tiles }),
     ...(maxBindingBytes === undefined ? {} : { maxBindingBytes }),
   });
   backend.prepare(options.shape ?? SHAPE);

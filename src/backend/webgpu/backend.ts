@@ -34,6 +34,7 @@ import { Readback, STAGING_BYTES } from "./readback.ts";
 import { router } from "./router.ts";
 import { combine, embed, layerNorm, rmsNorm } from "./rows.ts";
 import { scratchSizes } from "./scratch.ts";
+import { TILES, type Tiles } from "./tiles.ts";
 import { syncReadbackWorks } from "./sync_readback.ts";
 import { vocabTopK } from "./vocab.ts";
 
@@ -45,6 +46,8 @@ export interface WebGpuBackendOptions {
   keepDevice?: boolean;
   /** The largest range that one kernel may see; the adapter's unless a test wants many parts. */
   maxBindingBytes?: number;
+  /** Others than are used here, for tests and for measuring them. */
+  tiles?: Tiles;
   /** Read back without waiting; asked of a self-test in a child process unless given. */
   synchronousReadback?: boolean;
 }
@@ -69,6 +72,7 @@ class WebGpuBackend implements Backend {
   readonly #memory: DeviceMemory;
   readonly #device: GPUDevice;
   readonly #ownsDevice: boolean;
+  readonly #tiles: Tiles;
   readonly #gpu: Gpu;
   readonly #readback: Readback;
   #run: Run | undefined;
@@ -78,6 +82,7 @@ class WebGpuBackend implements Backend {
   constructor(options: WebGpuBackendOptions, opened: OpenedDevice, synchronous: boolean) {
     this.#device = opened.device;
     this.#ownsDevice = options.keepDevice !== true;
+    this.#tiles = options.tiles ?? TILES;
     this.description = `webgpu: ${opened.adapterName}, f32 activations, ` +
       `${synchronous ? "synchronous" : "awaited"} readback`;
     this.limits = {
@@ -185,7 +190,7 @@ class WebGpuBackend implements Backend {
       records: take("records"),
       mask: take("mask"),
     };
-    this.#run = { gpu: this.#gpu, shape, sizes, scratch };
+    this.#run = { gpu: this.#gpu, shape, sizes, scratch, tiles: this.#tiles };
   }
 
   createArenas(slotBytes: number, slots: number): Arena[] {

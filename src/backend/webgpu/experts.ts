@@ -16,8 +16,9 @@ import {
   tensor,
   word,
 } from "./operands.ts";
-import { inputRows, type Rows } from "./product.ts";
+import { gemvRowsOf, inputRows, type Rows } from "./product.ts";
 import { MOST_SLOTS, PAIR_TILE } from "./scratch.ts";
+import { tileSize } from "./tiles.ts";
 import { type Weights, weightsOf } from "./weights.ts";
 
 const ACTION = "run experts";
@@ -111,8 +112,8 @@ function operands(
     x,
     out,
     mask: up.mask(op.mask, total, [out]),
-    w1: weightsOf(op.layout.format, fc1.layout),
-    w2: weightsOf(op.layout.format, fc2.layout),
+    w1: weightsOf(op.layout.format, fc1.layout, run.tiles),
+    w2: weightsOf(op.layout.format, fc2.layout, run.tiles),
   };
 }
 
@@ -242,7 +243,7 @@ function project(
     const lists = scratch(run, "lists");
     run.gpu.dispatch({
       kernel: KERNELS.expertsGemm,
-      constants: w.gemm[4],
+      constants: w.gemm.experts,
       bindings: [ends.x.binding, block, block, lists, , , ends.out],
       params: [
         ...matrix,
@@ -258,7 +259,7 @@ function project(
       ],
       // Every expert fills tiles but for its last.
       groups: [
-        Math.ceil(n / 64),
+        Math.ceil(n / tileSize(w.tiles.experts).n),
         Math.min(c.pairs, Math.floor(c.pairs / PAIR_TILE) + work.experts),
       ],
     });
@@ -287,6 +288,6 @@ function project(
       slotUnits,
       maskWord(work.mask),
     ],
-    groups: [Math.ceil(n / (256 / w.lanes)), c.pairs],
+    groups: [Math.ceil(n / gemvRowsOf(w)), c.pairs],
   });
 }

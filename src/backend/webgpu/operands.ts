@@ -12,12 +12,14 @@ import { bind, type Binding, type GpuBuffer } from "./buffers.ts";
 import type { Constants } from "./kernels.ts";
 import type { Gpu } from "./gpu.ts";
 import type { ScratchSizes } from "./scratch.ts";
+import type { Tiles } from "./tiles.ts";
 
 /** What operations work with. */
 export interface Run {
   readonly gpu: Gpu;
   readonly shape: ScratchShape;
   readonly sizes: ScratchSizes;
+  readonly tiles: Tiles;
   readonly scratch: Readonly<
     Record<"hidden" | "staged" | "lists" | "logits" | "records" | "mask", GpuBuffer>
   >;

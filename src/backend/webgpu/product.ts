@@ -14,10 +14,8 @@ import {
   vector,
   word,
 } from "./operands.ts";
+import { tileSize } from "./tiles.ts";
 import { matrixWeights, partsOf, type Weights } from "./weights.ts";
-
-/** Up to this many rows each has a workgroup of its own; more share decoded tiles of the matrix. */
-export const GEMV_ROWS = 4;
 
 /** Rows of activations: f32 [rows, kq * 4], `base` counted from `first` on. */
 export interface Rows {
@@ -39,6 +37,11 @@ export interface Target {
   readonly mask?: Binding | undefined;
   /** First row of the call, as the mask counts. */
   readonly first?: number;
+}
+
+/** Matrix rows that a workgroup of gemv.wgsl takes. */
+export function gemvRowsOf({ lanes, tiles }: Weights): number {
+  return 4 * tiles.gemvThreads / lanes;
 }
 
 const STAGED = { 0: { ROTATED: 0 }, 1: { ROTATED: 1 } } as const;
@@ -83,12 +86,12 @@ export function product(
 ): void {
   const flags = (target.bias ? 1 : 0) | (target.relu ? 2 : 0) | (target.residual ? 4 : 0) |
     (target.residualIsOut ? 8 : 0) | (target.mask ? 16 : 0);
-  const few = rows <= GEMV_ROWS, ty = rows <= 16 ? 4 : 8;
-  const constants = few ? w.gemv : w.gemm[ty];
+  const { tiles } = w, alone = rows <= tiles.gemvRows, kind = rows <= 16 ? "few" : "many";
+  const constants = alone ? w.gemv : w.gemm[kind], { m, n } = tileSize(tiles[kind]);
   for (const part of partsOf(run, matrix, action, ...range)) {
     const column = part.first - range[0];
     run.gpu.dispatch({
-      kernel: few ? KERNELS.linearGemv : KERNELS.linearGemm,
+      kernel: alone ? KERNELS.linearGemv : KERNELS.linearGemm,
       constants,
       bindings: [
         x.binding,
@@ -115,9 +118,9 @@ export function product(
         word(target.mask) + (target.first ?? 0),
         flags,
       ],
-      groups: few
-        ? [Math.ceil(part.count / (256 / w.lanes)), rows]
-        : [Math.ceil(part.count / (256 / ty)), Math.ceil(rows / (4 * ty))],
+      groups: alone
+        ? [Math.ceil(part.count / gemvRowsOf(w)), rows]
+        : [Math.ceil(part.count / n), Math.ceil(rows / m)],
     });
   }
 }
@@ -126,7 +129,7 @@ export function product(
 export function linear(run: Run, op: LinearOp): void {
   const action = "run linear", total = op.x.rows;
   const x = tensor(run, op.x, total, op.x.cols, action, "x");
-  const w = matrixWeights(op.w, op.x.cols, action, "w"), n = w.layout.rows;
+  const w = matrixWeights(run, op.w, op.x.cols, action, "w"), n = w.layout.rows;
   const out = tensor(run, op.out, total, n, action, "out");
   const bias = op.bias && vector(run, op.bias, n, action, "bias");
   const residualIsOut = op.residual?.buffer === op.out.buffer &&

@@ -22,7 +22,7 @@ import { matrixWeights } from "./weights.ts";
 export function router(run: Run, op: RouterOp): void {
   const action = "run router", total = op.x.rows, { topK } = op;
   const x = tensor(run, op.x, total, op.x.cols, action, "x");
-  const w = matrixWeights(op.classifier, op.x.cols, action, "classifier"), n = w.layout.rows;
+  const w = matrixWeights(run, op.classifier, op.x.cols, action, "classifier"), n = w.layout.rows;
   const weights = tensor(run, op.weights, total, topK, action, "weights");
   const ids = range(run, op.experts, total * topK * 4, action);
   const bias = op.bias && vector(run, op.bias, n, action, "bias");

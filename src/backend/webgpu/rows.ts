@@ -76,7 +76,7 @@ function norm(
 export function embed(run: Run, op: EmbedOp): void {
   const action = "run embed", total = op.out.rows, d = op.out.cols, { mask: live } = op;
   const out = tensor(run, op.out, total, d, action, "out");
-  const w = matrixWeights(op.table, d, action, "table");
+  const w = matrixWeights(run, op.table, d, action, "table");
   if (w.rotation !== 0) refuse(action, "a table's rows are not rotated", "a rotated format");
   const { rows } = op.positionTable;
   const table = tensor(run, op.positionTable, rows, d, action, "positionTable");

@@ -36,7 +36,7 @@ interface Pass {
 export function vocabTopK(run: Run, op: VocabTopKOp): void {
   const action = "run vocabTopK", total = op.x.rows, { candidates } = op;
   const x = tensor(run, op.x, total, op.x.cols, action, "x");
-  const w = matrixWeights(op.w, op.x.cols, action, "w"), vocab = w.layout.rows;
+  const w = matrixWeights(run, op.w, op.x.cols, action, "w"), vocab = w.layout.rows;
   const most = Math.min(vocab, run.shape.maxCandidates);
   if (!(candidates >= 1 && candidates <= most)) {
     refuse(action, `candidates are 1 to ${most}`, String(candidates));

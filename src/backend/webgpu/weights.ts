@@ -7,6 +7,7 @@ import { checkMatrix, refuse } from "../shapes.ts";
 import { bind, type Binding } from "./buffers.ts";
 import type { Constants } from "./kernels.ts";
 import type { Run } from "./operands.ts";
+import { type GemmTile, lanesOf, type Tiles } from "./tiles.ts";
 
 /** What kernels need to know of a format and a width. */
 export interface Weights {
@@ -22,24 +23,25 @@ export interface Weights {
   /** Columns of a block of the rotation; 0 for none. */
   readonly rotation: number;
   readonly lanes: number;
-  /** Constants of weights.wgsl alone, with those of gemv.wgsl, with those of gemm.wgsl by TY. */
+  readonly tiles: Tiles;
+  /** Constants of weights.wgsl alone, with those of gemv.wgsl, with those of gemm.wgsl by tile. */
   readonly decode: Constants;
   readonly gemv: Constants;
   /** As gemv, for experts by place. */
   readonly placed: Constants;
-  readonly gemm: { readonly 4: Constants; readonly 8: Constants };
+  readonly gemm: Readonly<Record<"few" | "many" | "experts", Constants>>;
 }
 
 const known = new WeakMap<MatrixLayout, Weights>();
 
 /** Reads a format and layout, once. Throws RangeError for a codebook that is none. */
-export function weightsOf(format: MatrixFormat, layout: MatrixLayout): Weights {
+export function weightsOf(format: MatrixFormat, layout: MatrixLayout, tiles: Tiles): Weights {
   const before = known.get(layout);
-  if (before?.format === format) return before;
+  if (before?.format === format && before.tiles === tiles) return before;
   const { bits } = format, unit = bits === 3 ? 128 : 128 / bits;
   const units = layout.colsPadded / unit, kq = alignUp(layout.cols, 4) / 4;
-  // Few lanes where a row has few units, so that none is idle. A row's width alone decides.
-  const lanes = units <= 8 ? 8 : units <= 16 ? 16 : 32;
+  // A row's width alone decides.
+  const lanes = lanesOf(units, tiles);
   const decode: Constants = {
     BITS: bits,
     ...levelConstants(format),
@@ -50,7 +52,7 @@ export function weightsOf(format: MatrixFormat, layout: MatrixLayout): Weights {
     GROUP_KV: format.group === 0 ? 2 ** 30 : format.group / 4,
     PADDED: kq * 4 < layout.colsPadded ? 1 : 0,
   };
-  const gemv = { ...decode, LANES: lanes };
+  const gemv = { ...decode, LANES: lanes, THREADS: tiles.gemvThreads };
   const made: Weights = {
     format,
     layout,
@@ -60,18 +62,23 @@ export function weightsOf(format: MatrixFormat, layout: MatrixLayout): Weights {
     staged: layout.cols % 4 !== 0 || format.rotated === true,
     rotation: format.rotated ? rotationBlock(layout.cols) : 0,
     lanes,
+    tiles,
     decode,
     gemv,
     placed: { ...gemv, PLACED: 1 },
-    gemm: { 4: gemmConstants(gemv, 4), 8: gemmConstants(gemv, 8) },
+    gemm: {
+      few: gemmConstants(gemv, tiles.few),
+      many: gemmConstants(gemv, tiles.many),
+      experts: gemmConstants(gemv, tiles.experts),
+    },
   };
   known.set(layout, made);
   return made;
 }
 
 /** gemm.wgsl looks at K itself, padded or not. */
-function gemmConstants(gemv: Constants, ty: number): Constants {
-  return { ...gemv, PADDED: 0, TY: ty };
+function gemmConstants(gemv: Constants, { threads, ty, step }: GemmTile): Constants {
+  return { ...gemv, PADDED: 0, THREADS: threads, TY: ty, STEP: step };
 }
 
 function levelConstants({ bits, zero, levels }: MatrixFormat): Constants {
@@ -96,9 +103,15 @@ export interface Part {
 }
 
 /** A checked matrix of `cols` columns. */
-export function matrixWeights(w: Matrix, cols: number, action: string, name: string): Weights {
+export function matrixWeights(
+  run: Run,
+  w: Matrix,
+  cols: number,
+  action: string,
+  name: string,
+): Weights {
   checkMatrix(w, cols, action, name);
-  return weightsOf(w.format, w.layout);
+  return weightsOf(w.format, w.layout, run.tiles);
 }
 
 /** A matrix's rows `from` to `to` (exclusive) in as few parts as bindings allow. */
