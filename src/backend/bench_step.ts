@@ -28,6 +28,8 @@ export interface StepFigure {
   waitMs: number;
   /** A step of several that are recorded without waiting: what the device needs, or recording where that is slower. */
   overlappedMs: number;
+  /** A step that is submitted every few layers, so that the device begins before all of it is recorded. */
+  piecesMs: number;
   operations: number;
 }
 
@@ -36,6 +38,8 @@ const TOP_K = 2;
 const CANDIDATES = 2;
 const STEPS = 9;
 const OVERLAPPED = 6;
+/** Layers of a piece. */
+const PIECE = 4;
 
 /** Rows of the largest step. */
 export const MOST_BATCH = 64;
@@ -165,7 +169,7 @@ export class StepBench {
     return { ...this.#tensors[name], rows };
   }
 
-  #record(rows: number): void {
+  #record(rows: number, submitEvery = Infinity): void {
     const { backend, geometry: g } = this, t = (n: TensorName) => this.#view(n, rows);
     const [x, h, q, k, v, a] = (["x", "h", "q", "k", "v", "a"] as const).map(t) as [
       Tensor,
@@ -191,7 +195,8 @@ export class StepBench {
         lengths,
         out: a,
       });
-    for (const { matrices: m, kv, dense, sparse } of this.#layers) {
+    for (const [i, { matrices: m, kv, dense, sparse }] of this.#layers.entries()) {
+      if (i > 0 && i % submitEvery === 0) backend.submit();
       normalize();
       backend.linear({ x: h, w: m.q, out: q });
       backend.linear({ x: h, w: m.k, out: k });
@@ -251,6 +256,13 @@ export class StepBench {
       await wait();
       parts.push([recorded - start, submitted - recorded, performance.now() - submitted]);
     }
+    const pieces: number[] = [];
+    for (let i = 0; i < STEPS; i++) {
+      const start = performance.now();
+      this.#record(batch, PIECE);
+      await wait();
+      pieces.push(performance.now() - start);
+    }
     const start = performance.now();
     for (let i = 0; i < OVERLAPPED; i++) {
       this.#record(batch);
@@ -265,6 +277,7 @@ export class StepBench {
       submitMs: submitMs!,
       waitMs: waitMs!,
       overlappedMs,
+      piecesMs: median(pieces),
       operations,
     };
   }

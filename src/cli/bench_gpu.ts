@@ -78,13 +78,14 @@ async function steps(opened: OpenedDevice, geometry: Geometry, widths: Widths): 
       const parts = [f.encodeMs, f.submitMs, f.waitMs], whole = parts.reduce((a, b) => a + b, 0);
       rows.push([
         String(batch),
-        ...[...parts, whole, f.overlappedMs].map((ms) => ms.toFixed(2)),
+        ...[...parts, whole, f.piecesMs, f.overlappedMs].map((ms) => ms.toFixed(2)),
         (1e3 * batch / whole).toFixed(0),
         String(f.operations),
       ]);
     }
-    const columns = ["batch", "encode ms", "submit ms", "wait ms", "step ms", "overlapped ms"];
-    return `${title}\n\n${table([...columns, "tokens/s", "operations"], rows)}`;
+    const columns = ["batch", "encode ms", "submit ms", "wait ms", "step ms", "in pieces ms"];
+    const others = ["overlapped ms", "tokens/s", "operations"];
+    return `${title}\n\n${table([...columns, ...others], rows)}`;
   } catch (error) {
     // The larger form of a model may not fit in a GPU that the smaller one does.
     if (!(error instanceof MoqeError)) throw error;
