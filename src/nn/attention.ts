@@ -66,6 +66,17 @@ export function project(
   ctx.backend.linear({ x, w: affine.weight, bias: affine.bias, out, residual, mask: ctx.mask });
 }
 
+/** q, k and v of norm(x) for self-attention, [T, attentionWidth] each, and room `a` for what comes of them. */
+function ownProjections(ctx: Context, w: Attention, x: Tensor) {
+  const at = (name: "h" | "q" | "k" | "v" | "a") => ctx.workspace.view(name, x.rows);
+  const h = at("h"), q = at("q"), k = at("k"), v = at("v"), a = at("a");
+  normalize(ctx, x, w.norm, h);
+  project(ctx, h, w.query, q);
+  project(ctx, h, w.key, k);
+  project(ctx, h, w.value, v);
+  return { q, k, v, a };
+}
+
 /** x += SelfAttention(norm(x)), each token over its own sentence. x: [T, d_model]. */
 export function encoderSelfAttention(
   ctx: Context,
@@ -73,12 +84,7 @@ export function encoderSelfAttention(
   x: Tensor,
   rows: EncodeRows,
 ): void {
-  const at = (name: "h" | "q" | "k" | "v" | "a") => ctx.workspace.view(name, x.rows);
-  const h = at("h"), q = at("q"), k = at("k"), v = at("v"), a = at("a");
-  normalize(ctx, x, w.norm, h);
-  project(ctx, h, w.query, q);
-  project(ctx, h, w.key, k);
-  project(ctx, h, w.value, v);
+  const { q, k, v, a } = ownProjections(ctx, w, x);
   ctx.backend.segmentAttention({
     q,
     k,
@@ -100,12 +106,7 @@ export function decoderSelfAttention(
   kv: KvLayer,
   rows: StepRows,
 ): void {
-  const at = (name: "h" | "q" | "k" | "v" | "a") => ctx.workspace.view(name, x.rows);
-  const h = at("h"), q = at("q"), k = at("k"), v = at("v"), a = at("a");
-  normalize(ctx, x, w.norm, h);
-  project(ctx, h, w.query, q);
-  project(ctx, h, w.key, k);
-  project(ctx, h, w.value, v);
+  const { q, k, v, a } = ownProjections(ctx, w, x);
   ctx.backend.storeKv({ k, v, kv, places: rows.selfPlaces, mask: ctx.mask });
   ctx.backend.pagedAttention({
     q,
