@@ -1,5 +1,6 @@
 /** moqe cache: what lies in the disk cache, and bringing blocks in or out by hand. */
 import type { Values } from "../base/config.ts";
+import { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import { createLogger } from "../base/log.ts";
 import { formatBytes } from "../base/units.ts";
@@ -95,8 +96,10 @@ async function warm(folder: string, flags: Flags, opened: OpenedModel): Promise<
   const progress = new Progress({ force: flags.progress });
   if (flags.diskCache === 0) throw usage({ name: "cache" }, "say how much: --disk-cache 8GiB");
   const { manifest, store, mirrors } = opened;
+  const pairs = flags.pairs.map(floresPair);
+  checkTrained(pairs, manifest);
   const cache = await DiskCache.open(folder, flags.diskCache);
-  const wanted = await wantedBlocks(opened, flags.pairs.map(floresPair));
+  const wanted = await wantedBlocks(opened, pairs);
   const kept: BlockRef[] = [];
   let planned = 0;
   for (const ref of wanted) {
@@ -130,6 +133,16 @@ async function warm(folder: string, flags: Flags, opened: OpenedModel): Promise<
       `${formatBytes(brought)} of them brought in`,
   );
   return EXIT.ok;
+}
+
+/** Throws MoqeError `bad_input` for a pair that the model was not trained for. */
+function checkTrained(pairs: readonly string[], { name, pairs: trained }: Manifest): void {
+  const other = pairs.find((p) => !trained.includes(p));
+  if (other === undefined) return;
+  throw new MoqeError("bad_input", {
+    action: `warm the cache for ${other}`,
+    rule: `${name} was trained for ${trained.join(", ")}`,
+  });
 }
 
 /** Distinct blocks of the trunk, then of experts that the pairs use; every expert where nothing is known of a pair. */

@@ -111,7 +111,11 @@ export function floresPair(pair: string): string {
     const target = findLanguage(pair.slice(at + 1))?.flores;
     if (source !== undefined && target !== undefined) return `${source}-${target}`;
   }
-  throw usage({ name: "pack" }, `--pairs: "${pair}" is no pair of known language codes`);
+  throw new MoqeError("bad_input", {
+    action: "read --pairs",
+    rule: `"${pair}" is no pair of known language codes`,
+    remedy: "say two of them, as en-de or eng_Latn-deu_Latn",
+  });
 }
 
 /** The last part of a path or an address, without a query. */

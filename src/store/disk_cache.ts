@@ -55,12 +55,7 @@ export class DiskCache {
       await Deno.mkdir(`${folder}/${TEMPORARY}`, { recursive: true });
       await cache.#locked(async (lock) => await setUsage(lock, await cache.#clear(budgetBytes)));
     } catch (cause) {
-      throw new MoqeError("unavailable", {
-        action: `use ${folder} as a disk cache`,
-        rule: (cause as Error).message,
-        remedy: "name another folder: --disk-cache-dir",
-        cause,
-      });
+      throw unusable(folder, cause);
     }
     return cache;
   }
@@ -226,11 +221,20 @@ async function beingWritten(folder: string): Promise<number> {
   return bytes;
 }
 
+function unusable(folder: string, cause: unknown): MoqeError {
+  return cause instanceof MoqeError ? cause : new MoqeError("unavailable", {
+    action: `use ${folder} as a disk cache`,
+    rule: (cause as Error).message,
+    remedy: "name another folder: --disk-cache-dir",
+    cause,
+  });
+}
+
 async function names(folder: string): Promise<string[]> {
   try {
     return (await Array.fromAsync(Deno.readDir(folder))).map((e) => e.name);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
+    throw unusable(folder, error);
   }
 }

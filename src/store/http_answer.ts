@@ -8,6 +8,8 @@ export class HttpFailure extends Error {
   missing = false;
   /** The server answered that we may not ask. */
   forbidden = false;
+  /** What the reader can do, where the answer shows it. */
+  remedy: string | undefined;
 
   /** @param retry why another attempt may succeed; undefined where none will */
   constructor(
@@ -94,12 +96,17 @@ export async function refuseStatus(response: Response): Promise<void> {
   }
   const said = await errorCodeOf(response);
   if (status === 404 || status === 410) {
+    if (said === ": NoSuchBucket") {
+      const failure = new HttpFailure(`there is no such bucket${said}`, undefined);
+      const remedy = "make the bucket first, or check its name, the endpoint and the region";
+      throw Object.assign(failure, { remedy });
+    }
     const failure = new HttpFailure(`there is no such object${said}`, undefined);
-    throw Object.assign(failure, { missing: said !== ": NoSuchBucket" });
+    throw Object.assign(failure, { missing: true });
   }
   if (status === 401 || status === 403) {
     const failure = new HttpFailure(`the server refuses access (${status}${said})`, undefined);
-    throw Object.assign(failure, { forbidden: true });
+    throw Object.assign(failure, { forbidden: true, remedy: said === "" ? undefined : KEYS });
   }
   // S3 gave up waiting for the request's own bytes.
   if (said === ": RequestTimeout") {
@@ -110,6 +117,10 @@ export async function refuseStatus(response: Response): Promise<void> {
   }
   throw new HttpFailure(`the server says ${status}${said}`, undefined);
 }
+
+/** S3 says why it refuses; other servers only that they do. */
+const KEYS = "check the keys (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE), what " +
+  "they allow, the region and the endpoint";
 
 /** What an error's body may hold before we stop reading. */
 const MAX_ERROR_BYTES = 8192;

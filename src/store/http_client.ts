@@ -236,9 +236,10 @@ function giveUp({ action, shown }: Where, failure: HttpFailure, attempts: number
   return new MoqeError(failure.code, {
     action: `${action} ${shown}`,
     rule: `${failure.message}${times}`,
-    remedy: failure.code === "corrupt"
-      ? "use a server that answers byte ranges as they are"
-      : "check the address and the server",
+    remedy: failure.remedy ??
+      (failure.code === "corrupt"
+        ? "use a server that answers byte ranges as they are"
+        : "check the address and the server"),
     cause: failure,
   });
 }

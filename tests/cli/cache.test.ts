@@ -21,6 +21,13 @@ Deno.test("cache warm fills the folder, ls and stats show it, drop empties it", 
     assertStringIncludes((await cache("stats")).out, ": 0 blocks");
     assertEquals((await cache("melt")).code, 2);
     assertEquals((await cache("warm")).code, 2, "without a budget");
+    const untrained = await cache("warm", "--disk-cache", "1GiB", "--pairs", "en-it");
+    assertEquals(untrained.code, 2);
+    assertStringIncludes(untrained.err, "tiny-en-de-fr-es was trained for eng_Latn-deu_Latn");
+    const file = await Deno.makeTempFile({ dir: folder });
+    const none = await moqe(["cache", "stats", "--disk-cache-dir", file]);
+    assertEquals(none.code, 1);
+    assertStringIncludes(none.err, "name another folder: --disk-cache-dir");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
