@@ -40,8 +40,15 @@ function say(what: string, late: number[]): void {
   console.log(`${what}: late by ${shares}, at most ${late.at(-1)!.toFixed(2)} ms`);
 }
 
-const seconds = Number(Deno.args[0] ?? 10), port = "8099", url = `http://127.0.0.1:${port}`;
-runProgram(["serve", "--port", port, "--log-level", "error", ...Deno.args.slice(1)], COMMANDS);
+/** A port that nobody has just now. */
+function freePort(): string {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return String((listener.addr as Deno.NetAddr).port);
+}
+
+const seconds = Number(Deno.args[0] ?? 10), port = freePort(), url = `http://127.0.0.1:${port}`;
+runProgram(["serve", "--port", port, "--log-level", "error", ...Deno.args.slice(1)], COMMANDS)
+  .then((code) => Deno.exit(code));
 while (!(await fetch(`${url}/ready`).then((r) => r.ok, () => false))) {
   await new Promise((resolve) => setTimeout(resolve, 50));
 }

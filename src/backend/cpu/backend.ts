@@ -1,25 +1,8 @@
 /** The CPU as a device: a WASM heap as its memory, SIMD kernels as its operations, which run at once. */
 import { makeArenas } from "../arenas.ts";
 import type { GpuLine, Ledger } from "../../base/ledger.ts";
-import type {
-  Arena,
-  Backend,
-  BackendLimits,
-  CombineOp,
-  DeviceBuffer,
-  EmbedOp,
-  ExpertsOp,
-  LayerNormOp,
-  LinearOp,
-  PagedAttentionOp,
-  PlacedExpertsOp,
-  RmsNormOp,
-  RouterOp,
-  ScratchShape,
-  SegmentAttentionOp,
-  StoreKvOp,
-  VocabTopKOp,
-} from "../contract.ts";
+import type { Arena, Backend, BackendLimits, DeviceBuffer, ScratchShape } from "../contract.ts";
+import { type OperationFunctions, Operations } from "../forward.ts";
 import * as attention from "./attention.ts";
 import type { Device, Scratch } from "./device.ts";
 import { experts, placedExperts } from "./experts.ts";
@@ -48,7 +31,21 @@ export async function createCpuBackend(options: CpuBackendOptions): Promise<Back
   return backend;
 }
 
-class CpuBackend implements Backend {
+/** What runs each operation. */
+const FUNCTIONS: OperationFunctions<Device> = {
+  ...attention,
+  embed,
+  layerNorm,
+  rmsNorm,
+  linear,
+  router,
+  experts,
+  placedExperts,
+  combine,
+  vocabTopK,
+};
+
+class CpuBackend extends Operations<Device> implements Backend {
   readonly name = "cpu";
   readonly description: string;
   readonly limits: BackendLimits;
@@ -67,6 +64,7 @@ class CpuBackend implements Backend {
   #readbacks = 0;
 
   constructor(options: CpuBackendOptions) {
+    super(FUNCTIONS);
     this.#ledger = options.ledger;
     this.#heap = new Heap(options.ledger.snapshot().gpu.budgetBytes);
     this.#kernels = loadKernels(this.#heap.memory);
@@ -158,44 +156,7 @@ class CpuBackend implements Backend {
     );
   }
 
-  embed(op: EmbedOp): void {
-    embed(this.#run(), op);
-  }
-  layerNorm(op: LayerNormOp): void {
-    layerNorm(this.#run(), op);
-  }
-  rmsNorm(op: RmsNormOp): void {
-    rmsNorm(this.#run(), op);
-  }
-  linear(op: LinearOp): void {
-    linear(this.#run(), op);
-  }
-  segmentAttention(op: SegmentAttentionOp): void {
-    attention.segmentAttention(this.#run(), op);
-  }
-  pagedAttention(op: PagedAttentionOp): void {
-    attention.pagedAttention(this.#run(), op);
-  }
-  storeKv(op: StoreKvOp): void {
-    attention.storeKv(this.#run(), op);
-  }
-  router(op: RouterOp): void {
-    router(this.#run(), op);
-  }
-  experts(op: ExpertsOp): void {
-    experts(this.#run(), op);
-  }
-  placedExperts(op: PlacedExpertsOp): void {
-    placedExperts(this.#run(), op);
-  }
-  combine(op: CombineOp): void {
-    combine(this.#run(), op);
-  }
-  vocabTopK(op: VocabTopKOp): void {
-    vocabTopK(this.#run(), op);
-  }
-
-  #run(): Device {
+  protected override begin(): Device {
     this.#operations++;
     return this.#device ?? refuse("run an operation", "prepare comes first", "no scratch");
   }

@@ -2,25 +2,8 @@
 import { makeArenas } from "../arenas.ts";
 import type { MoqeError } from "../../base/errors.ts";
 import type { GpuLine, Ledger } from "../../base/ledger.ts";
-import type {
-  Arena,
-  Backend,
-  BackendLimits,
-  CombineOp,
-  DeviceBuffer,
-  EmbedOp,
-  ExpertsOp,
-  LayerNormOp,
-  LinearOp,
-  PagedAttentionOp,
-  PlacedExpertsOp,
-  RmsNormOp,
-  RouterOp,
-  ScratchShape,
-  SegmentAttentionOp,
-  StoreKvOp,
-  VocabTopKOp,
-} from "../contract.ts";
+import type { Arena, Backend, BackendLimits, DeviceBuffer, ScratchShape } from "../contract.ts";
+import { type OperationFunctions, Operations } from "../forward.ts";
 import { refuse } from "../shapes.ts";
 import { openDevice, type OpenedDevice } from "./adapter.ts";
 import * as attention from "./attention.ts";
@@ -65,7 +48,21 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions): Promis
   }
 }
 
-class WebGpuBackend implements Backend {
+/** What runs each operation. */
+const FUNCTIONS: OperationFunctions<Run> = {
+  ...attention,
+  embed,
+  layerNorm,
+  rmsNorm,
+  linear,
+  router,
+  experts,
+  placedExperts,
+  combine,
+  vocabTopK,
+};
+
+class WebGpuBackend extends Operations<Run> implements Backend {
   readonly name = "webgpu";
   readonly description: string;
   readonly limits: BackendLimits;
@@ -80,6 +77,7 @@ class WebGpuBackend implements Backend {
   #readbacks = 0;
 
   constructor(options: WebGpuBackendOptions, opened: OpenedDevice, synchronous: boolean) {
+    super(FUNCTIONS);
     this.#device = opened.device;
     this.#ownsDevice = options.keepDevice !== true;
     this.#tiles = options.tiles ?? TILES;
@@ -203,48 +201,11 @@ class WebGpuBackend implements Backend {
     );
   }
 
-  embed(op: EmbedOp): void {
-    embed(this.#operation(), op);
-  }
-  layerNorm(op: LayerNormOp): void {
-    layerNorm(this.#operation(), op);
-  }
-  rmsNorm(op: RmsNormOp): void {
-    rmsNorm(this.#operation(), op);
-  }
-  linear(op: LinearOp): void {
-    linear(this.#operation(), op);
-  }
-  segmentAttention(op: SegmentAttentionOp): void {
-    attention.segmentAttention(this.#operation(), op);
-  }
-  pagedAttention(op: PagedAttentionOp): void {
-    attention.pagedAttention(this.#operation(), op);
-  }
-  storeKv(op: StoreKvOp): void {
-    attention.storeKv(this.#operation(), op);
-  }
-  router(op: RouterOp): void {
-    router(this.#operation(), op);
-  }
-  experts(op: ExpertsOp): void {
-    experts(this.#operation(), op);
-  }
-  placedExperts(op: PlacedExpertsOp): void {
-    placedExperts(this.#operation(), op);
-  }
-  combine(op: CombineOp): void {
-    combine(this.#operation(), op);
-  }
-  vocabTopK(op: VocabTopKOp): void {
-    vocabTopK(this.#operation(), op);
-  }
-
   #prepared(): Run {
     return this.#run ?? refuse("run an operation", "prepare comes first", "no scratch");
   }
 
-  #operation(): Run {
+  protected override begin(): Run {
     this.#operations++;
     this.#gpu.errors.check();
     return this.#prepared();
