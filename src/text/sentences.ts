@@ -34,7 +34,6 @@ const LINE_BREAK = /(\r\n|[\n\r\v\f\u0085\u2028\u2029])/u;
 /** Splits `text`. In mode "on" a line break ends a sentence, so that a translation keeps its lines. */
 export function splitText(text: string, options: SplitOptions): SplitText {
   const pieces: TextPiece[] = [], sentences: string[] = [];
-  const segmenter = new Intl.Segmenter(options.language, { granularity: "sentence" });
   const copy = (kept: string) => {
     if (kept === "") return;
     if (typeof pieces.at(-1) === "string") pieces[pieces.length - 1] += kept;
@@ -50,7 +49,7 @@ export function splitText(text: string, options: SplitOptions): SplitText {
       copy(line);
       continue;
     }
-    const found = mode === "off" ? [line] : sentencesOf(line, segmenter, options.language);
+    const found = mode === "off" ? [line] : sentencesOf(line, options.language);
     for (const sentence of found) {
       const cuts = options.limit === undefined ? [sentence] : cutToFit(sentence, options.limit);
       for (const cut of cuts) {
@@ -81,6 +80,20 @@ function hasLetter(text: string): boolean {
   return /\p{L}/u.test(text);
 }
 
+const segmenters = new Map<string, Intl.Segmenter>();
+const MOST_SEGMENTERS = 32;
+
+/** A language's segmenter. Making one takes longer than most sentences do, so that the last ones are kept. */
+function segmenterOf(language: string): Intl.Segmenter {
+  let segmenter = segmenters.get(language);
+  if (segmenter === undefined) {
+    if (segmenters.size >= MOST_SEGMENTERS) segmenters.clear();
+    segmenter = new Intl.Segmenter(language, { granularity: "sentence" });
+    segmenters.set(language, segmenter);
+  }
+  return segmenter;
+}
+
 /** Quotation and bracket marks that open; ICU leaves them at the end of the sentence before. */
 const CJK_OPENING = /[「『（《〈【［｛〔]+$/u;
 
@@ -88,7 +101,8 @@ const CJK_OPENING = /[「『（《〈【［｛〔]+$/u;
  * The sentences of one line in order, all of it, spaces included. Works on positions: a sentence that grows by
  * many segments is not copied for each.
  */
-function sentencesOf(line: string, segmenter: Intl.Segmenter, language: string): string[] {
+function sentencesOf(line: string, language: string): string[] {
+  const segmenter = segmenterOf(language);
   const base = language.split("-")[0]!.toLowerCase();
   const ends: number[] = [];
   let start = 0; // of the segment at hand
