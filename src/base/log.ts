@@ -39,7 +39,7 @@ export function createLogger(
 /** Cuts what may be secret from addresses in a text: user and password, query string, fragment. */
 export function redact(text: string): string {
   return text.replace(
-    /\b([a-z][a-z0-9+.-]*:\/\/)([^\s"'<>]*)/gi,
+    /\b([a-z][a-z0-9+.-]{0,30}:\/\/)([^\s"'<>]*)/gi,
     (_, scheme: string, rest: string) => {
       const bare = rest.replace(/[?#].*$/, "");
       const path = bare.indexOf("/");

@@ -9,10 +9,10 @@ export interface PieceLimit {
   countTokens(text: string): number;
 }
 
-/** Behind these (and a space, where the script has spaces) a clause ends. */
-const CLAUSE_END =
-  /[,;:)\]»”,;:،؛、。!?；：，！？…—–][\p{Pe}\p{Pf}"']*(?:\s+|(?<=[、。；：，！？…—–]))/gu;
-const SPACES = /\s+/gu;
+/** Behind one of these, what closes, and a space a clause ends; behind those of scripts without spaces at once. */
+const CLAUSE = /[,;:)\]»”،؛、。!?；：，！？…—–]/u, UNSPACED = /[、。；：，！？…—–]/u;
+const CLOSING = /[\p{Pe}\p{Pf}"']/u;
+const SPACE = /\s/u;
 
 /** A cut at a clause is preferred if it leaves at least this share of what fits. */
 const LEAST_SHARE = 0.3;
@@ -37,19 +37,36 @@ function fits(text: string, limit: PieceLimit): boolean {
 function cutPoint(text: string, limit: PieceLimit): number {
   const most = longestThatFits(text, codePointEnds(text, limit.maxChars), limit);
   const window = text.slice(0, most);
-  const clause = lastEnd(window, CLAUSE_END);
+  const clause = lastClauseEnd(window);
   if (clause >= most * LEAST_SHARE) return clause;
-  const space = lastEnd(window, SPACES);
+  const space = lastSpaceEnd(window);
   // The space may stand just behind what fits.
   if (/^\s/u.test(text.slice(most))) return most;
   // Spaces in front are no cut: they would leave an empty piece for ever.
   return space > 0 && window.slice(0, space).trim() !== "" ? space : most;
 }
 
-/** The last position behind a match of `pattern`, or 0. */
-function lastEnd(text: string, pattern: RegExp): number {
-  let end = 0;
-  for (const match of text.matchAll(pattern)) end = match.index + match[0].length;
+/** The last position behind a clause and the spaces that follow it, or 0. One pass, whatever marks there are. */
+function lastClauseEnd(text: string): number {
+  let end = 0, isBehind = false;
+  for (let at = 0; at < text.length; at++) {
+    const c = text[at]!;
+    if (isBehind && SPACE.test(c)) {
+      while (at + 1 < text.length && SPACE.test(text[at + 1]!)) at++;
+      end = at + 1;
+      isBehind = false;
+    } else if (CLAUSE.test(c)) {
+      isBehind = true;
+      if (UNSPACED.test(c)) end = at + 1;
+    } else isBehind &&= CLOSING.test(c);
+  }
+  return end;
+}
+
+/** The last position behind a space, or 0. */
+function lastSpaceEnd(text: string): number {
+  let end = text.length;
+  while (end > 0 && !SPACE.test(text[end - 1]!)) end--;
   return end;
 }
 

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { createLogger, redact } from "../../src/base/log.ts";
 import { checkRuntime, PINNED_DENO } from "../../src/base/runtime.ts";
+import { assertProportional } from "../text/work.ts";
 
 Deno.test("redact cuts users, passwords, queries and fragments from addresses", () => {
   const cases: [string, string][] = [
@@ -35,4 +36,8 @@ Deno.test("another Deno warns and takes the safe paths", () => {
   });
   const other = checkRuntime("2.8.0");
   assertEquals([other.safePaths, other.warning?.includes("2.8.0")], [true, true]);
+});
+
+Deno.test("addresses are looked for in work proportional to the text", async () => {
+  await assertProportional("dots", 5_000, (length) => void redact("a.".repeat(length / 2)));
 });

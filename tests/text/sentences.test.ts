@@ -1,6 +1,6 @@
 /** Splitting: what is not translated comes back to the byte, and sentences are whole. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type PieceLimit } from "../../src/text/cut.ts";
+import { cutToFit, type PieceLimit } from "../../src/text/cut.ts";
 import { joinText, type SplitText, splitText } from "../../src/text/sentences.ts";
 import { golden } from "./goldens.ts";
 import { assertProportional } from "./work.ts";
@@ -175,6 +175,16 @@ Deno.test("long texts of every shape take work in proportion, with the real toke
       for (const sentence of splitText(text, { language: "de", limit }).sentences) {
         assert(limit.countTokens(sentence) <= 200, sentence.slice(0, 40));
       }
+    });
+  }
+});
+
+Deno.test("marks that may end a clause are looked at once each", async () => {
+  for (const marks of [")", '\u201d"', "),"]) {
+    await assertProportional(marks, 5_000, (length) => {
+      const limit = { maxTokens: length, maxChars: length, countTokens: (t: string) => t.length };
+      const text = marks.repeat(Math.ceil(2 * length / marks.length));
+      assertEquals(cutToFit(text, limit).join(""), text);
     });
   }
 });
