@@ -10,6 +10,8 @@ export const JOURNAL_SUFFIX = ".moqe-journal";
  * whatever follows it, is dropped.
  */
 export class FileJournal {
+  #last: Promise<void> = Promise.resolve();
+
   private constructor(
     readonly path: string,
     private readonly file: Deno.FsFile,
@@ -64,9 +66,14 @@ export class FileJournal {
     this.file.close();
   }
 
-  async #write(text: string): Promise<void> {
+  /** Writes behind what is being written. */
+  #write(text: string): Promise<void> {
     const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.length;) at += await this.file.write(bytes.subarray(at));
+    const next = this.#last.then(async () => {
+      for (let at = 0; at < bytes.length;) at += await this.file.write(bytes.subarray(at));
+    });
+    this.#last = next.catch(() => {});
+    return next;
   }
 }
 

@@ -128,12 +128,40 @@ export class FileRun {
       const known = texts.map((text) => journal?.take(text));
       this.#resumed += known.filter((t) => t !== undefined).length;
       const open = texts.filter((_, i) => known[i] === undefined);
-      const found = await translateTexts(this.engine, settings, open, this.signal);
-      this.#tokens += found.targetTokens;
-      await journal?.add(open, found.texts);
+      const found = await this.#each(open, settings, journal);
       let next = 0;
-      return known.map((translation) => translation ?? found.texts[next++]!);
+      return known.map((translation) => translation ?? found[next++]!);
     };
+  }
+
+  /**
+   * Texts at once, each asked for by itself: what is finished is in the journal however long the others take. What the
+   * queue has no room for comes behind them.
+   */
+  async #each(
+    texts: readonly string[],
+    settings: Settings,
+    journal: FileJournal | undefined,
+  ): Promise<string[]> {
+    const one = async (text: string) => {
+      const { texts: [found], targetTokens } = await translateTexts(
+        this.engine,
+        settings,
+        [text],
+        this.signal,
+      );
+      this.#tokens += targetTokens;
+      await journal?.add([text], [found!]);
+      return found!;
+    };
+    const answers = await Promise.allSettled(texts.map(one));
+    const found: string[] = [];
+    for (const [i, answer] of answers.entries()) {
+      if (answer.status === "fulfilled") found.push(answer.value);
+      else if (errorCode(answer.reason) === "overloaded") found.push(await one(texts[i]!));
+      else throw answer.reason;
+    }
+    return found;
   }
 
   async #settings(bytes: Uint8Array): Promise<Settings> {
