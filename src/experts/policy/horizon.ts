@@ -22,8 +22,8 @@ import { Rhythm } from "./rhythm.ts";
 import { FEATURES, type Prior, Usage } from "./usage.ts";
 import { worst } from "./worst.ts";
 
-/** Patience as a share of an expert's stay, and its bounds in decoder steps. */
-const PATIENCE_SHARE = 0.3, LEAST_CYCLES = 1, MOST_CYCLES = 40;
+/** Patience as a share of an expert's stay, its bounds in decoder steps, and what it is at first. */
+const PATIENCE_SHARE = 0.3, LEAST_CYCLES = 1, MOST_CYCLES = 40, FIRST_CYCLES = 10;
 /** Loads a visit are averaged over so many visits; patience is set anew after so many. */
 const LOADS_VISITS = 1000, PATIENCE_VISITS = 50;
 /** The chance that what sets an expert apart from its language's long run lasts from one visit to the next. */
@@ -52,7 +52,7 @@ export function horizon(layers: readonly PolicyLayer[], options: HorizonOptions 
   // A change of languages is watched like a further layer of each stack.
   const change = { encoder: layers.length, decoder: layers.length + 1 };
   const usage = new Usage(layers, options.prior);
-  const rhythm = new Rhythm(layers.length + 2, MOST_CYCLES * cycle);
+  const rhythm = new Rhythm(layers.length + 2, FIRST_CYCLES * cycle);
   const stay = new Stay();
   const weights = layers.map(() => Float64Array.from(FIRST_WEIGHTS));
   const x = new Float64Array(FEATURES);
