@@ -46,6 +46,19 @@ const WAVES_BELOW = 0.25;
 /** Weight of the last step in the average. */
 const RECENT = 0.2;
 
+/** Whether most sentences miss something in most steps. */
+class Pressure {
+  waves = false;
+  #average = 0;
+
+  /** Misses a sentence of one more step. */
+  note(misses: number): void {
+    this.#average += RECENT * (misses - this.#average);
+    if (this.#average > WAVES_ABOVE) this.waves = true;
+    if (this.#average < WAVES_BELOW) this.waves = false;
+  }
+}
+
 interface Entry extends Decoding {
   readonly of: Decoding;
   readonly rows: readonly SequenceRow[];
@@ -56,8 +69,9 @@ export class Decoder {
   readonly counts: DecodeCounts = { parkSteps: 0, waveSteps: 0, faults: 0 };
   readonly #residency: Residency;
   readonly #freePlaces: number[];
-  #pressure = 0;
-  #waves = false;
+  /** Of steps of one sentence that has nobody beside it, and of others: one says nothing of the other. */
+  readonly #alone = new Pressure();
+  readonly #together = new Pressure();
   /** The step under way; aborted when nobody waits for it. */
   #running: { sentences: readonly Decoding[]; stop: AbortController } | undefined;
   #wake: (() => void) | undefined;
@@ -107,7 +121,7 @@ export class Decoder {
     } finally {
       this.#running = undefined;
       this.counts[waves ? "waveSteps" : "parkSteps"]++;
-      this.#notePressure(this.#residency.pressure.misses - before, running.length);
+      this.#notePressure(this.#residency.pressure.misses - before, running, sentences);
     }
   }
 
@@ -135,17 +149,18 @@ export class Decoder {
   #inWaves(sentences: readonly Decoding[]): boolean {
     if (sentences.some((s) => s.parked !== undefined && s.parked.hold === undefined)) return true;
     const { mode } = this.options;
-    return mode === "waves" || (mode === "auto" && this.#waves);
+    return mode === "waves" || (mode === "auto" && this.#pressureOf(sentences).waves);
   }
 
-  /** Whether most sentences miss something in most steps. */
-  #notePressure(misses: number, sentences: number): void {
+  #pressureOf(sentences: readonly Decoding[]): Pressure {
+    return sentences.length === 1 ? this.#alone : this.#together;
+  }
+
+  #notePressure(misses: number, ran: readonly Decoding[], sentences: readonly Decoding[]): void {
     const { full } = this.#residency.pressure;
     // While there are free slots, what is missed stays: that passes. One sentence alone has nobody to run meanwhile.
-    const counted = !full && sentences > 1 ? 0 : misses;
-    this.#pressure += RECENT * (counted / sentences - this.#pressure);
-    if (this.#pressure > WAVES_ABOVE) this.#waves = true;
-    if (this.#pressure < WAVES_BELOW) this.#waves = false;
+    const counted = !full && sentences.length > 1 ? 0 : misses;
+    this.#pressureOf(sentences).note(counted / ran.length);
   }
 
   /** Advances or parks each sentence of a step; returns the tokens that were chosen from. */
