@@ -19,6 +19,8 @@ import { searchSettings, type Settings, trainedPair, translateTexts } from "./te
 const DOCUMENT_SHARE = 0.5;
 /** More of standard input is never read: no format takes so little memory. */
 const MAX_BYTES = 64 * 2 ** 20;
+/** Of texts that take longer each is asked for by itself: batches are smaller, but little is lost to an interrupt. */
+const QUICK_MS = 10_000;
 /** How much of a file its language is told by. */
 const DETECT_BYTES = 8192;
 
@@ -27,6 +29,8 @@ export class FileRun {
   readonly #startMs = performance.now();
   #tokens = 0;
   #resumed = 0;
+  /** Whether the last texts took less than QUICK_MS; not known at first. */
+  #isQuick = false;
 
   constructor(
     private readonly engine: Engine,
@@ -128,10 +132,24 @@ export class FileRun {
       const known = texts.map((text) => journal?.take(text));
       this.#resumed += known.filter((t) => t !== undefined).length;
       const open = texts.filter((_, i) => known[i] === undefined);
-      const found = await this.#each(open, settings, journal);
+      const start = performance.now();
+      const ask = this.#isQuick || journal === undefined ? this.#together : this.#each;
+      const found = await ask.call(this, open, settings, journal);
+      this.#isQuick = performance.now() - start < QUICK_MS;
       let next = 0;
       return known.map((translation) => translation ?? found[next++]!);
     };
+  }
+
+  async #together(
+    texts: readonly string[],
+    settings: Settings,
+    journal: FileJournal | undefined,
+  ): Promise<string[]> {
+    const found = await translateTexts(this.engine, settings, texts, this.signal);
+    this.#tokens += found.targetTokens;
+    await journal?.add(texts, found.texts);
+    return found.texts;
   }
 
   /**
