@@ -195,9 +195,9 @@ export class Scheduler {
   /** Encodes a batch, beside decoder steps where it waits; its sentences decode from then on. */
   async #encode(batch: readonly Active[]): Promise<void> {
     this.#active.push(...batch);
-    this.#tellLanguages();
-    this.limits.onEncoding?.();
     try {
+      this.#tellLanguages();
+      this.limits.onEncoding?.();
       this.#tokens.source += await this.#encoder.run(batch);
       this.#steps.encode++;
       for (const a of batch) a.encoded = true;
