@@ -24,8 +24,8 @@ async function onSocket(
   }
 }
 
-/** Writes bytes to the service and reads what comes until the connection ends or `waitMs` are over. */
-async function raw(url: string, text: string, waitMs = 500): Promise<string> {
+/** Writes bytes to the service and reads what comes until the connection ends, or hangs up after `waitMs`. */
+async function raw(url: string, text: string, waitMs = 30_000): Promise<string> {
   const conn = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(url).port) });
   const decoder = new TextDecoder();
   let answer = "";
@@ -45,8 +45,10 @@ async function raw(url: string, text: string, waitMs = 500): Promise<string> {
 
 const body = (chars: number) =>
   JSON.stringify({ q: "x".repeat(chars), source: "en", target: "de" });
-const post = (text: string) =>
-  `POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n` +
+/** What ends the connection with the answer. */
+const LAST = "Connection: close\r\n";
+const post = (text: string, headers = "") =>
+  `POST /translate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${headers}` +
   `Content-Length: ${text.length}\r\n\r\n${text}`;
 
 for (const chars of [10, 500, 4000, 90_000]) {
@@ -70,7 +72,7 @@ Deno.test("a client that leaves in the middle of its body is no error of ours", 
 
 Deno.test("a finished request is never cancelled, and its connection is used again", () =>
   onSocket(async ({ url }, engine, lines) => {
-    const answer = await raw(url, post(body(4000)) + post(body(10)));
+    const answer = await raw(url, post(body(4000)) + post(body(10), LAST));
     assertEquals(answer.match(/HTTP\/1\.1 200 /g)?.length, 2);
     assertEquals([engine.calls.length, engine.cancelled, lines.length], [2, 0, 2]);
   }));
@@ -85,9 +87,9 @@ Deno.test("a body over the limit is 413 and the connection ends", () =>
 
 Deno.test("HEAD has no body; TRACE and garbage are 400 and the service goes on", () =>
   onSocket(async ({ url }) => {
-    const head = await raw(url, "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    const head = await raw(url, `HEAD /health HTTP/1.1\r\nHost: x\r\n${LAST}\r\n`);
     assertEquals([head.startsWith("HTTP/1.1 200 "), head.endsWith("\r\n\r\n")], [true, true]);
-    for (const text of ["TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", "what is this\r\n\r\n"]) {
+    for (const text of [`TRACE / HTTP/1.1\r\nHost: x\r\n${LAST}\r\n`, "what is this\r\n\r\n"]) {
       const answer = await raw(url, text);
       assert(answer === "" || answer.startsWith("HTTP/1.1 400 "), answer);
     }
@@ -98,7 +100,7 @@ Deno.test("HEAD has no body; TRACE and garbage are 400 and the service goes on",
 Deno.test("a path is what a proxy in front sees: no host in it, no backslash that is a slash", () =>
   onSocket(async ({ url }) => {
     const statusOf = async (target: string) =>
-      (await raw(url, `GET ${target} HTTP/1.1\r\nHost: a b\r\n\r\n`)).slice(9, 12);
+      (await raw(url, `GET ${target} HTTP/1.1\r\nHost: a b\r\n${LAST}\r\n`)).slice(9, 12);
     for (const target of ["//evil.example/health", "/\\evil.example/health", "/x\\..\\health"]) {
       assertEquals(await statusOf(target), "404", target);
     }
