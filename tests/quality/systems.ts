@@ -47,6 +47,13 @@ const HOW = {
   "rotated, gptq": ["--rotate", ...WEIGHED, "--rounding", "gptq"],
 } as const;
 
+const QAT_8BIT_TRUNK: System = {
+  id: "qat-8bit-trunk",
+  title: "2-bit QAT, 8-bit trunk (as shipped)",
+  checkpoint: "qat",
+  flags: [],
+};
+
 /** The paper's quantizers per channel, then ours, then what is shipped, and further training. */
 export const SYSTEMS: readonly System[] = [
   {
@@ -87,24 +94,23 @@ export const SYSTEMS: readonly System[] = [
     flags: [...F16, ...F16_TRUNK],
   },
   { id: "qat-2bit", title: "2-bit QAT", checkpoint: "qat", flags: F16_TRUNK },
-  {
-    id: "qat-8bit-trunk",
-    title: "2-bit QAT, 8-bit trunk (as shipped)",
-    checkpoint: "qat",
-    flags: [],
-  },
+  QAT_8BIT_TRUNK,
 ];
 
-/** The dense twin and a mixture of experts that saw as many tokens; the first is what the others are held against. */
+/**
+ * The dense twin, then mixtures of experts that saw as many tokens and more; the first is what the others are held
+ * against.
+ */
 export const TWIN_SYSTEMS: readonly System[] = [
   { id: "twin-8bit", title: "dense, 8-bit", checkpoint: "twin", flags: [] },
   { id: "twin-f16", title: "dense, f16", checkpoint: "twin", flags: F16_TRUNK },
   {
     id: "early-8bit-trunk",
-    title: "MoE, 2-bit experts, 8-bit trunk",
+    title: "MoE as first released, 2-bit experts, 8-bit trunk",
     checkpoint: "early",
     flags: [],
   },
+  { ...QAT_8BIT_TRUNK, title: "MoE as shipped, 2-bit QAT, 8-bit trunk" },
 ];
 
 const PARTS = {

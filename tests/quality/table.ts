@@ -155,7 +155,7 @@ run. models/recipe/README.md has the commands that make each.
 ${section("Systems", "", systems, base, "f16")}${
   section(
     "Beside the dense twin",
-    "At equal active parameters, data and target tokens.\n\n",
+    "At equal active parameters and data. The first release saw as many target tokens as the twin, the shipped model more.\n\n",
     twins,
     twins[0]!,
     "dense 8-bit",
