@@ -4,7 +4,7 @@
  * with the same sentences; its seconds are mostly the store's: `deno run -A tests/manual/beside.ts [CHECKOUT]`
  */
 import type { Job } from "../../src/engine/queue.ts";
-import type { ObjectStore } from "../../src/store/contract.ts";
+import { slowStore } from "../support/slow_store.ts";
 
 const root = Deno.args[0] ?? new URL("../../", import.meta.url).pathname;
 const from = (path: string) => import(new URL(path, `file://${root}/`).href);
@@ -27,19 +27,10 @@ const sentences: { source: number[]; greedy: number[] }[] = golden.sentences.sli
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 for (const maxSlots of [80, 40, 20]) {
-  const inner = new FileStore(folder);
-  let slow = false;
-  const store: ObjectStore = {
-    origin: inner.origin,
-    readAll: (name, maxBytes, options) => inner.readAll(name, maxBytes, options),
-    readRange: async (name, range, options) => {
-      if (slow) await pause(DELAY_MS);
-      return await inner.readRange(name, range, options);
-    },
-  };
+  const { store, begin } = slowStore(new FileStore(folder), DELAY_MS);
   const options = { gpuBytes: 2 ** 28, maxBatchTokens: 128, maxSourceTokens: 128, maxSlots, store };
   await withPacked(folder, manifest, async (m) => {
-    slow = true;
+    begin();
     const scheduler = new Scheduler(m.model, m.spec, { maxRows: 128, maxQueue: 100 });
     const took = await Promise.all(sentences.map(async (s, i) => {
       const job: Job = {

@@ -4,10 +4,10 @@
  */
 import type { Job } from "../../src/engine/queue.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
-import type { ObjectStore } from "../../src/store/contract.ts";
 import { FileStore } from "../../src/store/file_store.ts";
 import { parseManifest } from "../../src/store/manifest.ts";
 import { withPacked } from "../support/model.ts";
+import { slowStore } from "../support/slow_store.ts";
 
 const root = new URL("../../", import.meta.url);
 const folder = new URL("models/tiny-en-de-fr-es/", root).pathname;
@@ -34,19 +34,10 @@ console.log("delay slots steps   cold, 12 together   24 one by one   sentences t
 for (const delayMs of [5, 50]) {
   for (const maxSlots of [80, 40, 20]) {
     for (const steps of ["waves", "park", "auto"] as const) {
-      const inner = new FileStore(folder);
-      let slow = false;
-      const store: ObjectStore = {
-        origin: inner.origin,
-        readAll: (name, maxBytes, options) => inner.readAll(name, maxBytes, options),
-        readRange: async (name, range, options) => {
-          if (slow) await pause(delayMs);
-          return await inner.readRange(name, range, options);
-        },
-      };
+      const { store, begin } = slowStore(new FileStore(folder), delayMs);
       const options = { gpuBytes: 2 ** 28, maxBatchTokens: 128, maxSourceTokens: 128 };
       await withPacked(folder, manifest, async (m) => {
-        slow = true;
+        begin();
         const scheduler = new Scheduler(m.model, m.spec, { maxRows: 128, maxQueue: 100, steps });
         const cold = await timed(() => scheduler.run(jobs.slice(0, 12)));
         const stream = await timed(() =>
