@@ -15,6 +15,7 @@ from loss import SmoothedCrossEntropy
 from model import Config, Translator
 from moe import SparseMLP
 from muon import orthogonalise
+from upcycle import upcycle
 
 TINY = Config(vocab_size=97, d_model=32, encoder_layers=2, decoder_layers=2, encoder_ffn_dim=48, decoder_ffn_dim=48,
               encoder_attention_heads=2, decoder_attention_heads=2, num_experts=4, max_position_embeddings=32)
@@ -62,6 +63,19 @@ class Network(unittest.TestCase):
                                if "classifier" not in n and ("expert_" not in n or "expert_0" in n or "expert_1." in n))
         moe, twin = Translator(TINY), Translator(TINY.dense_twin())
         self.assertLess(abs(active(moe) - active(twin)) / active(twin), 0.01)
+
+    def test_upcycled_model_computes_what_the_dense_one_does(self):
+        dense = Translator(TINY.dense_twin())
+        for p in dense.parameters():
+            p.data += 0.1 * torch.randn_like(p)  # biases too
+        model = upcycle(dense, 6)
+        ids, live = torch.randint(5, 97, (3, 9)), torch.randint(2, 97, (3, 7))
+        with torch.no_grad():
+            a, b = (m.decode(*m.encode(ids), live) for m in (dense, model))
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+        for _, sparse in model.sparse_layers():
+            self.assertGreater(len(sparse.chosen.unique()), 2)
+            self.assertTrue((sparse.chosen.min(1).values % 2 == 0).all())
 
     def test_orthogonalised_singular_values_are_near_one(self):
         for shape in ((24, 64), (64, 24)):

@@ -1,0 +1,78 @@
+"""A dense model's feed-forward layers become experts: `python upcycle.py DENSE OUT --experts 16`.
+
+OUT is a folder for `train.py --init`. Every layer becomes sparse. A dense layer's inner units are split into two halves,
+experts 2g and 2g + 1 of group g; all E / 2 groups begin alike, and the router scores both experts of a group the same, so
+a token's two best experts are the two halves of one group and have weights 1/2 each. With fc2's weights doubled that is
+the dense layer itself (sparse upcycling with virtual groups): training starts from the dense model's quality, with its
+active parameters, and the groups part by what they are given.
+"""
+import argparse
+
+import runtime  # noqa: F401
+import torch
+
+from dataclasses import replace
+
+from checkpoint import is_dense, read_model, write_folder
+from model import Config, Translator
+from moe import FeedForward, SparseMLP
+
+ROUTER_STD = 0.02
+"""As from scratch: near-flat, so that the balance loss can even out the groups within some hundred steps."""
+
+
+def upcycled_config(c: Config, experts: int) -> Config:
+    """Every layer sparse, experts of half the dense inner width: two of them are as many active parameters."""
+    if not is_dense(c):
+        raise SystemExit("upcycling starts from a dense model (train.py --dense), and this one has experts")
+    if experts < 4 or experts % 2:
+        raise SystemExit(f"--experts {experts}: an even number of at least 4 is needed, two for each group")
+    if c.encoder_ffn_dim % 2 or c.decoder_ffn_dim % 2:
+        raise SystemExit(f"inner widths of {c.encoder_ffn_dim} and {c.decoder_ffn_dim} cannot be halved")
+    return replace(c, encoder_ffn_dim=c.encoder_ffn_dim // 2, decoder_ffn_dim=c.decoder_ffn_dim // 2,
+                   num_experts=experts, encoder_sparse_step=1, decoder_sparse_step=1)
+
+
+@torch.no_grad()
+def spread(dense: FeedForward, sparse: SparseMLP) -> None:
+    """Fills the experts and the router of `sparse` from one dense layer."""
+    half = dense.fc1.out_features // 2
+    for i, expert in enumerate(sparse.experts.values()):
+        units = slice(0, half) if i % 2 == 0 else slice(half, None)
+        expert.fc1.weight.copy_(dense.fc1.weight[units])
+        expert.fc1.bias.copy_(dense.fc1.bias[units])
+        expert.fc2.weight.copy_(2 * dense.fc2.weight[:, units])
+        expert.fc2.bias.copy_(dense.fc2.bias)  # half of it from each of two experts
+    router = sparse.router.classifier.weight
+    group = torch.randn(router.shape[0] // 2, router.shape[1]) * ROUTER_STD
+    router.copy_(group.repeat_interleave(2, 0))
+
+
+def upcycle(dense: Translator, experts: int) -> Translator:
+    """A sparse model that computes what `dense` computes."""
+    model = Translator(upcycled_config(dense.config, experts))
+    kept = {k: v for k, v in dense.state_dict().items() if ".ffn." not in k}
+    missing, unexpected = model.load_state_dict(kept, strict=False)
+    assert not unexpected and all(".ffn." in name for name in missing)
+    for side in ("encoder", "decoder"):
+        for old, new in zip(getattr(dense, side).layers, getattr(model, side).layers):
+            spread(old.ffn, new.ffn)
+    return model
+
+
+def main() -> None:
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("dense", help="Hugging Face folder of a dense model (m2m_100)")
+    ap.add_argument("out")
+    ap.add_argument("--experts", type=int, default=16, help="in every layer")
+    ap.add_argument("--seed", type=int, default=0, help="of the routers")
+    a = ap.parse_args()
+    torch.manual_seed(a.seed)
+    model = upcycle(read_model(a.dense), a.experts)
+    write_folder(model, a.out, a.dense, {"upcycled": a.dense})
+    count = sum(p.numel() for p in model.parameters())
+    print(f"{a.out}: {count:,} parameters, {a.experts} experts in each of {len(model.sparse_layers())} layers")
+
+
+if __name__ == "__main__":
+    main()
