@@ -2,7 +2,8 @@
 //
 // Keys are taken in blocks of 256 positions from the row's own first one, with a running maximum and sum, so a
 // result depends on the row's own positions and not on whoever is in the call. Softmax and sums are f32.
-import { exp1, exp4, madd, max4, sum, sums4 } from "./simd";
+// Keys and values are f32, or halves as i16: T in what follows.
+import { exp1, exp4, finiteHalves, madd, max4, sum, sums4, toHalves } from "./simd";
 
 const BLOCK = 256;
 const PAGE_TOKENS = 16;
@@ -14,18 +15,32 @@ let result: usize = 0;
 let runningMax: f32 = 0;
 let runningSum: f32 = 0;
 
-/** One score: the dot product of `query` with one key, sums of lanes as in sums4. */
+/** Four elements as f32. */
 // @ts-ignore: decorator
-@inline function tail(key: usize, headDim: i32): f32 {
+@inline function four<T>(at: usize): v128 {
+  if (isFloat<T>()) return v128.load(at);
+  return finiteHalves(v128.load16x4_s(at));
+}
+
+/** One element as f32. */
+// @ts-ignore: decorator
+@inline function one<T>(at: usize): f32 {
+  if (isFloat<T>()) return load<f32>(at);
+  return f32x4.extract_lane(finiteHalves(i32x4.splat(load<i16>(at))), 0);
+}
+
+/** What the channels past the last four give to the dot product of `query` with one key. */
+// @ts-ignore: decorator
+@inline function tail<T>(key: usize, headDim: i32): f32 {
   let s: f32 = 0;
   for (let c = headDim & ~3; c < headDim; c++) {
-    s += load<f32>(query + (<usize>c << 2)) * load<f32>(key + (<usize>c << 2));
+    s += load<f32>(query + (<usize>c << 2)) * one<T>(key + <usize>c * sizeof<T>());
   }
   return s;
 }
 
 /** scores[to + j] = query . keys[j] for `count` keys `stride` bytes apart. */
-function score(keys: usize, stride: usize, count: i32, headDim: i32, to: usize): void {
+function score<T>(keys: usize, stride: usize, count: i32, headDim: i32, to: usize): void {
   const whole = headDim & ~3;
   for (let j = 0; j < count; j += 4) {
     const k0 = keys + <usize>j * stride;
@@ -33,24 +48,24 @@ function score(keys: usize, stride: usize, count: i32, headDim: i32, to: usize):
     const k2 = j + 2 < count ? k1 + stride : k0;
     const k3 = j + 3 < count ? k2 + stride : k0;
     let a = f32x4.splat(0), b = a, c = a, d = a;
-    for (let i: usize = 0; i < <usize>whole << 2; i += 16) {
-      const q = v128.load(query + i);
-      a = madd(v128.load(k0 + i), q, a);
-      b = madd(v128.load(k1 + i), q, b);
-      c = madd(v128.load(k2 + i), q, c);
-      d = madd(v128.load(k3 + i), q, d);
+    for (let i: usize = 0; i < <usize>whole; i += 4) {
+      const q = v128.load(query + (i << 2)), at = i * sizeof<T>();
+      a = madd(four<T>(k0 + at), q, a);
+      b = madd(four<T>(k1 + at), q, b);
+      c = madd(four<T>(k2 + at), q, c);
+      d = madd(four<T>(k3 + at), q, d);
     }
     let s = sums4(a, b, c, d);
     if (whole != headDim) {
       const t = f32x4(0, 0, 0, 0);
       s = f32x4.add(s, f32x4.replace_lane(
         f32x4.replace_lane(
-          f32x4.replace_lane(f32x4.replace_lane(t, 0, tail(k0, headDim)), 1, tail(k1, headDim)),
+          f32x4.replace_lane(f32x4.replace_lane(t, 0, tail<T>(k0, headDim)), 1, tail<T>(k1, headDim)),
           2,
-          tail(k2, headDim),
+          tail<T>(k2, headDim),
         ),
         3,
-        tail(k3, headDim),
+        tail<T>(k3, headDim),
       ));
     }
     // Scores past `count` are overwritten: by the next run or by the padding of `soften`.
@@ -104,38 +119,38 @@ function soften(count: i32, first: bool, headDim: i32): void {
 }
 
 /** result += weights[from + j] * values[j], j in order, for `count` values `stride` bytes apart. */
-function gather(values: usize, stride: usize, count: i32, headDim: i32, from: usize): void {
+function gather<T>(values: usize, stride: usize, count: i32, headDim: i32, from: usize): void {
   let i = 0;
   for (; i + 16 <= headDim; i += 16) {
     const to = result + (<usize>i << 2);
-    let v = values + (<usize>i << 2);
+    let v = values + <usize>i * sizeof<T>();
     let a = v128.load(to), b = v128.load(to, 16), c = v128.load(to, 32), d = v128.load(to, 48);
     for (let j = 0; j < count; j++) {
       const p = v128.load32_splat(from + (<usize>j << 2));
-      a = madd(v128.load(v), p, a);
-      b = madd(v128.load(v, 16), p, b);
-      c = madd(v128.load(v, 32), p, c);
-      d = madd(v128.load(v, 48), p, d);
+      a = madd(four<T>(v), p, a);
+      b = madd(four<T>(v + 4 * sizeof<T>()), p, b);
+      c = madd(four<T>(v + 8 * sizeof<T>()), p, c);
+      d = madd(four<T>(v + 12 * sizeof<T>()), p, d);
       v += stride;
     }
     v128.store(to, a), v128.store(to, b, 16), v128.store(to, c, 32), v128.store(to, d, 48);
   }
   for (; i + 4 <= headDim; i += 4) {
     const to = result + (<usize>i << 2);
-    let v = values + (<usize>i << 2);
+    let v = values + <usize>i * sizeof<T>();
     let a = v128.load(to);
     for (let j = 0; j < count; j++) {
-      a = madd(v128.load(v), v128.load32_splat(from + (<usize>j << 2)), a);
+      a = madd(four<T>(v), v128.load32_splat(from + (<usize>j << 2)), a);
       v += stride;
     }
     v128.store(to, a);
   }
   for (; i < headDim; i++) {
     const to = result + (<usize>i << 2);
-    let v = values + (<usize>i << 2);
+    let v = values + <usize>i * sizeof<T>();
     let a = load<f32>(to);
     for (let j = 0; j < count; j++) {
-      a += load<f32>(v) * load<f32>(from + (<usize>j << 2));
+      a += one<T>(v) * load<f32>(from + (<usize>j << 2));
       v += stride;
     }
     store<f32>(to, a);
@@ -184,67 +199,105 @@ export function segmentAttention(
       for (let j = 0; j < length; j += BLOCK) {
         const here = min(BLOCK, length - j);
         const at = base + <usize>j * stride;
-        score(k + at, stride, here, headDim, scores);
+        score<f32>(k + at, stride, here, headDim, scores);
         lean(here, start + j - <i32>row, h, table, tableStride, buckets, reach);
         soften(here, j == 0, headDim);
-        gather(v + at, stride, here, headDim, scores);
+        gather<f32>(v + at, stride, here, headDim, scores);
       }
       end(out + row * stride + column, headDim);
     }
   }
 }
 
-/**
- * As above over pages: position i of row t lies in page pageTable[t, i / 16] at i % 16.
- * kv: page p is f32 [2, 16, dModel], keys then values; pageTable i32 [T, pagesPerRow]; lengths i32 [T].
- */
-export function pagedAttention(
+function paged<T>(
   q: usize, kv: usize, rows: usize, count: i32, pageTable: usize, pagesPerRow: i32, lengths: usize,
   dModel: i32, heads: i32, scale: f32, scratch: usize, out: usize,
   table: usize, tableStride: i32, buckets: usize, reach: i32,
 ): void {
   const headDim = dModel / heads;
-  const stride = <usize>dModel << 2;
+  const row4 = <usize>dModel << 2;
+  const stride = <usize>dModel * sizeof<T>();
   const half = stride * PAGE_TOKENS;
   for (let m = 0; m < count; m++) {
     const row = <usize>load<i32>(rows + (<usize>m << 2));
     const pages = pageTable + row * <usize>pagesPerRow * 4;
     const length = load<i32>(lengths + (row << 2));
     for (let h = 0; h < heads; h++) {
-      const column = <usize>(h * headDim) << 2;
-      begin(q + row * stride + column, headDim, scale, scratch);
+      const head = <usize>(h * headDim);
+      const column = head * sizeof<T>();
+      begin(q + row * row4 + (head << 2), headDim, scale, scratch);
       for (let j = 0; j < length; j += BLOCK) {
         const here = min(BLOCK, length - j);
         for (let i = 0; i < here; i += PAGE_TOKENS) {
           const page = <usize>load<i32>(pages + (<usize>((j + i) >> 4) << 2));
           const at = kv + page * half * 2 + column;
-          score(at, stride, min(PAGE_TOKENS, here - i), headDim, scores + (<usize>i << 2));
+          score<T>(at, stride, min(PAGE_TOKENS, here - i), headDim, scores + (<usize>i << 2));
         }
         lean(here, j - length + 1, h, table, tableStride, buckets, reach);
         soften(here, j == 0, headDim);
         for (let i = 0; i < here; i += PAGE_TOKENS) {
           const page = <usize>load<i32>(pages + (<usize>((j + i) >> 4) << 2));
           const at = kv + page * half * 2 + half + column;
-          gather(at, stride, min(PAGE_TOKENS, here - i), headDim, scores + (<usize>i << 2));
+          gather<T>(at, stride, min(PAGE_TOKENS, here - i), headDim, scores + (<usize>i << 2));
         }
       }
-      end(out + row * stride + column, headDim);
+      end(out + row * row4 + (head << 2), headDim);
     }
   }
 }
 
-/** Row t of k and v to place places[t] = page * 16 + position; a negative place writes nothing. */
-export function storeKv(
-  k: usize, v: usize, rows: usize, count: i32, places: usize, dModel: i32, kv: usize,
+/**
+ * As above over pages: position i of row t lies in page pageTable[t, i / 16] at i % 16.
+ * kv: page p is [2, 16, dModel], keys then values, f32 or f16 by `bits`; pageTable i32 [T, pagesPerRow]; lengths i32 [T].
+ */
+export function pagedAttention(
+  q: usize, kv: usize, bits: i32, rows: usize, count: i32, pageTable: usize, pagesPerRow: i32, lengths: usize,
+  dModel: i32, heads: i32, scale: f32, scratch: usize, out: usize,
+  table: usize, tableStride: i32, buckets: usize, reach: i32,
 ): void {
-  const stride = <usize>dModel << 2;
+  if (bits == 32) {
+    paged<f32>(
+      q, kv, rows, count, pageTable, pagesPerRow, lengths, dModel, heads, scale, scratch, out, table, tableStride,
+      buckets, reach,
+    );
+  } else {
+    paged<i16>(
+      q, kv, rows, count, pageTable, pagesPerRow, lengths, dModel, heads, scale, scratch, out, table, tableStride,
+      buckets, reach,
+    );
+  }
+}
+
+/** `count` floats as halves. */
+function storeHalves(to: usize, from: usize, count: i32): void {
+  let c = 0;
+  for (; c + 4 <= count; c += 4) {
+    v128.store64_lane(to + (<usize>c << 1), toHalves(v128.load(from + (<usize>c << 2))), 0);
+  }
+  for (; c < count; c++) {
+    const h = toHalves(f32x4.splat(load<f32>(from + (<usize>c << 2))));
+    store<u16>(to + (<usize>c << 1), <u16>i16x8.extract_lane_u(h, 0));
+  }
+}
+
+/** Row t of k and v to place places[t] = page * 16 + position; a negative place writes nothing. kv as above. */
+export function storeKv(
+  k: usize, v: usize, rows: usize, count: i32, places: usize, dModel: i32, kv: usize, bits: i32,
+): void {
+  const row4 = <usize>dModel << 2;
+  const stride = <usize>dModel * <usize>(bits >> 3);
   const half = stride * PAGE_TOKENS;
   for (let m = 0; m < count; m++) {
     const row = <usize>load<i32>(rows + (<usize>m << 2));
     const place = load<i32>(places + (row << 2));
     if (place < 0) continue;
     const to = kv + <usize>(place >> 4) * half * 2 + <usize>(place & 15) * stride;
-    memory.copy(to, k + row * stride, stride);
-    memory.copy(to + half, v + row * stride, stride);
+    if (bits == 32) {
+      memory.copy(to, k + row * row4, row4);
+      memory.copy(to + half, v + row * row4, row4);
+    } else {
+      storeHalves(to, k + row * row4, dModel);
+      storeHalves(to + half, v + row * row4, dModel);
+    }
   }
 }

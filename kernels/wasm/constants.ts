@@ -60,6 +60,10 @@ export const HALF_EXPONENT: usize = memory.data<u32>([0x7c00, 0x7c00, 0x7c00, 0x
 export const HALF_MOVED: usize = memory.data<u32>([0x8fffe000, 0x8fffe000, 0x8fffe000, 0x8fffe000], 16);
 export const HALF_REBIAS: usize = memory.data<u32>([0x38000000, 0x38000000, 0x38000000, 0x38000000], 16);
 export const HALF_LEAST: usize = memory.data<u32>([0x38800000, 0x38800000, 0x38800000, 0x38800000], 16);
+/** 2^112: what a half's bits, moved to where a float has them, are short of. */
+export const HALF_SCALE: usize = memory.data<u32>([0x77800000, 0x77800000, 0x77800000, 0x77800000], 16);
+/** 65504 as a float. */
+export const HALF_TOP: usize = memory.data<u32>([0x477fe000, 0x477fe000, 0x477fe000, 0x477fe000], 16);
 /** Least normal half and infinity, shifted left by one, in eight lanes. */
 export const HALF_TWICE_LEAST: usize = memory.data<u32>([0x08000800, 0x08000800, 0x08000800, 0x08000800], 16);
 export const HALF_TWICE_TOP: usize = memory.data<u32>([0xf800f800, 0xf800f800, 0xf800f800, 0xf800f800], 16);

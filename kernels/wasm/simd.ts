@@ -1,7 +1,7 @@
 // Vector helpers that every kernel shares: sums over lanes, half to float, exp.
 // All pointers are byte offsets into the imported memory; lanes are f32 unless said.
 import {
-  EXP, EXPONENT, HALF_EXPONENT, HALF_LEAST, HALF_MOVED, HALF_REBIAS, HALF_TWICE_LEAST, HALF_TWICE_TOP,
+  EXP, EXPONENT, HALF_EXPONENT, HALF_LEAST, HALF_MOVED, HALF_REBIAS, HALF_SCALE, HALF_TOP, HALF_TWICE_LEAST, HALF_TWICE_TOP,
   SIGN,
 } from "./constants";
 
@@ -60,6 +60,15 @@ import {
   return v128.or(right, v128.and(top, v128.load(EXPONENT)));
 }
 
+/**
+ * As `halves` without infinities and NaN, which come out as numbers from 65536 on. A subnormal is right but passes
+ * through a subnormal f32, which costs some 150 cycles: for numbers among which they are rare.
+ */
+// @ts-ignore: decorator
+@inline export function finiteHalves(h: v128): v128 {
+  return f32x4.mul(v128.and(i32x4.shl(h, 13), v128.load(HALF_MOVED)), v128.load(HALF_SCALE));
+}
+
 /** As `halves`, for lanes that are all normal numbers. */
 // @ts-ignore: decorator
 @inline export function normalHalves(h: v128): v128 {
@@ -77,6 +86,26 @@ import {
     i16x8.lt_u(least, v128.load(HALF_TWICE_LEAST)),
     i16x8.ge_u(most, v128.load(HALF_TWICE_TOP)),
   );
+}
+
+/**
+ * Four f32 to the nearest halves (ties to even) in lanes 0 to 3 of i16; what is beyond 65504, infinity too, becomes
+ * 65504, NaN stays NaN. Below 2^-14 the sum with 1/2, whose last bit is 2^-24, rounds.
+ */
+// @ts-ignore: decorator
+@inline export function toHalves(x: v128): v128 {
+  const sign = v128.and(x, v128.load(SIGN));
+  const size = v128.xor(x, sign);
+  const kept = f32x4.pmin(size, v128.load(HALF_TOP));
+  const odd = v128.and(i32x4.shr_u(kept, 13), i32x4.splat(1));
+  const rounded = i32x4.add(i32x4.sub(kept, v128.load(HALF_REBIAS)), i32x4.add(odd, i32x4.splat(0xfff)));
+  const normal = i32x4.shr_u(rounded, 13);
+  const half = f32x4.splat(0.5);
+  const small = i32x4.sub(f32x4.add(kept, half), half);
+  const found = v128.bitselect(small, normal, f32x4.lt(kept, v128.load(HALF_LEAST)));
+  const number = v128.bitselect(i32x4.splat(0x7e00), found, f32x4.ne(x, x));
+  const signed = v128.or(number, i32x4.shr_u(sign, 16));
+  return i16x8.narrow_i32x4_u(signed, signed);
 }
 
 /** f16 [count] at `from` to f32 [count rounded up to 4] at `to`; reads up to 6 bytes past the end. */

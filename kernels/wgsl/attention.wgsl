@@ -4,6 +4,8 @@
 
 /// True: k and v are the same buffer of pages, each 16 keys [d] and then 16 values [d].
 override PAGED: bool = false;
+/// Pages hold halves, two channels a word; the head's width is even then.
+override HALVES: bool = false;
 /// Scores gain by how far a key lies from its query.
 override BIASED: bool = false;
 const PAGE: u32 = 16u;
@@ -17,7 +19,7 @@ struct Params {
   head: u32,    // channels of a head
   scale: f32,   // of scores
   q: u32,
-  k: u32,
+  k: u32,       // element of k's and v's first
   v: u32,
   table: u32,
   pages_per_row: u32,
@@ -32,8 +34,8 @@ const NONE: u32 = 0xffffffffu;
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<f32>;         // [T, d]
-@group(0) @binding(2) var<storage, read> k: array<f32>;         // [rows, d] or pages
-@group(0) @binding(3) var<storage, read> v: array<f32>;         // [rows, d] or the same pages
+@group(0) @binding(2) var<storage, read> k: array<u32>;         // [rows, d] f32, or pages
+@group(0) @binding(3) var<storage, read> v: array<u32>;         // [rows, d] f32, or the same pages
 @group(0) @binding(4) var<storage, read> table: array<i32>;     // starts [T] or pages [T, pages_per_row]
 @group(0) @binding(5) var<storage, read> lengths: array<i32>;   // [T]
 @group(0) @binding(6) var<storage, read> mask: array<u32>;      // [T]
@@ -52,6 +54,29 @@ fn row_of(t: u32, i: u32) -> u32 {
     return (page * 2u * PAGE + i % PAGE) * p.d;
   }
   return (u32(table[p.table + t]) + i) * p.d;
+}
+
+/// The query times the key whose first channel is element `at`.
+fn product(at: u32) -> f32 {
+  var sum = 0.0;
+  if (HALVES) {
+    for (var c = 0u; c < p.head; c += 2u) {
+      let pair = unpack2x16float(k[(at + c) / 2u]);
+      sum = fma(query[c + 1u], pair.y, fma(query[c], pair.x, sum));
+    }
+  } else {
+    for (var c = 0u; c < p.head; c++) { sum = fma(query[c], bitcast<f32>(k[at + c]), sum); }
+  }
+  return sum;
+}
+
+/// Element `at` of v.
+fn value(at: u32) -> f32 {
+  if (HALVES) {
+    let pair = unpack2x16float(v[at / 2u]);
+    return select(pair.x, pair.y, at % 2u == 1u);
+  }
+  return bitcast<f32>(v[at]);
 }
 
 /// What the score of the key at position `i` gains, for a query at position `own`.
@@ -83,9 +108,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     var row = 0u;
     if (li < count) {
       row = row_of(t, begin + li);
-      let at = p.k + row + base;
-      var score = 0.0;
-      for (var c = 0u; c < p.head; c++) { score = fma(query[c], k[at + c], score); }
+      var score = product(p.k + row + base);
       if (BIASED) { score = fma(score, p.scale, bias_of(begin + li, position, wg.x)); }
       else { score *= p.scale; }
       scores[li] = score;
@@ -106,10 +129,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
       let chance = chances[i];
       sum += chance;
       let at = rows[i];
-      own.x = fma(chance, v[channel.x + at], own.x);
-      if (EACH > 1u) { own.y = fma(chance, v[channel.y + at], own.y); }
-      if (EACH > 2u) { own.z = fma(chance, v[channel.z + at], own.z); }
-      if (EACH > 3u) { own.w = fma(chance, v[channel.w + at], own.w); }
+      own.x = fma(chance, value(channel.x + at), own.x);
+      if (EACH > 1u) { own.y = fma(chance, value(channel.y + at), own.y); }
+      if (EACH > 2u) { own.z = fma(chance, value(channel.z + at), own.z); }
+      if (EACH > 3u) { own.w = fma(chance, value(channel.w + at), own.w); }
     }
     top = higher;
   }

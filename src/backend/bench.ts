@@ -1,6 +1,14 @@
 /** Kernel figures of this machine: products of every width, attention, and the choice from a vocabulary. */
 import { F16, F32, matrixBytes, type MatrixFormat, matrixLayout } from "../base/layout.ts";
-import { type Backend, type Matrix, PAGE_TOKENS, type Tensor } from "./contract.ts";
+import { toHalfBits } from "../quant/half.ts";
+import {
+  type Backend,
+  type DeviceBuffer,
+  type KvBits,
+  type Matrix,
+  PAGE_TOKENS,
+  type Tensor,
+} from "./contract.ts";
 
 export interface KernelFigure {
   name: string;
@@ -83,7 +91,7 @@ export async function benchKernels(
     }
   }
   for (const length of [30, 300]) figures.push(await bench.segments(length, 512, 8));
-  figures.push(await bench.pages(16, 64, 512, 8));
+  for (const bits of [32, 16] as const) figures.push(await bench.pages(16, 64, 512, 8, bits));
   for (const rows of [1, 16]) figures.push(await bench.vocabulary(rows, 256, 12000));
   return figures;
 }
@@ -118,6 +126,18 @@ class Bench {
     const buffer = this.backend.alloc("bench", data.byteLength, "activations");
     this.backend.write(buffer, 0, new Uint8Array(data.buffer));
     return { buffer, offset: 0, rows, cols };
+  }
+
+  /** Pages of random keys and values. */
+  #pages(pages: number, d: number, bits: KvBits): DeviceBuffer {
+    const data = Float32Array.from(
+      { length: pages * PAGE_TOKENS * 2 * d },
+      () => Math.random() - 0.5,
+    );
+    const held = bits === 32 ? data : Uint16Array.from(data, toHalfBits);
+    const buffer = this.backend.alloc("bench", held.byteLength, "activations");
+    this.backend.write(buffer, 0, new Uint8Array(held.buffer));
+    return buffer;
   }
 
   /** As many equal matrices as the stopwatch wants. */
@@ -165,20 +185,25 @@ class Bench {
     return this.#figure("attention segment", shape, ms, 4 * length * length * d, 8 * length * d);
   }
 
-  /** `rows` queries over `length` paged positions each. */
-  async pages(rows: number, length: number, d: number, heads: number): Promise<KernelFigure> {
+  /** `rows` queries over `length` paged positions each, of `bits`. */
+  async pages(
+    rows: number,
+    length: number,
+    d: number,
+    heads: number,
+    bits: KvBits,
+  ): Promise<KernelFigure> {
     const q = this.#tensor(rows, d), out = this.#tensor(rows, d);
     const pagesPerRow = length / PAGE_TOKENS, pages = rows * pagesPerRow;
-    const store = this.#tensor(pages * PAGE_TOKENS * 2, d);
-    const kv = { buffer: store.buffer, offset: 0, pages, dModel: d };
+    const kv = { buffer: this.#pages(pages, d, bits), offset: 0, pages, dModel: d, bits };
     const pageTable = Int32Array.from({ length: pages }, (_, i) => i);
     const lengths = new Int32Array(rows).fill(length);
     const op = { q, heads, kv, pageTable, pagesPerRow, lengths, out };
     const ms = await this.stopwatch.time(() => this.backend.pagedAttention(op));
-    for (const t of [q, out, store]) this.backend.free(t.buffer);
+    for (const { buffer } of [q, out, kv]) this.backend.free(buffer);
     const shape = `${rows} rows of ${length}, ${heads} heads of ${d / heads}`;
-    const bytes = 8 * rows * length * d;
-    return this.#figure("attention paged", shape, ms, 4 * rows * length * d, bytes);
+    const bytes = rows * length * d * bits / 4;
+    return this.#figure(`attention paged, f${bits}`, shape, ms, 4 * rows * length * d, bytes);
   }
 
   async vocabulary(rows: number, d: number, vocab: number): Promise<KernelFigure> {

@@ -13,6 +13,7 @@ import {
   type Backend,
   type DeviceRange,
   type KvLayer,
+  kvPageBytes,
   type Matrix,
   PAGE_TOKENS,
   type SlotLookup,
@@ -86,7 +87,13 @@ export class StepBench {
           cq: this.#matrix(d, d, widths.trunk),
           co: this.#matrix(d, d, widths.trunk),
         },
-        kv: { buffer: this.#bytes(pages * PAGE_TOKENS * 2 * d * 4), offset: 0, pages, dModel: d },
+        kv: {
+          buffer: this.#bytes(pages * kvPageBytes(d, 16)),
+          offset: 0,
+          pages,
+          dModel: d,
+          bits: 16,
+        },
         dense: isSparse ? undefined : {
           fc1: this.#matrix(g.dFf, d, widths.trunk),
           fc2: this.#matrix(d, g.dFf, widths.trunk),

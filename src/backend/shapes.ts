@@ -1,5 +1,5 @@
 /** Checks of operands' shapes that every backend makes before it looks for their bytes. */
-import type { Matrix, Tensor, Vector } from "./contract.ts";
+import type { KvLayer, Matrix, Tensor, Vector } from "./contract.ts";
 
 /** Throws RangeError "cannot ACTION: RULE (got OBSERVED)". */
 export function refuse(action: string, rule: string, observed: string): never {
@@ -45,6 +45,16 @@ export function checkMatrix(w: Matrix, cols: number, action: string, name: strin
   }
   if (w.offset % 16 !== 0) {
     refuse(action, `${name} must start at a multiple of 16`, String(w.offset));
+  }
+}
+
+/** Pages must hold keys of `dModel`, and of f16 whole words a head. */
+export function checkKv(kv: KvLayer, dModel: number, heads: number, action: string): void {
+  if (kv.dModel !== dModel) refuse(action, `kv must hold rows of ${dModel}`, String(kv.dModel));
+  if (kv.offset % 16 !== 0) refuse(action, "kv starts at a multiple of 16", String(kv.offset));
+  const head = headWidth(dModel, heads, action);
+  if (kv.bits === 16 && head % 2 === 1) {
+    refuse(action, "pages of f16 need an even head width", String(head));
   }
 }
 

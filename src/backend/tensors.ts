@@ -62,8 +62,9 @@ export interface Arena {
 }
 
 /**
- * Paged K and V of one decoder layer: page p holds PAGE_TOKENS keys, then as many values, each f32 [d_model].
- * Position i of a row is in page table[row, floor(i / PAGE_TOKENS)] at i % PAGE_TOKENS.
+ * Paged K and V of one decoder layer: page p holds PAGE_TOKENS keys, then as many values, each [d_model] in f32 or f16.
+ * Position i of a row is in page table[row, floor(i / PAGE_TOKENS)] at i % PAGE_TOKENS. What is stored as f16 is rounded
+ * to nearest even, beyond 65504 to 65504, alike on every backend.
  */
 export interface KvLayer {
   readonly buffer: DeviceBuffer;
@@ -71,5 +72,13 @@ export interface KvLayer {
   readonly pages: number;
   /** Width of a key: heads * head_dim. */
   readonly dModel: number;
+  /** Of an element. 16 needs an even head_dim. */
+  readonly bits: KvBits;
 }
+export type KvBits = 16 | 32;
 export const PAGE_TOKENS = 16;
+
+/** Bytes of one page of one layer. */
+export function kvPageBytes(width: number, bits: KvBits): number {
+  return PAGE_TOKENS * 2 * width * bits / 8;
+}

@@ -61,6 +61,7 @@ export const engineFlags = {
   maxBatchTokens: int(512, { min: 1, max: 65536 }, "tokens of one forward pass"),
   maxQueue: int(512, { min: 1, max: 1_000_000 }, "sentences that may wait; more are refused"),
   maxSourceTokens: int(256, { min: 8, max: 4096 }, "tokens of one sentence; longer ones are cut"),
+  kvCache: choice(["f16", "f32"], "f16", "width of a running sentence's keys and values"),
 };
 
 /** How translations are searched for. */
@@ -234,6 +235,7 @@ export const planFlags = {
   threads: engineFlags.threads,
   maxBatchTokens: engineFlags.maxBatchTokens,
   maxSourceTokens: engineFlags.maxSourceTokens,
+  kvCache: engineFlags.kvCache,
   ...widthFlags,
 };
 

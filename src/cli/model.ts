@@ -61,6 +61,7 @@ export function engineOptions(flags: Values<typeof engineFlags>): EngineOptions 
     maxBatchTokens: flags.maxBatchTokens,
     maxQueue: flags.maxQueue,
     maxSourceTokens: flags.maxSourceTokens,
+    kvBits: flags.kvCache === "f16" ? 16 : 32,
   };
 }
 

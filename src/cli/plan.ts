@@ -48,6 +48,7 @@ async function planModel(
     ),
     maxBatchTokens: flags.maxBatchTokens,
     maxSourceTokens: flags.maxSourceTokens,
+    kvBits: flags.kvCache === "f16" ? 16 : 32,
   });
   console.log(`${budgetTable(budget, flags.gpuMemory)}\n`);
   console.log(slotsText(budget));

@@ -2,7 +2,7 @@
 import type { ModelPlan } from "../base/plan.ts";
 import type { Ledger } from "../base/ledger.ts";
 import { architectureOf } from "../arch/registry.ts";
-import type { Backend } from "../backend/contract.ts";
+import type { Backend, KvBits } from "../backend/contract.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
 import { horizon } from "../experts/policy/horizon.ts";
 import { ExpertResidency } from "../experts/residency.ts";
@@ -18,6 +18,8 @@ import { type BudgetPlan, divideBudget, scratchShape, tablePages } from "./budge
 export interface AssembleOptions extends LoadOptions {
   maxBatchTokens: number;
   maxSourceTokens: number;
+  /** Of an element of K/V; 16 unless given. */
+  kvBits?: KvBits | undefined;
   /** Fewer slots than the budget would hold, for tests and benchmarks. */
   maxSlots?: number | undefined;
   policy?: PolicyFactory | undefined;
@@ -53,12 +55,13 @@ export async function assemble(
   const maxRows = options.maxBatchTokens;
   const shape = scratchShape(plan, spec, maxRows);
   backend.prepare(shape);
-  const { gpu } = ledger.snapshot();
+  const { gpu } = ledger.snapshot(), { kvBits = 16 } = options;
   const budget = divideBudget(manifest, plan, spec, {
     gpuBytes: gpu.budgetBytes,
     scratchBytes: gpu.usedBytes,
     maxBatchTokens: maxRows,
     maxSourceTokens: options.maxSourceTokens,
+    kvBits,
     // The CPU's attention sees its whole heap, whatever its arenas are limited to.
     bindingBytes: backend.name === "cpu" ? undefined : backend.limits.maxBindingBytes,
   });
@@ -73,7 +76,7 @@ export async function assemble(
     tablePages: tablePages(spec, options.maxSourceTokens),
   });
   const context = { backend, workspace, residency, spec, observer: options.observer };
-  const model = new TranslationModel(context, trunk, budget.pages);
+  const model = new TranslationModel(context, trunk, budget.pages, kvBits);
   // A device that has not the memory tells it with a readback: before anything is fetched.
   await backend.readback(workspace.places.buffer, 0, 4);
   await trunk.load(manifest, fetcher, options);

@@ -1,6 +1,6 @@
 /** How a device budget is divided, and the least that would do: known before a byte is read. */
 import { MoqeError } from "../base/errors.ts";
-import type { ScratchShape } from "../backend/contract.ts";
+import type { KvBits, ScratchShape } from "../backend/contract.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
 import { placeTableBytes } from "../experts/places.ts";
@@ -26,6 +26,8 @@ export interface BudgetRequest {
   gpuBytes: number;
   maxBatchTokens: number;
   maxSourceTokens: number;
+  /** Of an element of K/V. */
+  kvBits: KvBits;
   /** Scratch of the backend at these sizes, on top of the workspace. */
   scratchBytes: number;
   /** The largest range that a kernel of the backend sees, which a layer's K/V must fit in; none unless given. */
@@ -66,7 +68,7 @@ export function divideBudget(
   };
   const activations = workspaceBytes(spec, workspace) + ask.scratchBytes +
     placeTableBytes(plan.expertLayers.map((l) => l.count));
-  const page = pageBytes(spec);
+  const page = pageBytes(spec, ask.kvBits);
   const maxTarget = Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions);
   const leastPages = pagesNeeded(ask.maxSourceTokens, KV_BEAMS, maxTarget);
   const enoughPages = KV_SENTENCES * pagesNeeded(64, KV_BEAMS, 64);
@@ -113,14 +115,15 @@ export function divideBudget(
 }
 
 /** Pages of K/V whose part of one layer a kernel can see. */
-function mostPages(spec: ModelSpec, { bindingBytes }: BudgetRequest, least: number): number {
+function mostPages(spec: ModelSpec, ask: BudgetRequest, least: number): number {
+  const { bindingBytes } = ask;
   if (bindingBytes === undefined) return Infinity;
-  const most = Math.floor(bindingBytes / layerPageBytes(spec));
+  const page = layerPageBytes(spec, ask.kvBits), most = Math.floor(bindingBytes / page);
   if (most >= least) return most;
   throw new MoqeError("unsupported", {
     action: "keep K/V of one sentence in a layer's buffer",
     rule: `a kernel of this device sees at most ${formatBytes(bindingBytes)} of one`,
-    observed: formatBytes(least * layerPageBytes(spec)),
+    observed: formatBytes(least * page),
     remedy: "lower --max-source-tokens, or say --device cpu",
   });
 }

@@ -109,6 +109,7 @@ async function load(
   const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
     maxBatchTokens: options.maxBatchTokens,
     maxSourceTokens: options.maxSourceTokens,
+    kvBits: options.kvBits,
     maxSlots: options.maxSlots,
     encoderShare: options.encoderShare,
     policy: inside.policy ?? foresight.policy,

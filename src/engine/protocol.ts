@@ -4,6 +4,7 @@
  * `result` or `error` with its id, also after `cancel`.
  */
 import type { ErrorCode, ErrorParts } from "../base/errors.ts";
+import type { KvBits } from "../backend/contract.ts";
 import type { LedgerSnapshot } from "../base/ledger.ts";
 import type { FetchStats } from "../store/contract.ts";
 import type { SplitSentences } from "../text/documents/contract.ts";
@@ -36,6 +37,8 @@ export interface EngineOptions {
   maxQueue: number;
   /** Source tokens of one sentence; longer ones are cut at punctuation, then at spaces. */
   maxSourceTokens: number;
+  /** Bits of an element of the K/V cache; 16 unless given. */
+  kvBits?: KvBits | undefined;
   /** Time without a request after which trunk and arenas are given back until the next one; 0 or left out: never. */
   idleUnloadMs?: number | undefined;
   /** Bring likely experts in before they are asked for; true unless said. */

@@ -3,11 +3,12 @@ import type {
   Backend,
   DeviceBuffer,
   IndexArray,
+  KvBits,
   KvLayer,
   Matrix,
   Tensor,
 } from "../backend/contract.ts";
-import { PAGE_TOKENS } from "../backend/contract.ts";
+import { kvPageBytes } from "../backend/contract.ts";
 import type { Residency, WaitOptions } from "../experts/contract.ts";
 import {
   type Attention,
@@ -57,14 +58,18 @@ export interface DecodeOptions extends WaitOptions {
 /** A context for the decoder's blocks, and all of the workspace. */
 type WholeContext = Context & { readonly workspace: Workspace };
 
-/** Bytes that one K/V page takes over all decoder layers: PAGE_TOKENS keys and values, f32. */
-export function pageBytes(spec: ModelSpec): number {
-  return spec.decoder.layers.length * layerPageBytes(spec);
+/** Bytes that one K/V page takes over all decoder layers. */
+export function pageBytes(spec: ModelSpec, kvBits: KvBits): number {
+  return spec.decoder.layers.length * layerPageBytes(spec, kvBits);
 }
 
-/** Bytes of a page in one layer's buffer. */
-export function layerPageBytes(spec: ModelSpec): number {
-  return 2 * PAGE_TOKENS * spec.attentionWidth * 4;
+/** Bytes of a page in one layer's buffer. Heads of an odd width are always kept in f32. */
+export function layerPageBytes(spec: ModelSpec, kvBits: KvBits): number {
+  return kvPageBytes(spec.attentionWidth, heldBits(spec, kvBits));
+}
+
+function heldBits(spec: ModelSpec, kvBits: KvBits): KvBits {
+  return spec.attentionWidth / spec.decoderHeads % 2 === 1 ? 32 : kvBits;
 }
 
 /** Device bytes of the tables that a model computes for itself. */
@@ -86,7 +91,7 @@ export class TranslationModel {
   readonly #distances: Distances;
   readonly #owned: DeviceBuffer[] = [];
 
-  constructor(ctx: WholeContext, trunk: Trunk, pages: number) {
+  constructor(ctx: WholeContext, trunk: Trunk, pages: number, kvBits: KvBits) {
     this.#ctx = ctx;
     this.pages = pages;
     const { spec, backend } = ctx;
@@ -107,10 +112,11 @@ export class TranslationModel {
       cross: buildAttention(trunk, l.crossAttention, { heads: spec.decoderHeads, distances }),
       feedForward: feedForward(l.feedForward),
       kv: {
-        buffer: this.#own(`kv ${i}`, pages * layerPageBytes(spec)),
+        buffer: this.#own(`kv ${i}`, pages * layerPageBytes(spec, kvBits)),
         offset: 0,
         pages,
         dModel: spec.attentionWidth,
+        bits: heldBits(spec, kvBits),
       },
     }));
     this.#encoderNorm = buildNorm(trunk, spec.encoder.norm);
@@ -264,8 +270,8 @@ export class TranslationModel {
 
   /** Copies a whole page in every decoder layer (a forked hypothesis gets a last page of its own). */
   copyPage(from: number, to: number): void {
-    const bytes = layerPageBytes(this.#ctx.spec);
     for (const { kv } of this.#decoder) {
+      const bytes = kvPageBytes(kv.dModel, kv.bits);
       this.#ctx.backend.copy(
         kv.buffer,
         kv.offset + from * bytes,

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { F32 } from "../../src/base/layout.ts";
-import { type KvLayer, PAGE_TOKENS } from "../../src/backend/contract.ts";
+import { type KvBits, type KvLayer, PAGE_TOKENS } from "../../src/backend/contract.ts";
 import type { Backend } from "../../src/backend/contract.ts";
-import { attentionTwin, keyIndex } from "../../src/backend/cpu/twin/attention.ts";
+import { attentionTwin, keptTwin, keyIndex } from "../../src/backend/cpu/twin/attention.ts";
 import { packedRandom, type Random, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { toHalfBits } from "../../src/quant/half.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";
 
@@ -86,13 +87,26 @@ on.each("segmentAttention: a segment's bits do not depend on its neighbours", as
   backend.close();
 });
 
+/** Writes `data` into a layer's pages as they hold it. */
+function fillPages(backend: Backend, kv: KvLayer, data: Float32Array<ArrayBuffer>) {
+  const held = kv.bits === 32 ? data : Uint16Array.from(data, toHalfBits);
+  backend.write(kv.buffer, kv.offset, on.asBytes(held));
+}
+
 /** A layer of random pages and, a row, a shuffled table of them. */
-function paged(backend: Backend, d: number, lengths: number[], random: Random) {
+function paged(
+  backend: Backend,
+  d: number,
+  lengths: number[],
+  random: Random,
+  bits: KvBits = 32,
+) {
   const pagesPerRow = Math.ceil(Math.max(...lengths) / PAGE_TOKENS) + 1;
   const pages = pagesPerRow * lengths.length + 3;
-  const data = on.randoms(pages * PAGE_TOKENS * 2 * d, random);
-  const store = on.tensor(backend, pages * PAGE_TOKENS * 2, d, data);
-  const kv: KvLayer = { buffer: store.buffer, offset: store.offset, pages, dModel: d };
+  const data = on.randoms(pages * PAGE_TOKENS * 2 * d, random).map((x) => keptTwin(x, bits));
+  const store = on.tensor(backend, pages * PAGE_TOKENS * bits / 16, d);
+  const kv: KvLayer = { buffer: store.buffer, offset: store.offset, pages, dModel: d, bits };
+  fillPages(backend, kv, data);
   const order = [...Array(pages).keys()].sort(() => random() - 0.5);
   const table = Int32Array.from(order.slice(0, pagesPerRow * lengths.length));
   return { kv, store, data, table, pagesPerRow, lengths: Int32Array.from(lengths) };
@@ -100,9 +114,13 @@ function paged(backend: Backend, d: number, lengths: number[], random: Random) {
 
 on.each("pagedAttention: pages in any order against float64", async (open) => {
   const backend = await open(), random = seeded(23);
-  for (const [heads, width] of HEADS) {
+  const cases = HEADS.flatMap(([heads, width]) =>
+    ([32, 16] as const).map((bits) => ({ heads, width, bits }))
+  );
+  for (const { heads, width, bits } of cases) {
+    if (bits === 16 && width % 2 === 1) continue;
     const d = heads * width, lengths = [1, 15, 16, 17, 100, 256, 257, 530];
-    const p = paged(backend, d, lengths, random), rows = lengths.length;
+    const p = paged(backend, d, lengths, random, bits), rows = lengths.length;
     const q = on.randoms(rows * d, random), out = on.tensor(backend, rows, d);
     backend.pagedAttention({
       q: on.tensor(backend, rows, d, q),
@@ -125,7 +143,8 @@ on.each("pagedAttention: pages in any order against float64", async (open) => {
       );
       expected.set(one, t * d);
     }
-    on.assertNmse(await on.read(backend, out), expected, NMSE.attention, `${heads} x ${width}`);
+    const what = `${heads} x ${width}, f${bits}`;
+    on.assertNmse(await on.read(backend, out), expected, NMSE.attention, what);
     backend.free(p.store.buffer);
   }
   backend.close();
@@ -140,7 +159,7 @@ on.each("pagedAttention: scores far apart, the highest in any block", async (ope
       const at = keyIndex(p.table, i, 0, d), score = i === top ? 400 : -300 - i / 10;
       data.fill(score / d, at, at + d);
     }
-    backend.write(p.kv.buffer, p.kv.offset, on.asBytes(data));
+    fillPages(backend, p.kv, data);
     const out = on.tensor(backend, 1, d), { kv, pagesPerRow, lengths } = p;
     const query = on.tensor(backend, 1, d, q);
     backend.pagedAttention({
@@ -161,7 +180,7 @@ on.each("pagedAttention: scores far apart, the highest in any block", async (ope
 on.each("pagedAttention: bits, masks and a table that does not fit at once", async (open) => {
   const backend = await open(), random = seeded(24), d = 32, rows = 40;
   const lengths = [...Array(rows).keys()].map((t) => t * 9 + 1);
-  const p = paged(backend, d, lengths, random);
+  const p = paged(backend, d, lengths, random, 16);
   const q = on.randoms(rows * d, random);
   const run = async (list: number[], pagesPerRow: number, mask?: Int32Array) => {
     const table = new Int32Array(list.length * pagesPerRow).fill(-7);
@@ -237,7 +256,8 @@ on.each(
       }
       on.assertNmse(await on.read(backend, out), expected, NMSE.attention, `segments, ${reach}`);
 
-      const rows = [1, 16, 17, 300], p = paged(backend, d, rows, random);
+      const rows = [1, 16, 17, 300];
+      const p = paged(backend, d, rows, random, width % 2 === 0 ? 16 : 32);
       const queries = on.randoms(rows.length * d, random),
         paging = on.tensor(backend, rows.length, d);
       backend.pagedAttention({
@@ -285,7 +305,7 @@ Deno.test("cpu, a bias whose buckets are no rows of its table is refused", async
 on.each("storeKv: rows go to their places, negative and masked ones nowhere", async (open) => {
   const backend = await open(), random = seeded(25), d = 10, pages = 3;
   const store = on.tensor(backend, pages * PAGE_TOKENS * 2, d);
-  const kv = { buffer: store.buffer, offset: store.offset, pages, dModel: d };
+  const kv = { buffer: store.buffer, offset: store.offset, pages, dModel: d, bits: 32 as const };
   const k = on.randoms(4 * d, random), v = on.randoms(4 * d, random);
   const places = Int32Array.from([47, -1, 16, 3]), mask = Int32Array.from([1, 1, 1, 0]);
   backend.storeKv({
@@ -315,6 +335,80 @@ on.each("storeKv: rows go to their places, negative and masked ones nowhere", as
     RangeError,
     "places must be -1 to 47 (got 48)",
   );
+  backend.close();
+});
+
+/** Numbers around every edge of the half's range: ties, subnormals, overflow, and some of any size. */
+function edges(random: Random): Float32Array<ArrayBuffer> {
+  const sizes = [
+    0,
+    2 ** -26,
+    2 ** -25,
+    2 ** -25 * 1.01,
+    2 ** -24,
+    3 * 2 ** -25,
+    5 * 2 ** -25,
+    1e-6,
+  ];
+  sizes.push(2 ** -14 - 2 ** -25, 2 ** -14 - 2 ** -26, 2 ** -14, 2 ** -14 * (1 + 2 ** -11));
+  sizes.push(1 + 2 ** -11, 1 + 3 * 2 ** -11, 1 + 2 ** -11 + 2 ** -20, 2 - 2 ** -12, 2047.5, 4097);
+  sizes.push(65504, 65519.99, 65520, 65536, 1e9, 3.4e38, Infinity, NaN);
+  for (let i = 0; i < 238; i++) sizes.push(random() * 2 ** Math.round(44 * random() - 26));
+  return Float32Array.from(sizes.flatMap((x) => [x, -x]));
+}
+
+on.each(
+  "storeKv: f16 pages hold the nearest halves, bit for bit, never an infinity",
+  async (open) => {
+    const backend = await open(), random = seeded(31), data = edges(random);
+    for (const d of [66, 264, 132]) {
+      const rows = Math.floor(data.length / d),
+        pages = 2,
+        places = Int32Array.from({ length: rows }, (_, t) => 30 - t);
+      const store = on.tensor(backend, pages * PAGE_TOKENS, d);
+      const kv: KvLayer = {
+        buffer: store.buffer,
+        offset: store.offset,
+        pages,
+        dModel: d,
+        bits: 16,
+      };
+      const k = data.slice(0, rows * d), v = k.toReversed();
+      const mask = Int32Array.from({ length: rows }, (_, t) => t === 1 ? 0 : 1);
+      const [tk, tv] = [k, v].map((x) => on.tensor(backend, rows, d, x));
+      backend.storeKv({ k: tk!, v: tv!, kv, places, mask });
+      const held = on.asBytes(await on.read(backend, store) as Float32Array<ArrayBuffer>);
+      const halves = new Uint16Array(held.buffer, held.byteOffset, held.length / 2);
+      const rowAt = (place: number, which: number) => {
+        const first = ((place >> 4) * 2 * PAGE_TOKENS + which * PAGE_TOKENS + (place & 15)) * d;
+        return [...halves.subarray(first, first + d)];
+      };
+      const want = (x: number) => Number.isNaN(x) ? "NaN" : toHalfBits(keptTwin(x, 16));
+      const got = (h: number) => (h & 0x7fff) > 0x7c00 ? "NaN" : h;
+      for (let t = 0; t < rows; t++) {
+        [k, v].forEach((x, which) => {
+          const found = rowAt(places[t]!, which);
+          if (mask[t] === 0) {
+            return assertEquals(new Set(found).size <= 2, true, "a masked row was written");
+          }
+          assertEquals(
+            found.map(got),
+            [...x.subarray(t * d, (t + 1) * d)].map(want),
+            `${d}, row ${t}`,
+          );
+        });
+      }
+    }
+    backend.close();
+  },
+);
+
+on.each("attention: f16 pages of odd heads are refused", async (open) => {
+  const backend = await open(), random = seeded(32), d = 10;
+  const p = paged(backend, d, [20], random, 16), { kv, table, pagesPerRow, lengths } = p;
+  const q = on.tensor(backend, 1, d), out = on.tensor(backend, 1, d);
+  const op = { q, out, heads: 2, kv, pageTable: table, pagesPerRow, lengths };
+  assertThrows(() => backend.pagedAttention(op), RangeError, "even head width (got 5)");
   backend.close();
 });
 

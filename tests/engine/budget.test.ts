@@ -20,6 +20,7 @@ function divide(manifest: Manifest, gpuBytes: number) {
     scratchBytes,
     maxBatchTokens: ROWS,
     maxSourceTokens: SOURCE,
+    kvBits: 16,
   });
 }
 
@@ -89,8 +90,9 @@ Deno.test("K/V keeps to what a kernel can see of a buffer, and one sentence must
       scratchBytes: 0,
       maxBatchTokens: ROWS,
       maxSourceTokens: SOURCE,
+      kvBits: 16 as const,
     };
-    const free = divideBudget(manifest, plan, spec, ask), page = layerPageBytes(spec);
+    const free = divideBudget(manifest, plan, spec, ask), page = layerPageBytes(spec, 16);
     const bindingBytes = (free.pages - 5) * page + 1;
     const bound = divideBudget(manifest, plan, spec, { ...ask, bindingBytes });
     assertEquals(bound.pages, free.pages - 5);

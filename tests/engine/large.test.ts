@@ -47,6 +47,7 @@ function least(manifest: Manifest): { gpu: number; host: number } {
     scratchBytes: 0,
     maxBatchTokens: 128,
     maxSourceTokens: 64,
+    kvBits: 16,
   });
   const routers = plan.tensors.filter((t) => t.name.includes(".router."));
   const need = hostNeed(manifest, { rssBytes: 0, manifestBytes: 0, tokenizerBytes: 0, threads: 1 });

@@ -1,6 +1,7 @@
 /** Attention over segments and over paged keys and values, and the storing of the latter. */
 import {
   type KvLayer,
+  kvPageBytes,
   PAGE_TOKENS,
   type PagedAttentionOp,
   type Scores,
@@ -8,7 +9,7 @@ import {
   type StoreKvOp,
 } from "../contract.ts";
 import { type Device, deviceIndices, hostIndices, liveRows, type Rows } from "./device.ts";
-import { headWidth } from "../shapes.ts";
+import { checkKv, headWidth } from "../shapes.ts";
 import { matrixAt, rangeAt, refuse, tensorAt } from "./guards.ts";
 import { INDEX_BYTES } from "./scratch.ts";
 
@@ -71,10 +72,9 @@ export function segmentAttention(d: Device, op: SegmentAttentionOp): void {
   );
 }
 
-function kvAt(kv: KvLayer, width: number, action: string): number {
-  if (kv.dModel !== width) refuse(action, `kv must hold rows of ${width}`, String(kv.dModel));
-  if (kv.offset % 16 !== 0) refuse(action, "kv starts at a multiple of 16", String(kv.offset));
-  return rangeAt(kv.buffer, kv.offset, kv.pages * PAGE_TOKENS * 2 * width * 4, action);
+function kvAt(kv: KvLayer, width: number, heads: number, action: string): number {
+  checkKv(kv, width, heads, action);
+  return rangeAt(kv.buffer, kv.offset, kv.pages * kvPageBytes(width, kv.bits), action);
 }
 
 /** `Backend.pagedAttention`. Pages of live rows are checked, so that a stale table cannot read elsewhere. */
@@ -82,7 +82,7 @@ export function pagedAttention(d: Device, op: PagedAttentionOp): void {
   const action = "run pagedAttention", total = op.q.rows, width = op.q.cols;
   const q = tensorAt(op.q, total, width, action, "q");
   const out = tensorAt(op.out, total, width, action, "out");
-  const kv = kvAt(op.kv, width, action);
+  const kv = kvAt(op.kv, width, op.heads, action);
   const { scale, bias } = scoresOf(d, op, width, action);
   const rows = liveRows(d, total, op.mask, action), { at } = d.scratch;
   const bounds = { count: total, low: 1, high: op.pagesPerRow * PAGE_TOKENS, name: "lengths" };
@@ -93,6 +93,7 @@ export function pagedAttention(d: Device, op: PagedAttentionOp): void {
     d.kernels.pagedAttention(
       q,
       kv,
+      op.kv.bits,
       rows.pointer + from * 4,
       count,
       pages,
@@ -160,10 +161,10 @@ export function storeKv(d: Device, op: StoreKvOp): void {
   const action = "run storeKv", total = op.k.rows, width = op.k.cols;
   const k = tensorAt(op.k, total, width, action, "k");
   const v = tensorAt(op.v, total, width, action, "v");
-  const kv = kvAt(op.kv, width, action);
+  const kv = kvAt(op.kv, width, 1, action);
   const rows = liveRows(d, total, op.mask, action), { at } = d.scratch;
   const high = op.kv.pages * PAGE_TOKENS - 1;
   const bounds = { count: total, low: -1, high, name: "places" };
   const places = deviceIndices(d, op.places, rows, bounds, at.indexA, action);
-  d.kernels.storeKv(k, v, rows.pointer, rows.count, places, width, kv);
+  d.kernels.storeKv(k, v, rows.pointer, rows.count, places, width, kv, op.kv.bits);
 }

@@ -1,7 +1,9 @@
 /** Attention over segments and over paged keys and values, and the storing of the latter. */
 import {
   type IndexArray,
+  type KvBits,
   type KvLayer,
+  kvPageBytes,
   PAGE_TOKENS,
   type PagedAttentionOp,
   type RowMask,
@@ -9,7 +11,7 @@ import {
   type SegmentAttentionOp,
   type StoreKvOp,
 } from "../contract.ts";
-import { checkMatrix, headWidth, refuse } from "../shapes.ts";
+import { checkKv, checkMatrix, headWidth, refuse } from "../shapes.ts";
 import { bind, type Binding } from "./buffers.ts";
 import { floatBits } from "./gpu.ts";
 import { KERNELS } from "./kernels.ts";
@@ -28,10 +30,13 @@ import {
 
 /** Channels of a head, as kernels/wgsl/attention.wgsl holds them. */
 const MOST_HEAD = 256;
-/** By kind of keys, bias and channels a thread. */
-const CONSTANTS = [0, 1].map((PAGED) =>
-  [0, 1].map((BIASED) => [1, 2, 3, 4].map((EACH) => ({ PAGED, BIASED, EACH })))
+/** How keys and values lie: segments, pages of f32, pages of f16. */
+const LIES = [{ PAGED: 0, HALVES: 0 }, { PAGED: 1, HALVES: 0 }, { PAGED: 1, HALVES: 1 }];
+/** By how keys lie, bias and channels a thread. */
+const CONSTANTS = LIES.map((lie) =>
+  [0, 1].map((BIASED) => [1, 2, 3, 4].map((EACH) => ({ ...lie, BIASED, EACH })))
 );
+const STORE = { 16: { HALVES: 1 }, 32: { HALVES: 0 } };
 
 interface Call {
   op: Scores;
@@ -40,9 +45,12 @@ interface Call {
   rows: number;
   q: Binding;
   k: Binding;
-  /** Words from the start of v's binding to the first value. */
   v: Binding;
+  /** Elements from the start of k's and v's bindings to the first key and value. */
+  keyAt: number;
   valueAt: number;
+  /** Of an element in pages; undefined where k and v are no pages. */
+  bits: KvBits | undefined;
   table: Binding;
   pagesPerRow: number;
   lengths: Binding;
@@ -55,17 +63,17 @@ function attend(run: Run, c: Call, action: string): void {
   const head = headWidth(c.d, c.heads, action);
   if (head > MOST_HEAD) refuse(action, `a head has at most ${MOST_HEAD} channels`, String(head));
   checkApart(c.out, [c.q, c.k, c.v, c.table, c.lengths, c.mask], action);
-  const bias = distanceBias(run, c, action), paged = c.pagesPerRow === 0 ? 0 : 1;
+  const bias = distanceBias(run, c, action), lie = c.bits === undefined ? 0 : c.bits === 32 ? 1 : 2;
   run.gpu.dispatch({
     kernel: KERNELS.attention,
-    constants: CONSTANTS[paged]![bias === undefined ? 0 : 1]![Math.ceil(head / 64) - 1]!,
+    constants: CONSTANTS[lie]![bias === undefined ? 0 : 1]![Math.ceil(head / 64) - 1]!,
     bindings: [c.q, c.k, c.v, c.table, c.lengths, c.mask, c.out, bias],
     params: [
       c.d,
       head,
       floatBits(c.op.scale ?? 1 / Math.sqrt(head)),
       word(c.q),
-      word(c.k),
+      c.keyAt,
       c.valueAt,
       word(c.table),
       c.pagesPerRow,
@@ -125,7 +133,9 @@ export function segmentAttention(run: Run, op: SegmentAttentionOp): void {
     q,
     k,
     v,
+    keyAt: word(k),
     valueAt: word(v),
+    bits: undefined,
     table: up.take(op.starts, rows),
     pagesPerRow: 0,
     lengths: up.take(op.lengths, rows),
@@ -146,19 +156,22 @@ function checkEnds(op: SegmentAttentionOp, action: string): void {
   }
 }
 
-function kvBinding(run: Run, kv: KvLayer, d: number, action: string): Binding {
-  if (kv.dModel !== d) refuse(action, `kv must hold rows of ${d}`, String(kv.dModel));
-  if (kv.offset % 16 !== 0) refuse(action, "kv starts at a multiple of 16", String(kv.offset));
-  return bind(run.gpu.limits, kv.buffer, kv.offset, kv.pages * PAGE_TOKENS * 2 * d * 4, action);
+function kvBinding(run: Run, kv: KvLayer, d: number, heads: number, action: string): Binding {
+  checkKv(kv, d, heads, action);
+  return bind(run.gpu.limits, kv.buffer, kv.offset, kv.pages * kvPageBytes(d, kv.bits), action);
+}
+
+/** Elements from the start of a layer's binding to its first key. */
+function firstKey(kv: KvLayer, binding: Binding): number {
+  return word(binding) * 32 / kv.bits;
 }
 
 /** `Backend.pagedAttention`. Pages that the host knows are checked. */
 export function pagedAttention(run: Run, op: PagedAttentionOp): void {
   const action = "run pagedAttention", rows = op.q.rows, d = op.q.cols, { mask: live } = op;
-  headWidth(d, op.heads, action);
   const q = tensor(run, op.q, rows, d, action, "q");
   const out = tensor(run, op.out, rows, d, action, "out");
-  const kv = kvBinding(run, op.kv, d, action);
+  const kv = kvBinding(run, op.kv, d, op.heads, action), first = firstKey(op.kv, kv);
   checkRows(run, rows, action);
   const bounds = { count: rows, low: 1, high: op.pagesPerRow * PAGE_TOKENS, name: "lengths" };
   const table = usedPages(op, action);
@@ -177,7 +190,9 @@ export function pagedAttention(run: Run, op: PagedAttentionOp): void {
     q,
     k: kv,
     v: kv,
-    valueAt: word(kv) + PAGE_TOKENS * d,
+    keyAt: first,
+    valueAt: first + PAGE_TOKENS * d,
+    bits: op.kv.bits,
     table: up.take(table.pages, rows * table.perRow),
     pagesPerRow: table.perRow,
     lengths: up.take(op.lengths, rows),
@@ -229,7 +244,7 @@ export function storeKv(run: Run, op: StoreKvOp): void {
   const action = "run storeKv", rows = op.k.rows, d = op.k.cols, live: RowMask = op.mask;
   const k = tensor(run, op.k, rows, d, action, "k");
   const v = tensor(run, op.v, rows, d, action, "v");
-  const kv = kvBinding(run, op.kv, d, action);
+  const kv = kvBinding(run, op.kv, d, 1, action);
   checkRows(run, rows, action);
   const count = op.kv.pages * PAGE_TOKENS;
   const up = new Indices(run, action, [[op.places, rows], [live, rows]]);
@@ -238,8 +253,9 @@ export function storeKv(run: Run, op: StoreKvOp): void {
   checkApart(kv, [k, v, places, mask], action);
   run.gpu.dispatch({
     kernel: KERNELS.storeKv,
+    constants: STORE[op.kv.bits],
     bindings: [k, v, , places, , mask, kv],
-    params: [d, word(k), word(v), word(kv), word(places), count, maskWord(mask)],
+    params: [d, word(k), word(v), firstKey(op.kv, kv), word(places), count, maskWord(mask)],
     groups: [rows],
   });
 }

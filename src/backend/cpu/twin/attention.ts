@@ -1,5 +1,6 @@
 /** What attention means, in float64: a softmax over a row's own positions. */
-import { PAGE_TOKENS } from "../../contract.ts";
+import { F16_MAX, roundToHalf } from "../../../quant/half.ts";
+import { type KvBits, PAGE_TOKENS } from "../../contract.ts";
 
 /**
  * [d] of one query over `length` positions; `key` and `value` give element c of position i. Scores are divided by
@@ -30,6 +31,12 @@ export function attentionTwin(
     }
   }
   return out;
+}
+
+/** What a page keeps of a number: as f16 the nearest half, ties to even, and never an infinity. */
+export function keptTwin(value: number, bits: KvBits): number {
+  if (bits === 32) return value;
+  return roundToHalf(Math.max(-F16_MAX, Math.min(F16_MAX, value)));
 }
 
 /** Index of element c of position i's key in a paged layer; its value lies PAGE_TOKENS * d further. */
