@@ -80,6 +80,7 @@ export const serveFlags = {
   maxBody: size("512KiB", "bytes of one request's body"),
   maxTexts: int(128, { min: 1, max: 100_000 }, "texts of one request"),
   maxChars: int(20_000, { min: 1, max: 10_000_000 }, "characters of one text"),
+  bodyTimeout: duration("60s", "time for one request's body to arrive, then 408; 0s: no limit"),
   requestTimeout: duration("0s", "time for one request's translations, then 504; 0s: no limit"),
   idleUnload: duration("0s", "time without requests after which the model's memory is given back"),
   maxRequests: int(32, { min: 1, max: 10_000 }, "requests in flight; more get 503"),

@@ -55,6 +55,7 @@ export async function openService(flags: Values<typeof serveFlags>, log: Logger)
         maxBodyBytes: flags.maxBody,
         maxTexts: flags.maxTexts,
         maxChars: flags.maxChars,
+        bodyTimeoutMs: flags.bodyTimeout === 0 ? undefined : flags.bodyTimeout,
         requestTimeoutMs: flags.requestTimeout === 0 ? undefined : flags.requestTimeout,
       },
       defaults: {

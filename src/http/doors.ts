@@ -14,7 +14,20 @@ export type Doors = [MiddlewareHandler<HttpEnv>, ...MiddlewareHandler<HttpEnv>[]
 /** The gate comes first, so that bodies in memory are bounded too; the key last, since it may be in the body. */
 export function doors(options: HttpOptions, scope: Scope): Doors {
   const { gate, limits } = options;
-  return [through(gate), limited(limits.maxBodyBytes), readFields, admit(options, scope)];
+  return [through(gate), ...fieldsOf(options, limits.maxBodyBytes), admit(options, scope)];
+}
+
+/** A key and a few words: what the routes beside translation are sent. */
+const QUICK_BYTES = 16 * 1024;
+
+/** The doors of routes that answer at once and so need no place in the house. */
+export function quickDoors(options: HttpOptions, scope: Scope): Doors {
+  return [...fieldsOf(options, QUICK_BYTES), admit(options, scope)];
+}
+
+/** Fields are never read but from a body that is bounded in size and time. */
+function fieldsOf({ limits }: HttpOptions, maxSize: number): Doors {
+  return [limited(maxSize), readFields(limits.bodyTimeoutMs)];
 }
 
 /** What a form says around a file. */
@@ -24,8 +37,8 @@ const FORM_BYTES = 64 * 1024;
 export function uploadDoors(options: HttpOptions): Doors {
   const { gate, uploads, desk } = options;
   const open: MiddlewareHandler<HttpEnv> = (_, next) => (gate.check(), next());
-  const limit = limited(desk.limits.maxDocumentBytes + FORM_BYTES);
-  return [open, through(uploads), limit, readFields, admit(options, "documents")];
+  const fields = fieldsOf(options, desk.limits.maxDocumentBytes + FORM_BYTES);
+  return [open, through(uploads), ...fields, admit(options, "documents")];
 }
 
 /**

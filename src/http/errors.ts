@@ -39,7 +39,7 @@ export interface RefusalExtras {
 /** A request that breaks a rule of the service. Its message is sent as it is, in the words of the API it is of. */
 export class RequestError extends Error {
   constructor(
-    readonly status: 400 | 403 | 404 | 409 | 413 | 415 | 429 | 456 | 503,
+    readonly status: 400 | 403 | 404 | 408 | 409 | 413 | 415 | 429 | 456 | 503,
     message: string,
     readonly extras: RefusalExtras = {},
   ) {

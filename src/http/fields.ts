@@ -7,11 +7,32 @@ import type { HttpEnv } from "./options.ts";
 /** Fields as they came: a repeated one is an array, an uploaded file is a File. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** Reads the fields once, for access control and the handler. Comes after the body limit. */
-export const readFields: MiddlewareHandler<HttpEnv> = async (c, next) => {
-  c.set("fields", { ...collect(queryPairs(c)), ...await bodyFields(c) });
-  await next();
-};
+/**
+ * Reads the fields once, for access control and the handler. Comes after the body limit. A body that takes longer than
+ * `timeoutMs` to arrive is refused with 408: nobody holds a place of the gate by sending slowly.
+ */
+export function readFields(timeoutMs?: number): MiddlewareHandler<HttpEnv> {
+  return async (c, next) => {
+    c.set("fields", { ...collect(queryPairs(c)), ...await inTime(bodyFields(c), timeoutMs) });
+    await next();
+  };
+}
+
+async function inTime<T>(body: Promise<T>, timeoutMs: number | undefined): Promise<T> {
+  if (timeoutMs === undefined) return await body;
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const seconds = timeoutMs / 1000;
+    late.reject(
+      new RequestError(408, `Request timeout: the body did not arrive within ${seconds} s`),
+    );
+  }, timeoutMs);
+  try {
+    return await Promise.race([body, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 /** A field's text; the last one of a repeated field. Undefined where it is missing, empty or no text. */
 export function textField(fields: Fields, ...names: string[]): string | undefined {

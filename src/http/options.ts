@@ -16,6 +16,8 @@ export interface HttpLimits {
   readonly maxTexts: number;
   /** Characters (code points) of one text; more is 400 in LibreTranslate's words. */
   readonly maxChars: number;
+  /** Time for a request's body to arrive, then 408. */
+  readonly bodyTimeoutMs?: number | undefined;
   /** Time for the translations of one request; then 504. Documents, which nobody waits for, have none. */
   readonly requestTimeoutMs?: number | undefined;
 }

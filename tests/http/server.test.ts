@@ -1,15 +1,18 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
+import type { Gate } from "../../src/http/gate.ts";
+import type { HttpLimits } from "../../src/http/options.ts";
 import { listen, type Listening } from "../../src/http/server.ts";
 import { EngineDouble, testApp } from "./double.ts";
 import { after } from "./served.ts";
 
 /** An application of a double behind a real socket, for one test. */
 async function onSocket(
-  test: (listening: Listening, engine: EngineDouble, lines: string[]) => Promise<void>,
+  test: (listening: Listening, engine: EngineDouble, lines: string[], gate: Gate) => Promise<void>,
+  limits: Partial<HttpLimits> = {},
 ): Promise<void> {
   const { app, engine, gate, lines } = testApp({
-    limits: { maxBodyBytes: 100_000, maxChars: 100_000 },
+    limits: { maxBodyBytes: 100_000, maxChars: 100_000, ...limits },
   });
   const listening = await listen(
     (r, env) => app.fetch(r, env),
@@ -17,7 +20,7 @@ async function onSocket(
     gate,
   );
   try {
-    await test(listening, engine, lines);
+    await test(listening, engine, lines, gate);
   } finally {
     engine.release();
     assertEquals(await listening.drain(2000), true);
@@ -84,6 +87,22 @@ Deno.test("a body over the limit is 413 and the connection ends", () =>
     assertStringIncludes(answer.toLowerCase(), "connection: close");
     assertEquals(engine.calls.length, 0);
   }));
+
+Deno.test("a body that comes too slowly is 408, and its place is free again", () =>
+  onSocket(async ({ url }, engine, lines, gate) => {
+    const bytes = post(body(1000));
+    const answers = await Promise.all([
+      raw(url, bytes.slice(0, 600)),
+      raw(url, bytes.slice(0, 600).replace("/translate", "/v2/usage")),
+    ]);
+    for (const answer of answers) {
+      assertStringIncludes(answer, "HTTP/1.1 408 ");
+      assertStringIncludes(answer.toLowerCase(), "connection: close");
+      assertStringIncludes(answer, "the body did not arrive within 0.3 s");
+    }
+    assertEquals([gate.inFlight, engine.calls.length, lines.length], [0, 0, 2]);
+    assertEquals((await raw(url, post(body(10), LAST))).slice(9, 12), "200");
+  }, { bodyTimeoutMs: 300 }));
 
 Deno.test("HEAD has no body; TRACE and garbage are 400 and the service goes on", () =>
   onSocket(async ({ url }) => {

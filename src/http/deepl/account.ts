@@ -1,9 +1,9 @@
 /** GET /v2/languages and /v2/usage. */
 import { type Context, Hono } from "hono";
 import type { Engine } from "../../engine/protocol.ts";
-import { admit } from "../access/admit.ts";
+import { quickDoors } from "../doors.ts";
 import { methodNotAllowed, RequestError } from "../errors.ts";
-import { readFields, textField } from "../fields.ts";
+import { textField } from "../fields.ts";
 import { describeLanguage, sideOf } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
@@ -14,11 +14,11 @@ const NO_LIMIT = 1_000_000_000_000;
 
 /** The routes. Older clients POST to them. */
 export function accountRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
-  const key = admit(options, "translate");
+  const key = quickDoors(options, "translate");
   return new Hono<HttpEnv>()
-    .on(["GET", "POST"], "/v2/languages", readFields, key, (c) => languages(c, engine))
+    .on(["GET", "POST"], "/v2/languages", ...key, (c) => languages(c, engine))
     .all("/v2/languages", methodNotAllowed("GET, POST"))
-    .on(["GET", "POST"], "/v2/usage", readFields, key, (c) => {
+    .on(["GET", "POST"], "/v2/usage", ...key, (c) => {
       const { count, limit = NO_LIMIT } = options.access.usage(c.get("client"));
       return c.json({ character_count: count, character_limit: limit });
     })

@@ -2,12 +2,11 @@
 import { type Context, Hono } from "hono";
 import { errorText } from "../../base/errors.ts";
 import type { Engine } from "../../engine/protocol.ts";
-import { admit } from "../access/admit.ts";
 import { type DeskJob, isForUsers } from "../documents/desk.ts";
 import { download, FILE_FORMATS, fileFormat, submit } from "../documents/submit.ts";
-import { uploadDoors } from "../doors.ts";
+import { quickDoors, uploadDoors } from "../doors.ts";
 import { methodNotAllowed, RequestError } from "../errors.ts";
-import { type Fields, readFields, textField } from "../fields.ts";
+import { type Fields, textField } from "../fields.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
 import { glossaryOf } from "./glossary_choice.ts";
@@ -16,7 +15,7 @@ import { parseDeepl, sharedSchema } from "./translate_input.ts";
 
 /** The routes. A document is its owner's alone, and opens only with the key that its upload was answered with. */
 export function documentRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
-  const open = [readFields, admit(options, "documents")] as const;
+  const open = quickDoors(options, "documents");
   return new Hono<HttpEnv>()
     .post("/v2/document", ...uploadDoors(options), (c) => upload(c, engine, options))
     .all("/v2/document", methodNotAllowed("POST"))

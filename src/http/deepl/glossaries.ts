@@ -4,9 +4,9 @@ import type { Engine } from "../../engine/protocol.ts";
 import { readGlossary } from "../../text/glossary.ts";
 import { glossaryToTsv } from "../../text/glossary.ts";
 import { admit } from "../access/admit.ts";
-import { doors } from "../doors.ts";
+import { doors, quickDoors } from "../doors.ts";
 import { RequestError } from "../errors.ts";
-import { readFields, textField } from "../fields.ts";
+import { textField } from "../fields.ts";
 import { describeLanguage, type Pair } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
@@ -69,7 +69,7 @@ function versionTwo(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
 function versionThree(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
   const store = options.glossaries;
   const key = admit(options, "glossaries");
-  const entered = doors(options, "glossaries");
+  const entered = doors(options, "glossaries"), quick = quickDoors(options, "glossaries");
   const one = (c: Context<HttpEnv>) => store.get(c.get("client").name, c.req.param("id")!);
   return new Hono<HttpEnv>()
     .post("/v3/glossaries", ...entered, async (c) => {
@@ -97,13 +97,13 @@ function versionThree(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
       await store.put({ ...old, dictionaries: [...without(old, dictionary), dictionary] });
       return c.json(describeDictionary(dictionary));
     })
-    .delete("/v3/glossaries/:id/dictionaries", readFields, key, async (c) => {
+    .delete("/v3/glossaries/:id/dictionaries", ...quick, async (c) => {
       const old = one(c), pair = readPair(c.get("fields"), loadedModel(engine));
       dictionaryOf(old, pair);
       await store.put({ ...old, dictionaries: without(old, pair) });
       return c.body(null, 204);
     })
-    .get("/v3/glossaries/:id/entries", readFields, key, (c) => {
+    .get("/v3/glossaries/:id/entries", ...quick, (c) => {
       const fields = c.get("fields"), glossary = one(c);
       const wanted = textField(fields, "source_lang") === undefined
         ? glossary.dictionaries

@@ -55,6 +55,7 @@ export const file = z.object({ file: z.string().meta({ format: "binary" }) });
 export const failures = (schema: z.ZodType, quota: string) => ({
   "400": answer("A rule is broken; the text says which, and what there is.", schema),
   "403": answer("The key is missing, wrong, or for something else.", schema),
+  "408": answer("The body did not arrive in time.", schema),
   "413": answer("More than a stated limit.", schema),
   "429": answer(`Too many requests${quota}; Retry-After has the seconds.`, schema),
   "503": answer("Loading, full or shutting down; Retry-After has the seconds.", schema),
