@@ -5,8 +5,11 @@ export const CHECKPOINTS = {
   moe: "the trained model",
   more: "the same after further training without quantization",
   qat: "the same after quantization-aware training (`train.py --qat`)",
-  early: "the first release, read back from its packed form: experts of 2 bits, a trunk of 8",
-  twin: "the dense twin of `early`: same active parameters, data and target tokens",
+  before: "the release before, read back from its packed form: experts of 2 bits, a trunk of 8",
+  twin:
+    "the dense twin, from scratch; `moe` began as it, its feed-forward layers split into experts",
+  longer: "the dense twin trained on, with as many steps as `moe` and `qat` together",
+  scratch: "a mixture from scratch by the twin's own schedule: same active parameters, data, steps",
 } as const;
 
 export type CheckpointName = keyof typeof CHECKPOINTS;
@@ -97,19 +100,29 @@ export const SYSTEMS: readonly System[] = [
   QAT_8BIT_TRUNK,
 ];
 
-/**
- * The dense twin, then mixtures of experts that saw as many tokens and more; the first is what the others are held
- * against.
- */
+/** The dense twin and mixtures with its active parameters; the first is what the others are held against. */
 export const TWIN_SYSTEMS: readonly System[] = [
   { id: "twin-8bit", title: "dense, 8-bit", checkpoint: "twin", flags: [] },
   { id: "twin-f16", title: "dense, f16", checkpoint: "twin", flags: F16_TRUNK },
   {
-    id: "early-8bit-trunk",
-    title: "MoE as first released, 2-bit experts, 8-bit trunk",
-    checkpoint: "early",
+    id: "scratch-f16",
+    title: "MoE from scratch, f16 experts, 8-bit trunk",
+    checkpoint: "scratch",
+    flags: F16,
+  },
+  {
+    id: "scratch-2bit",
+    title: "MoE from scratch, 2-bit experts, 8-bit trunk",
+    checkpoint: "scratch",
     flags: [],
   },
+  {
+    id: "before-2bit",
+    title: "MoE as released before, 2-bit experts, 8-bit trunk",
+    checkpoint: "before",
+    flags: [],
+  },
+  { id: "longer-8bit", title: "dense, trained on, 8-bit", checkpoint: "longer", flags: [] },
   { ...QAT_8BIT_TRUNK, title: "MoE as shipped, 2-bit QAT, 8-bit trunk" },
 ];
 

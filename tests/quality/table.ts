@@ -1,8 +1,8 @@
 /**
  * The quality table, made by one command from checkpoints that the recipe makes:
  *
- *   deno task table WORK --corpus FOLDER --moe FOLDER [--more F] [--qat F] [--twin F] [--calibration FILE]
- *                   [--early F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
+ *   deno task table WORK --corpus FOLDER --moe FOLDER [--more F] [--qat F] [--calibration FILE] [--twin F]
+ *                   [--longer F] [--scratch F] [--before F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
  *
  * Packs every system of systems.ts, translates the even dev rows by moqe itself, scores, and writes Markdown.
  * WORK keeps each system's result by what made it: a second run does only what is new. --only (a pattern of ids) and
@@ -33,8 +33,10 @@ const { values, positionals } = parseArgs({
     moe: { type: "string" },
     more: { type: "string" },
     qat: { type: "string" },
-    early: { type: "string" },
+    before: { type: "string" },
     twin: { type: "string" },
+    longer: { type: "string" },
+    scratch: { type: "string" },
     calibration: { type: "string" },
     rows: { type: "string", default: "200" },
     only: { type: "string", default: "" },
@@ -156,7 +158,7 @@ run. models/recipe/README.md has the commands that make each.
 ${section("Systems", "", systems, base, "f16")}${
   section(
     "Beside the dense twin",
-    "At equal active parameters and data. The first release saw as many target tokens as the twin, the shipped model more.\n\n",
+    "At equal active parameters and data; how many target tokens each has seen stands above.\n\n",
     dense === undefined ? [] : twins,
     dense!,
     "dense 8-bit",
