@@ -5,9 +5,10 @@ export const CHECKPOINTS = {
   moe: "the trained model",
   more: "the same after further training without quantization",
   qat: "the same after quantization-aware training (`train.py --qat`)",
-  before: "the release before, read back from its packed form: experts of 2 bits, a trunk of 8",
+  before:
+    "the release before, 29.7 M target tokens, read back from its packed form (2-bit experts, 8-bit trunk)",
   twin:
-    "the dense twin, from scratch; `moe` began as it, its feed-forward layers split into experts",
+    "the dense twin, from scratch, 17.1 M target tokens; `moe` began as it, its layers split into experts",
   longer: "the dense twin trained on, with as many steps as `moe` and `qat` together",
   scratch: "a mixture from scratch by the twin's own schedule: same active parameters, data, steps",
 } as const;
