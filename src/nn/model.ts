@@ -29,6 +29,7 @@ import {
   sparseFeedForward,
   waitlessFeedForward,
 } from "./sparse_feed_forward.ts";
+import { heldBits, layerPageBytes } from "./kv.ts";
 import type { FeedForwardSpec, ModelSpec } from "./spec.ts";
 import type { StepResult, StepView } from "./step.ts";
 import type { Trunk } from "./trunk.ts";
@@ -57,20 +58,6 @@ export interface DecodeOptions extends WaitOptions {
 
 /** A context for the decoder's blocks, and all of the workspace. */
 type WholeContext = Context & { readonly workspace: Workspace };
-
-/** Bytes that one K/V page takes over all decoder layers. */
-export function pageBytes(spec: ModelSpec, kvBits: KvBits): number {
-  return spec.decoder.layers.length * layerPageBytes(spec, kvBits);
-}
-
-/** Bytes of a page in one layer's buffer. Heads of an odd width are always kept in f32. */
-export function layerPageBytes(spec: ModelSpec, kvBits: KvBits): number {
-  return kvPageBytes(spec.attentionWidth, heldBits(spec, kvBits));
-}
-
-function heldBits(spec: ModelSpec, kvBits: KvBits): KvBits {
-  return spec.attentionWidth / spec.decoderHeads % 2 === 1 ? 32 : kvBits;
-}
 
 /** Device bytes of the tables that a model computes for itself. */
 export function tableBytes(spec: ModelSpec): number {

@@ -3,7 +3,7 @@ import { architectureOf } from "../../src/arch/registry.ts";
 import { cpuScratchBytes } from "../../src/backend/cpu/scratch.ts";
 import { MoqeError } from "../../src/base/errors.ts";
 import { divideBudget, scratchShape } from "../../src/engine/budget.ts";
-import { layerPageBytes } from "../../src/nn/model.ts";
+import { layerPageBytes } from "../../src/nn/kv.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import type { Manifest } from "../../src/store/manifest.ts";
 import { goldenFolder, readGolden } from "../support/golden.ts";
