@@ -1,4 +1,5 @@
 /** Which model a command uses, and the engine it starts for it. */
+import type { KvBits } from "../backend/contract.ts";
 import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
@@ -61,8 +62,13 @@ export function engineOptions(flags: Values<typeof engineFlags>): EngineOptions 
     maxBatchTokens: flags.maxBatchTokens,
     maxQueue: flags.maxQueue,
     maxSourceTokens: flags.maxSourceTokens,
-    kvBits: flags.kvCache === "f16" ? 16 : 32,
+    kvBits: kvBits(flags.kvCache),
   };
+}
+
+/** What --kv-cache means. */
+export function kvBits(width: "f16" | "f32"): KvBits {
+  return width === "f16" ? 16 : 32;
 }
 
 /** The folder given, or the user's own. */

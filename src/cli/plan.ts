@@ -9,7 +9,7 @@ import { planSizes } from "../pack/sizes.ts";
 import { openModel } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { planFlags } from "./flags.ts";
-import { modelAddress, threadCount } from "./model.ts";
+import { kvBits, modelAddress, threadCount } from "./model.ts";
 import { usage } from "./parse.ts";
 import { outlookTable } from "./plan_outlook.ts";
 import { manifestTable, sizeTable, table } from "./tables.ts";
@@ -48,7 +48,7 @@ async function planModel(
     ),
     maxBatchTokens: flags.maxBatchTokens,
     maxSourceTokens: flags.maxSourceTokens,
-    kvBits: flags.kvCache === "f16" ? 16 : 32,
+    kvBits: kvBits(flags.kvCache),
   });
   console.log(`${budgetTable(budget, flags.gpuMemory)}\n`);
   console.log(slotsText(budget));
