@@ -20,7 +20,7 @@ export const modelFlags = {
   model: optionalText("ADDRESS", "the packed model: a folder, file:, http:, https: or s3: address"),
   mirror: list(
     "ADDRESS",
-    "where else its blocks are, for those that come wrong or not at all; repeats",
+    "where else its blocks are, for those that come wrong or not at all; repeats, or commas between (%2C in an address)",
   ),
   manifestSha256: optionalText("HEX", "refuse a manifest with another hash"),
 };

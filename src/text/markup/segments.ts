@@ -2,6 +2,7 @@
 import type { SplitSentences } from "../documents/contract.ts";
 import { rawOf, type RichItem, type Segment } from "../rich/segment.ts";
 import type { MarkupEvent } from "./events.ts";
+import { endsWithParent, OpenElements } from "./open_elements.ts";
 import type { MarkupRules, Role } from "./rules.ts";
 import type { TextCodec } from "./text.ts";
 
@@ -36,6 +37,7 @@ export interface LooseItem {
 class Segmenter {
   readonly #parts: (string | Segment)[] = [];
   readonly #mixed: ReadonlySet<number>;
+  readonly #open = new OpenElements<Role>();
   #items: (RichItem | LooseItem)[] = [];
   /** Elements that are open and not inline, by name; `pre` and `textarea` keep their lines. */
   #preformatted = 0;
@@ -50,35 +52,34 @@ class Segmenter {
 
   all(): (string | Segment)[] {
     const { events, text } = this;
-    const roles = new Map<string, Role[]>();
     for (let i = 0; i < events.length; i++) {
       const event = events[i]!, raw = text.slice(event.start, event.end);
       if (event.kind === "text") {
         for (const item of this.options.codec.items(raw)) this.#items.push(item);
       } else if (event.kind === "other") this.#items.push(this.options.codec.other(raw));
       else if (event.kind === "close") {
-        const role = roles.get(event.name)?.pop() ??
+        const role = this.#open.close(event.name) ??
           this.options.rules.role(
             { ...event, kind: "open", empty: false, attributes: [] },
             text,
             true,
           );
-        this.#close(event.name, raw, role);
+        this.#closed(event.name, raw, role);
       } else {
         const role = this.options.rules.role(event, text, this.#mixed.has(i));
         if (role.startsWith("kept")) {
           i = this.#kept(i, role);
           continue;
         }
-        if (!event.empty) push(roles, event.name, role);
-        this.#open(event, role);
+        if (!event.empty) this.#open.push(event.name, role);
+        this.#opened(event, role);
       }
     }
     this.#flush();
     return this.#parts;
   }
 
-  #open(event: OpenEvent, role: Role): void {
+  #opened(event: OpenEvent, role: Role): void {
     const raw = this.options.tag(event);
     if (role === "block") {
       this.#flush();
@@ -88,7 +89,7 @@ class Segmenter {
     else this.#items.push({ kind: "loose", raw, name: event.name, isOpen: true });
   }
 
-  #close(name: string, raw: string, role: Role): void {
+  #closed(name: string, raw: string, role: Role): void {
     if (role === "inline") {
       return void this.#items.push({ kind: "loose", raw, name, isOpen: false });
     }
@@ -100,25 +101,36 @@ class Segmenter {
   /** An element whose content is kept, whole; returns the index of its last event. */
   #kept(first: number, role: Role): number {
     const open = this.events[first] as OpenEvent;
-    let last = first, depth = open.empty ? 0 : 1;
-    while (depth > 0 && last + 1 < this.events.length) {
-      const event = this.events[++last]!;
-      if (event.kind === "close" && event.name === open.name) depth--;
-      if (event.kind === "open" && event.name === open.name && !event.empty) depth++;
-    }
+    const last = open.empty ? first : this.#lastInside(first, open.name);
     const raw = this.text.slice(open.start, this.events[last]!.end);
     if (role === "kept-block") {
       this.#flush();
       this.#parts.push(raw);
       return last;
     }
-    const shown = this.events.slice(first, last)
+    const shown = this.events.slice(first, last + 1)
       .filter((e) => e.kind === "text")
       .flatMap((e) => this.options.codec.items(this.text.slice(e.start, e.end)))
       .map((item) => item.kind === "text" ? item.text : item.kind === "atom" ? item.shown : "")
       .join("").replace(/\s+/g, " ").trim();
     this.#items.push({ kind: "atom", raw, shown, span: "kept" });
     return last;
+  }
+
+  /** The index of an element's end tag, or of its last event where HTML ends it without one. */
+  #lastInside(first: number, name: string): number {
+    const inside = new OpenElements<true>();
+    for (let i = first + 1; i < this.events.length; i++) {
+      const event = this.events[i]!;
+      if (event.kind === "open") {
+        if (this.options.rules.kind === "html" && inside.endsParent(name, event.name)) return i - 1;
+        if (!event.empty) inside.push(event.name, true);
+      } else if (event.kind === "close" && !inside.close(event.name)) {
+        if (event.name === name) return i;
+        if (this.#open.has(event.name) && endsWithParent(name)) return i - 1;
+      }
+    }
+    return this.events.length - 1;
   }
 
   /** Ends the segment. Tags without a partner in it are boundaries too: text is never moved across them. */
@@ -222,10 +234,4 @@ function mixedElements(text: string, events: readonly MarkupEvent[]): Set<number
 
 function isPreformatted(name: string): boolean {
   return name === "pre" || name === "textarea" || name === "listing";
-}
-
-function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [value]);
-  else list.push(value);
 }

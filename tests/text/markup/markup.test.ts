@@ -142,6 +142,38 @@ Deno.test("scripts, styles, code, comments, doctypes and kept elements are untou
   );
 });
 
+Deno.test("kept elements end where HTML ends them, with or without an end tag", async () => {
+  const cases: [string, string][] = [
+    [
+      `<ul><li translate="no">one<li>two<li class=notranslate>three</ul>four`,
+      `<ul><li translate="no">one<li>TWO<li class=notranslate>three</ul>FOUR`,
+    ],
+    [
+      `<ul><li translate="no">one <ul><li>in it<li>too</ul> one<li>two</ul>`,
+      `<ul><li translate="no">one <ul><li>in it<li>too</ul> one<li>TWO</ul>`,
+    ],
+    [`<p translate="no">one <b>two<p>three`, `<p translate="no">one <b>two<p>THREE`],
+    [
+      `<table><tr><td translate="no">one<table><tr><td>in</table><td>two<tr><td>three</table>`,
+      `<table><tr><td translate="no">one<table><tr><td>in</table><td>TWO<tr><td>THREE</table>`,
+    ],
+    [
+      `<div>a <span translate="no">one</div><p>two</p></span> three`,
+      `<div>A <span translate="no">one</div><p>TWO</p></span> THREE`,
+    ],
+    [`<dl><dt lang="fr">un<dd>two</dl>`, `<dl><dt lang="fr">un<dd>TWO</dl>`],
+    // What HTML opens again in the next paragraph, and stray end tags.
+    [`<p><code>one</p><p>two</code> three</p>`, `<p><code>one</p><p>two</code> THREE</p>`],
+    [
+      `<div translate="no">one</b> two</p> three</div> four`,
+      `<div translate="no">one</b> two</p> three</div> FOUR`,
+    ],
+  ];
+  for (const [text, wanted] of cases) assertEquals(await html(text), wanted);
+  const deep = `<p translate="no">${"<b>".repeat(20_000)}${"</i>".repeat(20_000)}<p>two`;
+  assertEquals(await html(deep), deep.replace("two", "TWO"));
+});
+
 Deno.test("attributes are kept but for those that people read", async () => {
   const text =
     `<img src="a b.png" alt="two &quot;words&quot;" title='it is'><input type=submit value="send it" ` +
