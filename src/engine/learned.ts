@@ -32,7 +32,8 @@ export function routersHash(manifest: Manifest, plan: ModelPlan): string {
 export class Learned {
   private constructor(
     readonly profiles: Profiles,
-    private readonly published: Profiles,
+    /** What earlier runs learned; of a language that this one learned too, the newer is kept. */
+    private readonly local: Profiles,
     private readonly plan: ModelPlan,
     private readonly path: string | undefined,
     private readonly log: Pick<Logger, "warn">,
@@ -67,15 +68,17 @@ export class Learned {
     const local = path === undefined
       ? noProfiles(routers)
       : await read(path, () => Deno.readTextFile(path).catch(() => undefined));
-    return new Learned(mergeProfiles(published, local), published, plan, path, log);
+    return new Learned(mergeProfiles(published, local), local, plan, path, log);
   }
 
   /** Keeps what was learned for the next start. */
   async save(usage: Usage): Promise<void> {
     if (this.path === undefined) return;
-    const state = { ...noProfiles(this.published.routers), encoder: {}, decoder: {} } as Profiles;
-    for (const { stack, language, ...learned } of usage.learned()) {
-      state[stack][language] = learnedProfile(this.plan.expertLayers, stack, learned);
+    const learned = usage.learned();
+    if (learned.length === 0) return;
+    const state = structuredClone(this.local);
+    for (const { stack, language, ...chances } of learned) {
+      state[stack][language] = learnedProfile(this.plan.expertLayers, stack, chances);
     }
     try {
       const temporary = `${this.path}.${Deno.pid}`;

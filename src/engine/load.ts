@@ -79,20 +79,41 @@ async function load(
   inside: Inside,
   stores: StorePort | undefined,
 ): Promise<LoadedEngine> {
-  const ledger = new Ledger({ gpuBytes: options.gpuMemory, hostBytes: options.hostMemory });
   const device = await (inside.device ?? chooseDevice)(options.device);
+  // A load that fails is tried again, each time with a device of its own.
+  const destroy = (error: unknown): never => {
+    device.opened?.device.destroy();
+    throw error;
+  };
   const rssBytes = inside.rssBytes ?? Deno.memoryUsage().rss;
+  const model = await prepare(options, rssBytes, stores).catch(destroy);
+  const made = await createBackend(device, model.ledger, options.threads).catch(destroy);
+  return await bringToLife(model, made, { options, onProgress, inside, rssBytes }).catch(
+    (error) => {
+      // Threads that wait for work would outlive the Worker.
+      made.backend.close();
+      throw error;
+    },
+  );
+}
+
+/** What a model needs before any of its weights is read. */
+async function prepare(
+  options: EngineOptions,
+  rssBytes: number,
+  stores: StorePort | undefined,
+) {
+  const ledger = new Ledger({ gpuBytes: options.gpuMemory, hostBytes: options.hostMemory });
   const opened = await openModel(options.model, {
     mirrors: options.mirrors,
     manifestSha256: options.manifestSha256,
     open: stores && ((address) => stores.open(address)),
   });
-  const { manifest } = opened;
+  const { manifest, store, mirrors } = opened;
   const tokenizer = await openTokenizer(opened);
-  const { manifestBytes } = opened;
   const need = hostNeed(manifest, {
     rssBytes,
-    manifestBytes,
+    manifestBytes: opened.manifestBytes,
     tokenizerBytes: tokenizer.hostBytes,
     threads: options.threads + (stores === undefined ? 0 : 1),
     serviceBytes: options.serviceBytes,
@@ -100,25 +121,28 @@ async function load(
   reserveHost(ledger, need, manifest.name);
   const log = createLogger("warn");
   const tiers = await openTiers(options, { ledger, manifest, log });
-  const foresight = await Foresight.open(options, { manifest, store: opened.store, log });
-  const fetcher = new StoreFetcher(opened.store, manifest, ledger, {
-    mirrors: opened.mirrors,
-    tiers: tiers.list,
-  });
-  const { backend, description } = await createBackend(device, ledger, options.threads);
+  const foresight = await Foresight.open(options, { manifest, store, log });
+  const fetcher = new StoreFetcher(store, manifest, ledger, { mirrors, tiers: tiers.list });
+  return { ledger, manifest, tokenizer, tiers, foresight, fetcher };
+}
+
+/** Trunk and arenas onto the backend, and what answers requests. Who calls it closes the backend if it throws. */
+async function bringToLife(
+  { ledger, manifest, tokenizer, tiers, foresight, fetcher }: Awaited<ReturnType<typeof prepare>>,
+  { backend, description }: Awaited<ReturnType<typeof createBackend>>,
+  of: {
+    options: EngineOptions;
+    onProgress: (doneBytes: number, totalBytes: number) => void;
+    inside: Inside;
+    rssBytes: number;
+  },
+): Promise<LoadedEngine> {
+  const { options, inside } = of;
   const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
-    maxBatchTokens: options.maxBatchTokens,
-    maxSourceTokens: options.maxSourceTokens,
-    kvBits: options.kvBits,
-    maxSlots: options.maxSlots,
-    encoderShare: options.encoderShare,
+    ...options,
     policy: inside.policy ?? foresight.policy,
     observer: inside.observer,
-    onProgress,
-  }).catch((error) => {
-    // Threads that wait for work would outlive the Worker.
-    backend.close();
-    throw error;
+    onProgress: of.onProgress,
   });
   foresight.attach(assembly.residency);
   const { model, spec } = assembly;
@@ -138,13 +162,18 @@ async function load(
     batchInvariant: await batchInvariant(backend, model.probe),
     limits: { ...translator.limits, maxQueue: options.maxQueue },
   });
-  const close = async () => {
+  let closed: Promise<void> | undefined;
+  const giveBack = async () => {
     await scheduler.idle();
     await foresight.close();
     await tiers.close();
     assembly.free();
     backend.close();
   };
+  const close = () => closed ??= giveBack();
+  // Who closes wants no other in its place, even if the device goes meanwhile.
+  const { promise: lost, resolve } = Promise.withResolvers<MoqeError>();
+  backend.lost.then((why) => closed === undefined && resolve(why));
   return {
     info,
     async translate(params, o) {
@@ -160,8 +189,8 @@ async function load(
       tiers: tiers.stats(),
       prefetch: foresight.stats(),
     }),
-    lost: backend.lost,
-    rssBytes,
+    lost,
+    rssBytes: of.rssBytes,
     async abandon(why) {
       scheduler.failAll(why);
       await close();

@@ -1,5 +1,12 @@
 /** An engine that gives its memory back while nobody asks, and comes back for the next request. */
 import type { LoadedEngine } from "./load.ts";
+import { cancelled, expired } from "./refusals.ts";
+
+/** How long a request waits. */
+export interface Patience {
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number | undefined;
+}
 
 /** What wakes it. */
 export interface SleeperOptions {
@@ -30,13 +37,29 @@ export class Sleeper {
   /** Another engine is in its place from now on: the device was lost. */
   replace(engine: Promise<LoadedEngine>): void {
     this.#engine = engine;
+    this.#asleep = undefined;
+    this.#watch();
   }
 
-  async use<T>(work: (engine: LoadedEngine) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` with the engine and what is left of the patience. A load goes on for those who come later where this
+   * request does not wait for it: MoqeError `cancelled` or `expired`.
+   */
+  async use<T>(
+    work: (engine: LoadedEngine, left: Patience) => Promise<T>,
+    patience: Patience,
+  ): Promise<T> {
     clearTimeout(this.#timer);
     this.#running++;
+    const start = performance.now();
     try {
-      return await work(await this.#awake());
+      const engine = await within(this.#awake(), patience);
+      const { signal, timeoutMs } = patience;
+      const waited = performance.now() - start;
+      const left = timeoutMs === undefined
+        ? undefined
+        : Math.max(0, Math.round(timeoutMs - waited));
+      return await work(engine, { signal, timeoutMs: left });
     } finally {
       this.#running--;
       this.#watch();
@@ -78,8 +101,28 @@ export class Sleeper {
   }
 
   async #sleep(): Promise<void> {
-    const before = await this.#engine.catch(() => undefined);
+    const engine = this.#engine;
+    const before = await engine.catch(() => undefined);
+    // Lost and replaced meanwhile: that one is given up already.
+    if (engine !== this.#engine) return;
     if (before === undefined || this.#running > 0 || this.#asleep !== undefined) return;
-    this.#asleep = { before, closed: before.close() };
+    // What cannot be kept (profiles, blocks for the disk) is no reason never to wake again.
+    this.#asleep = { before, closed: before.close().catch(() => {}) };
+  }
+}
+
+async function within<T>(promise: Promise<T>, { signal, timeoutMs }: Patience): Promise<T> {
+  if (signal.aborted) throw cancelled();
+  const { promise: never, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(cancelled());
+  signal.addEventListener("abort", abort, { once: true });
+  const timer = timeoutMs === undefined
+    ? undefined
+    : setTimeout(() => reject(expired(timeoutMs)), timeoutMs);
+  try {
+    return await Promise.race([promise, never]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abort);
   }
 }

@@ -35,15 +35,13 @@ export function answerCommands(
     cancels.set(id, stop);
     try {
       const sleeper = await loading!;
-      const translations = await sleeper.use((engine) =>
+      const translations = await sleeper.use((engine, left) =>
         engine.translate(params, {
-          signal: stop.signal,
-          timeoutMs,
+          ...left,
           onProgress: (doneSentences, totalSentences) =>
             send({ type: "progress", id, doneSentences, totalSentences }),
           onText: stream ? (text, piece) => send({ type: "text", id, text, piece }) : undefined,
-        })
-      );
+        }), { signal: stop.signal, timeoutMs });
       send({ type: "result", id, translations });
     } catch (error) {
       send({ type: "error", id, error: toWire(error) });

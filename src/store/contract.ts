@@ -119,7 +119,7 @@ export interface BlockTier {
   put(ref: BlockRef, block: VerifiedBlock): void;
   /** What `get` answered was wrong. */
   drop(ref: BlockRef): void;
-  /** A fetch finds no room on the host ledger: gives back about so many bytes of what the tier holds of it, now. */
+  /** The host ledger has no room for somebody: gives back about so many bytes of what the tier holds of it, now. */
   shrink?(bytes: number): void;
 }
 

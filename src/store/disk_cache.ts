@@ -32,7 +32,6 @@ const STALE_MS = 10 * 60_000;
 
 export class DiskCache {
   /** Only this process's own, for names of temporary files. */
-  #written = 0;
 
   private constructor(
     readonly folder: string,
@@ -96,16 +95,17 @@ export class DiskCache {
     if (bytes.length > this.budgetBytes) return false;
     if (await this.has(sha256)) return true;
     // Its length is in its name: a clearing by another process counts what is only being written too.
-    const name = `${bytes.length}-${Deno.pid}-${this.#written++}`;
+    // Random behind that: in containers sharing a folder every process is number 1.
+    const name = `${bytes.length}-${crypto.randomUUID()}`;
     const temporary = `${this.folder}/${TEMPORARY}/${name}`;
     await this.#locked(async (lock) => {
       let used = await usage(lock);
       if (used + bytes.length > this.budgetBytes) {
         used = await this.#clear(Math.floor(CLEAR_TO * this.budgetBytes) - bytes.length);
       }
+      await Deno.writeFile(temporary, new Uint8Array(0), { createNew: true });
       // Counted before it is there: whoever is killed between leaves too much on the account, never too little.
       await setUsage(lock, used + bytes.length);
-      await Deno.writeFile(temporary, new Uint8Array(0), { createNew: true });
     });
     try {
       await this.io.writeFile(temporary, bytes);

@@ -21,6 +21,7 @@ import {
 import type { BlockRef, Manifest } from "./manifest.ts";
 import { type Bytes, letGo, Origin } from "./origin.ts";
 import { FetchQueue } from "./queue.ts";
+import { reclaimFrom } from "./reclaim.ts";
 
 export interface FetcherOptions {
   /** Requests under way at once. */
@@ -70,6 +71,7 @@ export class StoreFetcher implements BlockFetcher {
     this.#origin = new Origin(store, options.mirrors ?? [], ledger, this.#counts, {
       leastMs: options.hedgeLeastMs,
     });
+    reclaimFrom(this.#tiers, ledger);
   }
 
   async fetch(ref: BlockRef, options: FetchOptions = {}): Promise<VerifiedBlock> {
@@ -162,7 +164,7 @@ export class StoreFetcher implements BlockFetcher {
   #startNear(): boolean {
     const flight = this.#near.first();
     if (flight === undefined || this.#activeNear >= TIER_READS) return false;
-    if (!this.#fits(flight.ref.length)) return false;
+    if (!this.ledger.hasHostRoom(flight.ref.length)) return false;
     this.#near.remove(flight);
     this.#activeNear++;
     this.#fromTier(flight, this.#reserve(flight)).finally(() => {
@@ -175,7 +177,8 @@ export class StoreFetcher implements BlockFetcher {
   #startFar(): boolean {
     const first = this.#far.first();
     const free = this.#concurrency - this.#activeFar;
-    if (first === undefined || free <= 0 || !this.#fits(first.ref.length)) return false;
+    if (first === undefined || free <= 0) return false;
+    if (!this.ledger.hasHostRoom(first.ref.length)) return false;
     const run = this.#far.takeRun(free, this.ledger.left("host"));
     this.#counts.coalesced += run.length - 1;
     this.#activeFar++;
@@ -188,16 +191,6 @@ export class StoreFetcher implements BlockFetcher {
     return true;
   }
 
-  /** Whether there is room on the ledger, also by what tiers give back. */
-  #fits(bytes: number): boolean {
-    for (const tier of this.#tiers) {
-      const lacking = bytes - this.ledger.left("host");
-      if (lacking <= 0) return true;
-      tier.shrink?.(lacking);
-    }
-    return this.ledger.left("host") >= bytes;
-  }
-
   #reserve(flight: Flight): Reservation {
     return this.ledger.host("fetching", flight.ref.length, "a block being fetched");
   }
@@ -206,7 +199,7 @@ export class StoreFetcher implements BlockFetcher {
   #watchRoom(): void {
     const first = this.#near.first() ?? this.#far.first();
     const busy = this.#activeNear + this.#activeFar > 0;
-    if (first === undefined || busy || this.#fits(first.ref.length)) {
+    if (first === undefined || busy || this.ledger.hasHostRoom(first.ref.length)) {
       clearTimeout(this.#stuck);
       this.#stuck = undefined;
       return;
@@ -262,19 +255,24 @@ export class StoreFetcher implements BlockFetcher {
       failure = error;
       for (const { into } of blocks) letGo(into);
     }
-    for (const [i, flight] of run.entries()) {
-      const { ref, abort: { signal } } = flight;
-      let bytes = filled?.[i];
-      try {
-        if (bytes === undefined || signal.aborted || !this.#origin.check(ref, bytes)) {
-          if (bytes !== undefined) letGo(bytes);
-          if (signal.aborted) continue;
-          bytes = await this.#origin.readAgain(name, ref, failure, signal);
-        }
-        this.#deliver(flight, bytes, rooms[i]!);
-      } catch (error) {
-        if (!signal.aborted) failFlight(flight, error, this.#counts);
-      }
+    // Nobody waits for a neighbour's second try.
+    await Promise.all(run.map((flight, i) => {
+      const bytes = filled?.[i];
+      const right = bytes !== undefined && !flight.abort.signal.aborted &&
+        this.#origin.check(flight.ref, bytes);
+      if (right) return this.#deliver(flight, bytes, rooms[i]!);
+      if (bytes !== undefined) letGo(bytes);
+      return this.#readAgain(flight, name, failure, rooms[i]!);
+    }));
+  }
+
+  async #readAgain(flight: Flight, name: string, why: unknown, room: Reservation): Promise<void> {
+    const { ref, abort: { signal } } = flight;
+    if (signal.aborted) return;
+    try {
+      this.#deliver(flight, await this.#origin.readAgain(name, ref, why, signal), room);
+    } catch (error) {
+      if (!signal.aborted) failFlight(flight, error, this.#counts);
     }
   }
 

@@ -44,9 +44,7 @@ export class RamTier implements BlockTier {
   #bytes = 0;
   readonly #counts = { hits: 0, misses: 0, evicted: 0, shrunk: 0 };
 
-  constructor(private readonly ledger: Ledger, private readonly options: RamTierOptions) {
-    ledger.reclaim = (bytes) => this.shrink(bytes);
-  }
+  constructor(private readonly ledger: Ledger, private readonly options: RamTierOptions) {}
 
   /** Called once for every fetch that reaches this tier, so it is where requests are counted. */
   has(ref: BlockRef): boolean {

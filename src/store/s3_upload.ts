@@ -102,6 +102,7 @@ async function send(upload: Upload, id: string): Promise<string> {
   if (missing.length > 0) {
     const wanted = new Set(missing.map((d) => d.number));
     const lanes = new Set<Promise<unknown>>();
+    let failure: { error: unknown } | undefined;
     for await (const part of partsOf(bytes)) {
       if (!wanted.has(part.number)) {
         freePart(part);
@@ -114,12 +115,14 @@ async function send(upload: Upload, id: string): Promise<string> {
           freePart(part);
           lanes.delete(sent);
         });
-      // Seen by the race or by the end, whichever waits for it.
-      sent.catch(() => {});
+      // It may fail while the next part is still being read, when nobody waits for it.
+      sent.catch((error) => failure ??= { error });
       lanes.add(sent);
       if (lanes.size >= LANES) await Promise.race(lanes);
+      if (failure !== undefined) throw failure.error;
     }
     await Promise.all(lanes);
+    if (failure !== undefined) throw failure.error;
   }
   const body = new TextEncoder().encode(completeUpload(digests.map((d) => d.md5)));
   const sha256 = createHash("sha256").update(body).digest("hex");

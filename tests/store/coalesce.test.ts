@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { Ledger } from "../../src/base/ledger.ts";
-import type { BlockTier, VerifiedBlock } from "../../src/store/contract.ts";
+import type { BlockTier, ObjectStore, VerifiedBlock } from "../../src/store/contract.ts";
 import { StoreFetcher } from "../../src/store/fetcher.ts";
 import { Hedger } from "../../src/store/hedge.ts";
 import { HttpStore } from "../../src/store/http_store.ts";
@@ -227,4 +227,24 @@ Deno.test("tiers are asked to give room back before a fetch is refused for the l
   await all(fetcher, [0]);
   assertEquals(held(ledger), 0);
   await server.close();
+});
+
+Deno.test("whole neighbours of a wrong block are not held back by its second try", async () => {
+  const again = Promise.withResolvers<void>();
+  const store: ObjectStore = {
+    origin: "a cache that has one block wrong",
+    readAll: () => Promise.reject(new Error("not asked for here")),
+    async readRange(name, { offset, length }, options) {
+      const bytes = files[name]!.slice(offset, offset + length);
+      if (options?.noCache) await again.promise;
+      else bytes[0]! ^= 1;
+      return bytes;
+    },
+  };
+  const fetcher = new StoreFetcher(store, manifest, ledgerOf(), { concurrency: 1 });
+  const wrong = all(fetcher, [0]);
+  await all(fetcher, [1, 2, 3]);
+  again.resolve();
+  await wrong;
+  assertEquals([fetcher.stats().requests, fetcher.stats().refused], [2, 1]);
 });

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { Ledger } from "../../src/base/ledger.ts";
+import { reserveRequest } from "../../src/engine/host_budget.ts";
 import type { BlockTier } from "../../src/store/contract.ts";
 import { DiskCache, type DiskIo, listBlocks } from "../../src/store/disk_cache.ts";
 import { DiskTier } from "../../src/store/disk_tier.ts";
@@ -196,6 +197,37 @@ Deno.test("a disk that fails costs its warnings and nothing else, and is tried a
     const error = await assertRejects(() => DiskCache.open(`${file}/x`, 1e6), MoqeError);
     assertEquals(error.code, "unavailable");
     await Deno.remove(file);
+  });
+});
+
+Deno.test("two processes of one number, as in containers, write blocks of one length", async () => {
+  await inFolder(async (folder) => {
+    const io: DiskIo = {
+      async writeFile(path, bytes) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        await Deno.writeFile(path, bytes);
+      },
+    };
+    const caches = [await DiskCache.open(folder, 1e9, io), await DiskCache.open(folder, 1e9, io)];
+    await Promise.all(caches.map((c, i) => c.write(ref(i).sha256, block(i))));
+    assertEquals(await total(folder), 2 * LENGTH);
+    assertEquals(Number(await Deno.readTextFile(`${folder}/lock`)), 2 * LENGTH);
+  });
+});
+
+Deno.test("requests are not refused for blocks that wait for a slow disk", async () => {
+  await inFolder(async (folder) => {
+    const written = Promise.withResolvers<void>();
+    const cache = await DiskCache.open(folder, 1e9, { writeFile: () => written.promise });
+    const tier = new DiskTier(cache, quiet);
+    await behind(() => [tier], async (fetcher, _, ledger) => {
+      for (let i = 0; i < 12; i++) await read(fetcher, i);
+      assertEquals(ledger.left("host"), 0, "all that there is room for waits");
+      reserveRequest(ledger, ["a text"], LENGTH).release();
+      written.resolve();
+      await tier.close();
+      assertEquals(ledger.snapshot().host.usedBytes, 0);
+    }, 8 * LENGTH);
   });
 });
 
