@@ -6,10 +6,11 @@ export const CHECKPOINTS = {
   more: "the same after further training without quantization",
   qat: "the same after quantization-aware training (`train.py --qat`)",
   before:
-    "the release before, 29.7 M target tokens, read back from its packed form (2-bit experts, 8-bit trunk)",
+    "the release before, 30.8 M target tokens in all, read back from its packed form (2-bit experts, 8-bit trunk)",
   twin:
-    "the dense twin, from scratch, 17.1 M target tokens; `moe` began as it, its layers split into experts",
-  longer: "the dense twin trained on, with as many steps as `moe` and `qat` together",
+    "the dense twin, from scratch, 17.1 M target tokens; `before` began as it, its layers split into experts",
+  longer: "the twin trained on, to 30.8 M target tokens in all, as many as `before`",
+  longest: "`longer` trained on, to as many target tokens in all as `qat`",
   scratch: "a mixture from scratch by the twin's own schedule: same active parameters, data, steps",
 } as const;
 
@@ -101,30 +102,53 @@ export const SYSTEMS: readonly System[] = [
   QAT_8BIT_TRUNK,
 ];
 
-/** The dense twin and mixtures with its active parameters; the first is what the others are held against. */
-export const TWIN_SYSTEMS: readonly System[] = [
-  { id: "twin-8bit", title: "dense, 8-bit", checkpoint: "twin", flags: [] },
-  { id: "twin-f16", title: "dense, f16", checkpoint: "twin", flags: F16_TRUNK },
+/** A dense twin and mixtures with its active parameters; `base` is what the others are held against. */
+export interface TwinGroup {
+  readonly title: string;
+  readonly base: System;
+  readonly others: readonly System[];
+}
+
+const TWIN: System = { id: "twin-8bit", title: "dense, 8-bit", checkpoint: "twin", flags: [] };
+
+/** Each at equal target tokens, one after the other. */
+export const TWIN_GROUPS: readonly TwinGroup[] = [
   {
-    id: "scratch-f16",
-    title: "MoE from scratch, f16 experts, 8-bit trunk",
-    checkpoint: "scratch",
-    flags: F16,
+    title: "From scratch, 17.1 M target tokens each",
+    base: TWIN,
+    others: [
+      {
+        id: "scratch-f16",
+        title: "MoE from scratch, f16 experts, 8-bit trunk",
+        checkpoint: "scratch",
+        flags: F16,
+      },
+      {
+        id: "scratch-2bit",
+        title: "MoE from scratch, 2-bit experts, 8-bit trunk",
+        checkpoint: "scratch",
+        flags: [],
+      },
+    ],
   },
   {
-    id: "scratch-2bit",
-    title: "MoE from scratch, 2-bit experts, 8-bit trunk",
-    checkpoint: "scratch",
-    flags: [],
+    title: "The release before, 30.8 M target tokens each",
+    base: { id: "longer-8bit", title: "dense, 8-bit", checkpoint: "longer", flags: [] },
+    others: [
+      {
+        id: "before-2bit",
+        title: "MoE as released before, 2-bit QAT, 8-bit trunk",
+        checkpoint: "before",
+        flags: [],
+      },
+      { ...TWIN, title: "dense, 8-bit, after 17.1 M: what both began as" },
+    ],
   },
   {
-    id: "before-2bit",
-    title: "MoE as released before, 2-bit experts, 8-bit trunk",
-    checkpoint: "before",
-    flags: [],
+    title: "What ships, at equal target tokens",
+    base: { id: "longest-8bit", title: "dense, 8-bit", checkpoint: "longest", flags: [] },
+    others: [{ ...QAT_8BIT_TRUNK, title: "MoE as shipped, 2-bit QAT, 8-bit trunk" }],
   },
-  { id: "longer-8bit", title: "dense, trained on, 8-bit", checkpoint: "longer", flags: [] },
-  { ...QAT_8BIT_TRUNK, title: "MoE as shipped, 2-bit QAT, 8-bit trunk" },
 ];
 
 const PARTS = {

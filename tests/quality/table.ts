@@ -2,7 +2,7 @@
  * The quality table, made by one command from checkpoints that the recipe makes:
  *
  *   deno task table WORK --corpus FOLDER --moe FOLDER [--more F] [--qat F] [--calibration FILE] [--twin F]
- *                   [--longer F] [--scratch F] [--before F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
+ *                   [--longer F] [--longest F] [--scratch F] [--before F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
  *
  * Packs every system of systems.ts, translates the even dev rows by moqe itself, scores, and writes Markdown.
  * WORK keeps each system's result by what made it: a second run does only what is new. --only (a pattern of ids) and
@@ -18,7 +18,7 @@ import {
   PART_SYSTEMS,
   type System,
   SYSTEMS,
-  TWIN_SYSTEMS,
+  TWIN_GROUPS,
 } from "./systems.ts";
 import { weightError } from "./weights.ts";
 import { BLEU } from "../../src/text/metrics/bleu.ts";
@@ -36,6 +36,7 @@ const { values, positionals } = parseArgs({
     before: { type: "string" },
     twin: { type: "string" },
     longer: { type: "string" },
+    longest: { type: "string" },
     scratch: { type: "string" },
     calibration: { type: "string" },
     rows: { type: "string", default: "200" },
@@ -126,18 +127,27 @@ function section(
   results: readonly Result[],
   first: Result,
   name: string,
+  depth = 2,
 ) {
   if (results.length === 0) return "";
-  return `\n## ${title}\n\n${words}${renderTable(results, sets, { base: first, name })}\n`;
+  return `\n${"#".repeat(depth)} ${title}\n\n${words}${
+    renderTable(results, sets, { base: first, name })
+  }\n`;
 }
 
 const systems = await all(SYSTEMS);
-const twins = await all(TWIN_SYSTEMS);
-const dense = twins.find((r) => r.system.id === "twin-8bit");
+const twins: { title: string; results: Result[] }[] = [];
+for (const { title, base, others } of TWIN_GROUPS) {
+  const [first, ...rest] = [...await all([base]), ...await all(others)];
+  if (first?.system.id === base.id && rest.length > 0) {
+    twins.push({ title, results: [first, ...rest] });
+  }
+}
 const parts = await all(PART_SYSTEMS);
 const base = systems.find((r) => r.system.id === "moe-f16");
 if (base === undefined) throw new Error("moe-f16 has no result: everything is compared with it");
-const used = new Set([...systems, ...twins].map((r) => r.system.checkpoint as CheckpointName));
+const shown = [...systems, ...twins.flatMap((t) => t.results)];
+const used = new Set(shown.map((r) => r.system.checkpoint as CheckpointName));
 const text = `# Quality
 
 Made by \`deno task table\` (tests/quality/). Every figure is of moqe itself: packed, then translated on the CPU backend,
@@ -156,13 +166,11 @@ ${[...used].map((name) => `- \`${name}\`: ${CHECKPOINTS[name]}${trainedFor(name)
 Read with care: 600 sentences leave about one BLEU of chance in a difference (the intervals), and every checkpoint is one
 run. models/recipe/README.md has the commands that make each.
 ${section("Systems", "", systems, base, "f16")}${
-  section(
-    "Beside the dense twin",
-    "At equal active parameters and data; how many target tokens each has seen stands above.\n\n",
-    dense === undefined ? [] : twins,
-    dense!,
-    "dense 8-bit",
-  )
+  twins.length === 0
+    ? ""
+    : "\n## Beside the dense twin\n\nAt equal active parameters, data and target tokens.\n"
+}${
+  twins.map(({ title, results }) => section(title, "", results, results[0]!, "dense", 3)).join("")
 }${
   section(
     "One part alone",
