@@ -2,6 +2,8 @@
 import { fstatSync } from "node:fs";
 import { startEngine } from "../engine/client.ts";
 import type { Engine } from "../engine/protocol.ts";
+import type { SplitSentences, TranslateTexts } from "../text/documents/contract.ts";
+import { translateStrings } from "../text/strings.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { translateFlags } from "./flags.ts";
 import { type Interrupt, listenForInterrupt, orAborted } from "./interrupt.ts";
@@ -39,7 +41,8 @@ export async function translate(
       return await new FileRun(engine, info, flags, progress, interrupt.signal).all(tasks);
     }
     const pair = trainedPair(from, to, info);
-    await new Run(engine, { ...pair, ...searchSettings(flags, info) }, progress, interrupt).all();
+    const settings: Settings = { ...pair, ...searchSettings(flags, info), split: "off" };
+    await new Run(engine, settings, flags.split, progress, interrupt).all();
     return EXIT.ok;
   } catch (thrown) {
     // Whoever reads our output has seen enough (moqe translate ... | head).
@@ -63,6 +66,7 @@ class Run {
   constructor(
     readonly engine: Engine,
     readonly settings: Settings,
+    readonly splitSentences: SplitSentences | undefined,
     readonly progress: Progress,
     readonly interrupt: Interrupt,
   ) {}
@@ -100,10 +104,16 @@ class Run {
     await this.#write(batch, await texts);
   }
 
+  /** Each line as a text of its own: what stands in it that is no language is kept, as in files. */
   async #translate(texts: string[]): Promise<string[]> {
-    const found = await translateTexts(this.engine, this.settings, texts, this.interrupt.signal);
-    this.#tokens += found.targetTokens;
-    return found.texts;
+    const { source, target } = this.settings, { signal } = this.interrupt;
+    const ask: TranslateTexts = async (sentences) => {
+      const found = await translateTexts(this.engine, this.settings, sentences, signal);
+      this.#tokens += found.targetTokens;
+      return found.texts;
+    };
+    const { splitSentences } = this;
+    return await translateStrings(texts, ask, { source, target, splitSentences, signal });
   }
 
   async #write(batch: Line[], texts: string[]): Promise<void> {

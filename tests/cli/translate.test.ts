@@ -18,6 +18,20 @@ Deno.test("moqe translate keeps the number, the order and the ends of lines", as
   );
 });
 
+Deno.test("moqe translate keeps in lines what it keeps in files", async () => {
+  const kept = ["`foo_bar`", "%(name)s", "{count}", "https://example.org/a?b=c", "1,234.5"];
+  const lines = kept.map((span) => `Open ${span} and save the file. Close the window.`);
+  const input = `${lines.join("\n")}\n`;
+  const { code, out } = await moqe(["translate", ...PAIR], { input });
+  assertEquals(code, 0);
+  for (const [i, line] of out.trimEnd().split("\n").entries()) {
+    assertStringIncludes(line, kept[i]!);
+  }
+  // Lines of a text are lines of its file, too.
+  const file = await moqe(["translate", ...PAIR, "--format", "text"], { input });
+  assertEquals(out, file.out);
+});
+
 Deno.test("moqe translate of more lines than a batch has is in order", async () => {
   const words = ["File", "Edit", "View", "Help", "Open", "Close", "Save"];
   const lines = Array.from({ length: 200 }, (_, i) => words[i % words.length]!);

@@ -7,7 +7,7 @@ import { testApp } from "./double.ts";
 const LIMITS = { maxBytes: 1000, maxDocumentBytes: 300, keepMs: 60_000, maxRunning: 1 };
 const bytes = (n: number) => new Uint8Array(n);
 const at = (desk: DocumentDesk, n: number, work: TranslateWork) =>
-  desk.submit({ owner: "a", name: "a.txt", bytes: bytes(n) }, work);
+  desk.submit({ api: "deepl", owner: "a", name: "a.txt", bytes: bytes(n) }, work);
 const echo: TranslateWork = (bytes) => Promise.resolve({ bytes, characters: bytes.length });
 
 Deno.test("a document is counted with what it may become, then with what it became", async () => {
@@ -111,4 +111,28 @@ Deno.test("a name that is cut inside a character can still be downloaded", async
   const { translatedFileUrl } = await answer.json();
   const file = await app.request(new URL(translatedFileUrl).pathname);
   assertEquals([file.status, await file.text()], [200, "deu Open the file."]);
+});
+
+Deno.test("a document of DeepL's API opens with its key alone, not as LibreTranslate's download", async () => {
+  const { app, options } = testApp();
+  const of = async (r: Promise<Response> | Response) => await (await r).json();
+  const deepl = await of(app.request(upload("/v2/document", "a.txt", DEEPL)));
+  await options.desk.find(deepl.document_id)!.finished;
+  for (const name of [deepl.document_id, `${deepl.document_id}.txt`, `${deepl.document_key}.txt`]) {
+    const refused = await app.request(`/download_file/${name}`);
+    assertEquals([refused.status, await refused.json()], [404, { error: "Invalid filename" }]);
+  }
+  const result = (id: string, key: string) =>
+    app.request(`/v2/document/${id}/result`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ document_key: key }),
+    });
+  const libre = await of(app.request(upload("/translate_file", "a.txt", LIBRE)));
+  const path = new URL(libre.translatedFileUrl).pathname;
+  const id = path.replace(/^.*\/|\.txt$/g, "");
+  assertEquals((await result(id, options.desk.find(id)!.key)).status, 404, "nor the other way");
+  assertEquals(await (await app.request(path)).text(), "deu Open the file.");
+  const { document_id, document_key } = deepl;
+  assertEquals(await (await result(document_id, document_key)).text(), "deu Open the file.");
 });

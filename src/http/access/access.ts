@@ -75,21 +75,36 @@ export class Access {
    * Throws RequestError 456 where they are more than the quota has left.
    */
   charge(client: Client, characters: number): () => void {
-    const { name, record } = client;
-    const limit = record?.charactersPerMonth;
-    if (limit !== undefined && this.meter.used(name) + characters > limit) {
-      throw new RequestError(456, `Quota Exceeded: the key has ${limit} characters a month`, {
-        retryAfterSeconds: this.meter.secondsLeft(),
-      });
-    }
+    const { name } = client;
+    this.#checkQuota(client, characters);
     this.meter.add(name, characters);
     return () => this.meter.add(name, -characters);
   }
 
-  /** For what is counted when it is done: throws RequestError 456 where nothing is left of the quota. */
-  checkQuota(client: Client): void {
-    const { count, limit } = this.usage(client);
-    if (limit !== undefined && count >= limit) this.charge(client, 1);
+  /**
+   * Holds an estimate for work that is counted when it is done, so that work under way cannot go beyond the quota
+   * together. The result gives it back and counts what there was, once. Throws RequestError 456 as `charge`.
+   */
+  reserve(client: Client, estimate: number): (characters: number) => void {
+    const { name } = client;
+    this.#checkQuota(client, estimate);
+    this.meter.hold(name, estimate);
+    let isOpen = true;
+    return (characters) => {
+      if (!isOpen) return;
+      isOpen = false;
+      this.meter.hold(name, -estimate);
+      this.meter.add(name, characters);
+    };
+  }
+
+  #checkQuota({ name, record }: Client, characters: number): void {
+    const limit = record?.charactersPerMonth;
+    if (limit === undefined) return;
+    if (this.meter.used(name) + this.meter.held(name) + characters <= limit) return;
+    throw new RequestError(456, `Quota Exceeded: the key has ${limit} characters a month`, {
+      retryAfterSeconds: this.meter.secondsLeft(),
+    });
   }
 
   /** Characters of this month and the most there may be. */

@@ -7,10 +7,14 @@ export interface UsageSnapshot {
   characters: Record<string, number>;
 }
 
-/** Counts of one month; a new month starts at 0. */
+/**
+ * Counts of one month; a new month starts at 0. What is held for work under way is in no snapshot: work that a crash
+ * ends was not done.
+ */
 export class UsageMeter {
   #month: string;
   readonly #characters = new Map<string, number>();
+  readonly #held = new Map<string, number>();
 
   constructor(readonly now: () => Date = () => new Date(), kept?: UsageSnapshot) {
     this.#month = monthOf(now());
@@ -28,6 +32,18 @@ export class UsageMeter {
   add(name: string, characters: number): void {
     this.#turn();
     this.#characters.set(name, Math.max(0, this.used(name) + characters));
+  }
+
+  /** Characters that are held for work under way. */
+  held(name: string): number {
+    return this.#held.get(name) ?? 0;
+  }
+
+  /** Holds characters for work under way; negative ones are given back. */
+  hold(name: string, characters: number): void {
+    const held = this.held(name) + characters;
+    if (held > 0) this.#held.set(name, held);
+    else this.#held.delete(name);
   }
 
   snapshot(): UsageSnapshot {

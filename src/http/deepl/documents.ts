@@ -54,7 +54,7 @@ async function upload(
   const pair = readPair(input, info);
   const file = namedFile(fields);
   const glossary = glossaryOf(input, pair, c.get("client").name, options);
-  const job = await submit(c, engine, options, { file, ...pair, glossary });
+  const job = await submit(c, engine, options, { api: "deepl", file, ...pair, glossary });
   const requestId = c.get("requestId");
   // Nobody waits for it, so that what is ours to repair is told here.
   job.finished.then(() => {
@@ -86,6 +86,7 @@ function namedFile(fields: Fields): File {
 function find(c: Context<HttpEnv>, options: HttpOptions): DeskJob {
   const job = options.desk.find(c.req.param("id")!);
   const key = textField(c.get("fields"), "document_key");
-  if (job !== undefined && job.owner === c.get("client").name && job.key === key) return job;
+  const isOwn = job?.api === "deepl" && job.owner === c.get("client").name;
+  if (isOwn && job.key === key) return job;
   throw new RequestError(404, "Document not found: 'document_key' must be that of its upload.");
 }

@@ -29,9 +29,13 @@ export type TranslateWork = (
   work: Work,
 ) => Promise<TranslatedDocument>;
 
+/** The API that a document came by: no other gives it out, as each has its own proof of whose it is. */
+export type DeskApi = "libre" | "deepl";
+
 /** A document at the desk. */
 export interface DeskJob {
   readonly id: string;
+  readonly api: DeskApi;
   /** Known to the client alone: with the id it opens the document. */
   readonly key: string;
   readonly owner: string;
@@ -82,7 +86,7 @@ export class DocumentDesk {
 
   /** Takes a document. Throws MoqeError `too_large`, `overloaded`. */
   submit(
-    of: { owner: string; name: string; bytes: Uint8Array<ArrayBuffer> },
+    of: { api: DeskApi; owner: string; name: string; bytes: Uint8Array<ArrayBuffer> },
     translate: TranslateWork,
   ): DeskJob {
     this.#forget();
@@ -91,6 +95,7 @@ export class DocumentDesk {
     const { promise: finished, resolve } = Promise.withResolvers<void>();
     const job: Held = {
       id: crypto.randomUUID(),
+      api: of.api,
       key: crypto.randomUUID().replaceAll("-", ""),
       owner: of.owner,
       name: of.name,

@@ -14,13 +14,14 @@ import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
 import { searchParams } from "../search.ts";
 import { Versions } from "../versions.ts";
-import type { DeskJob } from "./desk.ts";
+import type { DeskApi, DeskJob, TranslateWork } from "./desk.ts";
 
 /** How much of a document its language is looked for in. */
 const DETECTED_BYTES = 8192;
 
 /** A file that came in, and what is to become of it. */
 export interface Upload {
+  readonly api: DeskApi;
   readonly file: File;
   readonly source: string | undefined;
   readonly target: string;
@@ -35,16 +36,15 @@ export function fileFormat(file: File): DocumentFormat | undefined {
   return formatOfName(file.name);
 }
 
-/** Takes a file in. Throws RequestError 400, 429; MoqeError `too_large`, `overloaded`. */
+/** Takes a file in. Throws RequestError 400, 456; MoqeError `too_large`, `overloaded`. */
 export async function submit(
   c: Context<HttpEnv>,
   engine: Engine,
   options: HttpOptions,
-  { file, source, target, glossary }: Upload,
+  { api, file, source, target, glossary }: Upload,
 ): Promise<DeskJob> {
   const info = loadedModel(engine);
   const client = c.get("client");
-  options.access.checkQuota(client);
   const format = formatOfName(file.name);
   if (format === undefined) {
     throw new RequestError(400, "Invalid request: file format not supported");
@@ -57,25 +57,39 @@ export async function submit(
   const from = chosen!.flores;
   Object.assign(c.get("facts"), { source: from, target, format, bytes: bytes.length });
   const search = searchParams({}, info, options);
-  return options.desk.submit(
-    { owner: client.name, name: translatedName(file.name, target), bytes },
-    async (sourceBytes, { signal, onProgress }) => {
-      if (from === target) return { bytes: sourceBytes, characters: 0 };
-      const versions = new Versions(engine, { ...search, source: from, target }, {
-        patient: true,
-      });
-      const translated = await translateDocument(sourceBytes, format, versions.rank(0), {
-        source: from,
-        target,
-        glossary,
-        signal,
-        onProgress,
-        maxBytes: options.desk.limits.maxDocumentBytes,
-      });
-      options.access.meter.add(client.name, translated.characters);
-      return translated;
-    },
-  );
+  // Until its texts are counted a document stands for all that is in it.
+  const settle = options.access.reserve(client, from === target ? 0 : codePointsOf(bytes));
+  const translate: TranslateWork = async (sourceBytes, { signal, onProgress }) => {
+    if (from === target) return { bytes: sourceBytes, characters: 0 };
+    const versions = new Versions(engine, { ...search, source: from, target }, { patient: true });
+    const translated = await translateDocument(sourceBytes, format, versions.rank(0), {
+      source: from,
+      target,
+      glossary,
+      signal,
+      onProgress,
+      maxBytes: options.desk.limits.maxDocumentBytes,
+    });
+    settle(translated.characters);
+    return translated;
+  };
+  const name = translatedName(file.name, target);
+  try {
+    const job = options.desk.submit({ api, owner: client.name, name, bytes }, translate);
+    // For what failed or was withdrawn: nothing is counted.
+    job.finished.then(() => settle(0));
+    return job;
+  } catch (refused) {
+    settle(0);
+    throw refused;
+  }
+}
+
+/** Characters of a text in UTF-8: bytes that continue none. */
+function codePointsOf(bytes: Uint8Array): number {
+  let count = 0;
+  for (const byte of bytes) if ((byte & 0xc0) !== 0x80) count++;
+  return count;
 }
 
 /** The translation's bytes to be saved; never shown, whatever is in them. */

@@ -5,10 +5,9 @@ import { download, fileFormat, submit } from "../documents/submit.ts";
 import { uploadDoors } from "../doors.ts";
 import { methodNotAllowed, RequestError } from "../errors.ts";
 import { scalars } from "../fields.ts";
-import { resolveCode, resolvePair } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
-import { readCode } from "./translate_input.ts";
+import { readCodes, resolveInput } from "./translate_input.ts";
 
 /** The routes. A download needs no key: its name is a secret of its own, as in LibreTranslate. */
 export function fileRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
@@ -17,7 +16,9 @@ export function fileRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> 
     .all("/translate_file", methodNotAllowed("POST"))
     .get("/download_file/:name", (c) => {
       const job = options.desk.find(c.req.param("name").replace(/\.\w+$/, ""));
-      if (job?.result === undefined) throw new RequestError(404, "Invalid filename");
+      if (job?.api !== "libre" || job.result === undefined) {
+        throw new RequestError(404, "Invalid filename");
+      }
       return download(c, job);
     });
 }
@@ -40,11 +41,8 @@ async function translateFile(
   if (fileFormat(file) === undefined) {
     throw new RequestError(400, "Invalid request: file format not supported");
   }
-  const codes = { source: readCode(fields, "source"), target: readCode(fields, "target") };
-  const pair = codes.source.toLowerCase() === "auto"
-    ? { source: undefined, target: resolveCode(codes.target, info) }
-    : resolvePair(codes, info);
-  const job = await submit(c, engine, options, { file, ...pair });
+  const pair = resolveInput(readCodes(fields), info);
+  const job = await submit(c, engine, options, { api: "libre", file, ...pair });
   // The upload is over; the desk counts the document from here.
   c.get("leave")();
   const { signal } = c.req.raw;

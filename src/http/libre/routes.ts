@@ -11,7 +11,7 @@ import { translateRoutes } from "./translate.ts";
 export function libreRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
   return new Hono<HttpEnv>()
     .route("/", translateRoutes(engine, options))
-    .route("/", detectRoutes(options))
+    .route("/", detectRoutes(engine, options))
     .route("/", fileRoutes(engine, options))
     .route("/", languageRoutes(engine, options));
 }

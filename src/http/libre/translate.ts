@@ -3,12 +3,12 @@ import { type Context, Hono } from "hono";
 import type { Engine, ModelInfo } from "../../engine/protocol.ts";
 import { doors } from "../doors.ts";
 import { methodNotAllowed } from "../errors.ts";
-import { describeLanguage, resolveCode, resolvePair } from "../languages.ts";
+import { describeLanguage } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
 import { type TextAnswer, type TextJob, translateFor } from "../texts.ts";
 import { answerWithEvents, wantsEvents } from "./stream.ts";
-import { readTranslateInput, type TranslateInput } from "./translate_input.ts";
+import { readTranslateInput, resolveInput, type TranslateInput } from "./translate_input.ts";
 
 /** The route behind its doors. */
 export function translateRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
@@ -33,10 +33,7 @@ async function translate(
 /** What the request wants, in the model's codes. */
 function jobOf(input: TranslateInput, info: ModelInfo): TextJob {
   const { texts, format } = input;
-  const pair = input.source === undefined
-    ? { source: undefined, target: resolveCode(input.target, info) }
-    : resolvePair({ source: input.source, target: input.target }, info);
-  return { texts, format, ...pair, wishes: input };
+  return { texts, format, ...resolveInput(input, info), wishes: input };
 }
 
 /** An array for a batch, a string for one text; languages only where detected, alternatives where asked for. */

@@ -1,7 +1,9 @@
 /** A /translate request of LibreTranslate's clients, checked. */
 import { z } from "zod";
+import type { ModelInfo } from "../../engine/protocol.ts";
 import { RequestError } from "../errors.ts";
 import { type Fields, scalars } from "../fields.ts";
+import { resolveCode, resolvePair } from "../languages.ts";
 import type { HttpLimits } from "../options.ts";
 import { checkTexts, MAX_BEAMS } from "../search.ts";
 
@@ -39,12 +41,25 @@ export interface TranslateInput {
   maxTokens: number | undefined;
 }
 
+/**
+ * The pair that a request names, in the model's codes; no source where it is to be detected. A text that is to stay in
+ * its language stays as it is, as in LibreTranslate. Throws RequestError 400.
+ */
+export function resolveInput(
+  codes: { source: string | undefined; target: string },
+  info: ModelInfo,
+): { source: string | undefined; target: string } {
+  const source = codes.source === undefined ? undefined : resolveCode(codes.source, info);
+  const target = resolveCode(codes.target, info);
+  if (source === undefined) return { source, target };
+  return source === target ? { source, target } : resolvePair({ source, target }, info);
+}
+
 /** Reads and checks a request. Throws RequestError, in LibreTranslate's words where it has some. */
 export function readTranslateInput(fields: Fields, limits: HttpLimits): TranslateInput {
   const { texts, batch } = readTexts(fields["q"], limits);
   const single = scalars(fields, ["q"]);
-  const source = readCode(single, "source");
-  const target = readCode(single, "target");
+  const codes = readCodes(single);
   const parsed = optionsSchema.safeParse(single);
   if (!parsed.success) {
     const faults = parsed.error.issues.map((i) => `${i.path.join(".")}: ${i.message}`);
@@ -62,8 +77,7 @@ export function readTranslateInput(fields: Fields, limits: HttpLimits): Translat
   return {
     texts,
     batch,
-    source: source.toLowerCase() === "auto" ? undefined : source,
-    target,
+    ...codes,
     format: readFormat(single["format"]),
     alternatives: options.alternatives,
     beams: options.beams,
@@ -72,7 +86,8 @@ export function readTranslateInput(fields: Fields, limits: HttpLimits): Translat
   };
 }
 
-function readTexts(q: unknown, limits: HttpLimits): { texts: string[]; batch: boolean } {
+/** The texts of q, one or many. Throws RequestError 400 in LibreTranslate's words. */
+export function readTexts(q: unknown, limits: HttpLimits): { texts: string[]; batch: boolean } {
   if (q === undefined || q === null || q === "" || (Array.isArray(q) && q.length === 0)) {
     throw new RequestError(400, "Invalid request: missing q parameter");
   }
@@ -92,8 +107,15 @@ function readFormat(format: unknown): "text" | "html" {
   throw new RequestError(400, `${String(format).slice(0, 40)} format is not supported`);
 }
 
-/** A language's code as it was written. Throws RequestError where there is none. */
-export function readCode(fields: Record<string, unknown>, name: "source" | "target"): string {
+/** The codes as they were written; no source where it is auto. Throws RequestError where one is missing. */
+export function readCodes(
+  fields: Record<string, unknown>,
+): { source: string | undefined; target: string } {
+  const source = readCode(fields, "source"), target = readCode(fields, "target");
+  return { source: source.toLowerCase() === "auto" ? undefined : source, target };
+}
+
+function readCode(fields: Record<string, unknown>, name: "source" | "target"): string {
   const code = fields[name];
   if (code === undefined) throw new RequestError(400, `Invalid request: missing ${name} parameter`);
   if (typeof code !== "string") {

@@ -50,10 +50,15 @@ export const LIBRE: Paths = {
   },
   "/detect": {
     post: {
-      summary: "Which languages a text may be in",
+      summary: "Which languages a text may be in, or several together",
       tags: ["LibreTranslate"],
-      requestBody: body(z.object({ q: z.string(), api_key: z.string().optional() })),
-      responses: libre(answer("Up to three guesses, best first.", z.array(detected))),
+      requestBody: body(z.object({ q: oneOrMany(z.string()), api_key: z.string().optional() })),
+      responses: libre(
+        answer(
+          "Up to three guesses, best first; without words one of confidence 0.",
+          z.array(detected),
+        ),
+      ),
     },
   },
   "/languages": {

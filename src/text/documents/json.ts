@@ -62,7 +62,9 @@ function checkDepth(text: string): void {
 /** A value that programs read: some_name, someName, a.b.c, #fff, en-US, a date. */
 function isIdentifier(value: string): boolean {
   if (/\s/.test(value)) return false;
-  return /^#[\da-fA-F]{3,8}$/.test(value) || /^[A-Za-z][\w$-]*[_.][\w$.-]*\w$/.test(value) ||
+  // One expression with the inner _ or . in its middle would try every one of a long row of them.
+  const isDotted = /^[A-Za-z][\w$.-]*\w$/.test(value) && /[_.]/.test(value.slice(1, -1));
+  return isDotted || /^#[\da-fA-F]{3,8}$/.test(value) ||
     /^[a-z]+(?:[A-Z][a-z\d]*)+$/.test(value) ||
     /^[a-z]{2,3}(?:[-_][A-Z]{2}|[-_][A-Z][a-z]{3})+$/.test(value) ||
     /^[@./][\w./@-]+$/.test(value) || /^[A-Z\d]+(?:_[A-Z\d]+)+$/.test(value);

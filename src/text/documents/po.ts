@@ -23,8 +23,13 @@ interface Entry {
   readonly fields: Field[];
 }
 
-const FIELD = /^\s*(msgctxt|msgid|msgid_plural|msgstr(?:\[\d{1,2}\])?)\s+"((?:[^"\\]|\\.)*)"\s*$/;
-const MORE = /^\s*"((?:[^"\\]|\\.)*)"\s*$/;
+const STRINGS = /(?:"[^"\\]*(?:\\.[^"\\]*)*"\s*)+/.source;
+const FIELD = new RegExp(
+  `^\\s*(msgctxt|msgid|msgid_plural|msgstr(?:\\[\\d{1,2}\\])?)\\s*(${STRINGS})$`,
+);
+const MORE = new RegExp(`^\\s*(${STRINGS})$`);
+/** What follows is of another domain. Each has a header of its own. */
+const DOMAIN = new RegExp(`^\\s*domain\\s*${STRINGS}$`);
 
 /** The parts of a catalogue. Throws MoqeError `bad_input` that names the line that is none of gettext's. */
 export function poParts(text: string, options: DocumentOptions): DocumentPart[] {
@@ -41,39 +46,64 @@ export function poParts(text: string, options: DocumentOptions): DocumentPart[] 
   return writer.finish(text.startsWith("\ufeff") ? "\ufeff" : "");
 }
 
-/** Entries in order; obsolete ones (#~) are comments. */
+/**
+ * Entries in order; obsolete ones (#~) are comments. Only the next msgid or msgctxt ends an entry: blank lines and
+ * comments may stand between its strings.
+ */
 function entriesOf(lines: readonly Line[]): Entry[] {
   const entries: Entry[] = [];
-  let entry: Entry = { flags: -1, isFuzzy: false, fields: [] };
+  // Flags behind an entry's strings are the next one's.
+  let entry = newEntry(), ahead = newEntry();
   const close = () => {
     if (entry.fields.length > 0) entries.push(entry);
-    entry = { flags: -1, isFuzzy: false, fields: [] };
+    [entry, ahead] = [ahead, newEntry()];
   };
   for (const [i, { text }] of lines.entries()) {
     const field = FIELD.exec(text), more = MORE.exec(text), last = entry.fields.at(-1);
+    const isDone = last?.keyword.startsWith("msgstr") === true;
     if (field !== null) {
       const keyword = field[1]!;
-      if (/^msg(?:ctxt|id)$/.test(keyword) && last?.keyword.startsWith("msgstr")) close();
-      entry.fields.push({ keyword, first: i, last: i, text: unescape(field[2]!) });
-    } else if (more !== null && last !== undefined && last.last === i - 1) {
-      last.last = i;
-      last.text += unescape(more[1]!);
-    } else if (text.trim() === "" || text.trimStart().startsWith("#")) {
-      if (last?.keyword.startsWith("msgstr")) close();
-      if (/^\s*#,/.test(text)) {
-        entry.flags = i;
-        entry.isFuzzy = /\bfuzzy\b/.test(text);
+      if (/^msg(?:ctxt|id)$/.test(keyword) && (isDone || has(entry, keyword))) close();
+      else if (ahead.flags !== -1) {
+        entry.isFuzzy ||= ahead.isFuzzy;
+        ahead = newEntry();
       }
-    } else {
+      entry.fields.push({ keyword, first: i, last: i, text: joined(field[2]!) });
+    } else if (more !== null && last !== undefined) {
+      last.last = i;
+      last.text += joined(more[1]!);
+    } else if (DOMAIN.test(text)) close();
+    else if (text.trimStart().startsWith("#")) comment(isDone ? ahead : entry, text, i);
+    else if (text.trim() !== "") {
       throw new MoqeError("bad_input", {
         action: `read line ${i + 1} of the catalogue`,
-        rule: "it is no comment, msgid, msgid_plural, msgctxt, msgstr or quoted text",
+        rule: "it is no comment, msgid, msgid_plural, msgctxt, msgstr, domain or quoted text",
         observed: JSON.stringify(text.slice(0, 60)),
       });
     }
   }
   close();
   return entries;
+}
+
+function newEntry(): Entry {
+  return { flags: -1, isFuzzy: false, fields: [] };
+}
+
+/** Takes the flags of a comment into the entry that it stands in. */
+function comment(entry: Entry, text: string, line: number): void {
+  if (/^\s*#,/.test(text)) {
+    if (entry.flags === -1) entry.flags = line;
+    entry.isFuzzy ||= /\bfuzzy\b/.test(text);
+  } else if (/^\s*#~/.test(text) && entry.fields.length === 0) {
+    // Flags above an obsolete entry are its own.
+    [entry.flags, entry.isFuzzy] = [-1, false];
+  }
+}
+
+/** The text of quoted strings in a row. */
+function joined(strings: string): string {
+  return [...strings.matchAll(/"([^"\\]*(?:\\.[^"\\]*)*)"/g)].map((m) => unescape(m[1]!)).join("");
 }
 
 /** Whether an entry waits for a translation. A fuzzy one has a guess of its own and is left to its translator. */
@@ -145,7 +175,7 @@ class Writer {
     if (text === field.text) return;
     this.#keep(field.first);
     this.#parts.push(written("msgstr", text, this.end));
-    this.#next = field.last + 1;
+    this.#pass(field);
   }
 
   /** The translation of an entry in place of its empty strings. */
@@ -153,15 +183,30 @@ class Writer {
     const id = textOf(entry, "msgid")!, plural = textOf(entry, "msgid_plural");
     const strings = entry.fields.filter((f) => f.keyword.startsWith("msgstr"));
     if (this.options.poFuzzy === true) this.#markFuzzy(entry);
-    this.#keep(strings[0]!.first);
-    if (plural === undefined) this.#text("msgstr", id);
-    else {
-      // The singular form may be of 21, 31: it must show its number, as the plural does.
-      const showsNumber = /%|\{/.test(id) === /%|\{/.test(plural);
-      const first = count === 1 || count > 2 && !showsNumber ? plural : id;
-      for (let i = 0; i < count; i++) this.#text(`msgstr[${i}]`, i === 0 ? first : plural);
+    // The singular form may be of 21, 31: it must show its number, as the plural does.
+    const showsNumber = /%|\{/.test(id) === /%|\{/.test(plural ?? "");
+    const first = count === 1 || count > 2 && !showsNumber ? plural : id;
+    const forms = Array.from({ length: plural === undefined ? 1 : count }, (_, i) => i);
+    const write = (form: number) => {
+      if (plural === undefined) this.#text("msgstr", id);
+      else this.#text(`msgstr[${form}]`, form === 0 ? first! : plural);
+    };
+    // In place of the strings that are there, as comments may stand between them; then what is missing.
+    for (const field of strings) {
+      this.#keep(field.first);
+      const form = forms.shift();
+      if (form !== undefined) write(form);
+      this.#pass(field);
     }
-    this.#next = strings.at(-1)!.last + 1;
+    for (const form of forms) write(form);
+  }
+
+  /** Passes over a field that is replaced; a comment among its lines stays. */
+  #pass({ first, last }: Field): void {
+    for (const { text, end } of this.lines.slice(first + 1, last + 1)) {
+      if (!MORE.test(text)) this.#parts.push(text + end);
+    }
+    this.#next = last + 1;
   }
 
   #text(keyword: string, text: string): void {

@@ -8,6 +8,8 @@ const LINE_CHARS = 42;
 const TIMING =
   /^\s*(?:\d{1,4}:)?\d{1,2}:\d{2}[.,]\d{1,3}\s*-->\s*(?:\d{1,4}:)?\d{1,2}:\d{2}[.,]\d{1,3}/;
 
+type Line = ReturnType<typeof linesOf>[number];
+
 /** The parts of a subtitle file. Throws MoqeError `bad_input` for one without a single time. */
 export function subtitleParts(text: string, format: "srt" | "vtt"): DocumentPart[] {
   const lines = linesOf(text), parts: DocumentPart[] = [];
@@ -26,14 +28,8 @@ export function subtitleParts(text: string, format: "srt" | "vtt"): DocumentPart
       continue;
     }
     cues++;
-    const first = i + 1;
-    let end = first;
-    while (end < lines.length && lines[end]!.text.trim() !== "" && !TIMING.test(lines[end]!.text)) {
-      end++;
-    }
-    // The number of the next cue, where no blank line stands between.
-    if (end < lines.length && TIMING.test(lines[end]!.text) && end > first) end--;
-    if (end > first) { for (const part of cueParts(lines.slice(first, end))) parts.push(part); }
+    const end = endOfCue(lines, i + 1, format);
+    for (const part of speechParts(lines.slice(i + 1, end))) parts.push(part);
     i = end - 1;
   }
   if (cues === 0 && text.trim() !== "" && !(format === "vtt" && /^\ufeff?WEBVTT/.test(text))) {
@@ -45,7 +41,34 @@ export function subtitleParts(text: string, format: "srt" | "vtt"): DocumentPart
   return parts;
 }
 
-function cueParts(lines: ReturnType<typeof linesOf>): DocumentPart[] {
+/**
+ * The line behind a cue that begins at `first`. A blank line ends one of WebVTT; one of SubRip goes on until the next
+ * times, as players have it. A number before times is the next cue's; other words there are speech, as WebVTT's
+ * identifiers come behind a blank line.
+ */
+function endOfCue(lines: readonly Line[], first: number, format: "srt" | "vtt"): number {
+  let end = first;
+  while (end < lines.length && !TIMING.test(lines[end]!.text)) {
+    if (format === "vtt" && lines[end]!.text.trim() === "") return end;
+    end++;
+  }
+  const hasNumber = end < lines.length && end > first && /^\s*\d+\s*$/.test(lines[end - 1]!.text);
+  return hasNumber ? end - 1 : end;
+}
+
+/** Lines of one cue: those between blank ones are a text each. */
+function speechParts(lines: readonly Line[]): DocumentPart[] {
+  const parts: DocumentPart[] = [];
+  for (let i = 0; i < lines.length; i++) {
+    const first = i;
+    while (i < lines.length && lines[i]!.text.trim() !== "") i++;
+    if (i > first) { for (const part of cueParts(lines.slice(first, i))) parts.push(part); }
+    if (i < lines.length) parts.push(lines[i]!.text + lines[i]!.end);
+  }
+  return parts;
+}
+
+function cueParts(lines: readonly Line[]): DocumentPart[] {
   const isDialogue = lines.length > 1 && lines.filter((l) => /^\s*[-–—‐]/.test(l.text)).length > 1;
   if (lines.length === 1 || isDialogue) {
     return lines.flatMap((line): DocumentPart[] => [linePart(line.text), line.end]);

@@ -1,0 +1,129 @@
+/** Files of each format as other programs write them: unusual, and valid. */
+import { assertEquals } from "@std/assert";
+import type { DocumentFormat, DocumentOptions } from "../../../src/text/documents/contract.ts";
+import { translateDocument } from "../../../src/text/documents/translate.ts";
+import { findSpans } from "../../../src/text/rich/spans.ts";
+import { ADVERSARIES } from "../adversaries.ts";
+import { assertProportional } from "../work.ts";
+
+const OPTIONS: DocumentOptions = { source: "en", target: "de" };
+
+/** A document whose texts are put in capitals. */
+async function capitals(
+  text: string,
+  format: DocumentFormat,
+  options: Partial<DocumentOptions> = {},
+): Promise<string> {
+  const bytes = new TextEncoder().encode(text);
+  const out = await translateDocument(bytes, format, ADVERSARIES["capitals"]!, {
+    ...OPTIONS,
+    ...options,
+  });
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(out.bytes);
+}
+
+const PLURAL = 'msgid "a file"\nmsgid_plural "%d files"\n';
+
+Deno.test("gettext: comments and blank lines between plural forms end no entry", async () => {
+  for (const between of ["\n", "# of many\n", "#, c-format\n", "\n#. note\n\n"]) {
+    const out = await capitals(`${PLURAL}msgstr[0] ""\n${between}msgstr[1] ""\n`, "po");
+    assertEquals(out, `${PLURAL}msgstr[0] "A FILE"\n${between}msgstr[1] "%d FILES"\n`);
+  }
+  const forms = `msgstr[0] ""\n# c\nmsgstr[1] ""\n\n# next\nmsgid "b"\nmsgstr ""\n`;
+  const next = `\n# next\nmsgid "b"\nmsgstr "B"\n`;
+  assertEquals(
+    await capitals(PLURAL + forms, "po", { target: "ja" }),
+    `${PLURAL}msgstr[0] "%d FILES"\n# c\n${next}`,
+    "fewer forms than are there",
+  );
+  assertEquals(
+    await capitals(PLURAL + forms, "po", { target: "ru" }),
+    `${PLURAL}msgstr[0] "%d FILES"\n# c\nmsgstr[1] "%d FILES"\nmsgstr[2] "%d FILES"\n${next}`,
+    "more forms than are there",
+  );
+  const inside = 'msgid "a"\nmsgstr ""\n# inside\n""\n\nmsgid "b"\nmsgstr ""\n';
+  assertEquals(
+    await capitals(inside, "po"),
+    'msgid "a"\nmsgstr "A"\n# inside\n\nmsgid "b"\nmsgstr "B"\n',
+  );
+});
+
+Deno.test("gettext: one of several lines of flags says fuzzy; those of an obsolete entry are its own", async () => {
+  const guess = 'msgid "a"\nmsgstr ""\n\n';
+  for (const flags of ["#, fuzzy\n#, c-format\n", "#, c-format\n#, fuzzy\n"]) {
+    assertEquals(await capitals(flags + guess, "po"), flags + guess);
+    // They stand behind another entry's strings, with and without a blank line.
+    const text = `msgid "x"\nmsgstr "y"\n${flags}${guess}`;
+    assertEquals(await capitals(text, "po"), text);
+  }
+  const obsolete = '#, fuzzy\n#~ msgid "old"\n#~ msgstr "alt"\n\n';
+  assertEquals(await capitals(obsolete + guess, "po"), `${obsolete}msgid "a"\nmsgstr "A"\n\n`);
+  assertEquals(
+    await capitals(`#, c-format\n#, no-wrap\n${guess}`, "po", { poFuzzy: true }),
+    '#, fuzzy, c-format\n#, no-wrap\nmsgid "a"\nmsgstr "A"\n\n',
+  );
+});
+
+Deno.test("gettext: strings in a row, behind blank lines, and domains are read", async () => {
+  const sources = [
+    'msgid "hello " "there"\n',
+    'msgid"hello "\n\n"there"\n',
+    'msgid "hello "\n# note\n"there"\n',
+    'domain "other"\nmsgid "" "hello there"\n',
+  ];
+  for (const source of sources) {
+    assertEquals(await capitals(`${source}msgstr ""\n`, "po"), `${source}msgstr "HELLO THERE"\n`);
+    const done = `${source}msgstr "x" ""\n\n"y"\n`;
+    assertEquals(await capitals(done, "po"), done);
+  }
+  const lost = 'msgid "a"\n\nmsgid "b"\nmsgstr ""\n';
+  assertEquals(
+    await capitals(lost, "po"),
+    lost.replace('""', '"B"'),
+    "a source without a string has none of the next one's",
+  );
+});
+
+Deno.test("subtitles: WebVTT without blank lines and numbers has all its lines translated", async () => {
+  const text = "WEBVTT\n\n00:01.000 --> 00:02.000\none\ntwo\n00:02.000 --> 00:03.000\nthree\n" +
+    "4\n00:03.000 --> 00:04.000\nfour\n\nintro\n00:04.000 --> 00:05.000\nfive\n\nnote me\n";
+  const words = /one|two|three|four|five/g;
+  const out = await capitals(text, "vtt");
+  assertEquals(out.replace("ONE TWO", "ONE\nTWO"), text.replace(words, (w) => w.toUpperCase()));
+});
+
+Deno.test("subtitles: a SubRip cue goes on behind a blank line until the next one's times", async () => {
+  const text = "1\r\n00:00:01,000 --> 00:00:02,000\r\nfirst\r\n\r\nsecond\r\n \r\n7\r\n\r\n" +
+    "2\r\n00:00:02,000 --> 00:00:03,000\r\n\r\nthird\r\n3\r\n00:00:03,000 --> 00:00:04,000\r\n\r\nlast";
+  assertEquals(
+    await capitals(text, "srt"),
+    text.replace(/first|second|third|last/g, (w) => w.toUpperCase()),
+  );
+});
+
+Deno.test("long runs inside one text take work in proportion", async () => {
+  await assertProportional("printf with a name", 4_000, (n) => {
+    findSpans(`%(a)${"0".repeat(n)}!`);
+  });
+  const shapes: [DocumentFormat, (n: number) => string][] = [
+    ["json", (n) => `{"a": "a${"_".repeat(n)}!"}`],
+    ["json", (n) => `{"a": "a${".b".repeat(n / 2)}!"}`],
+    ["po", (n) => `msgid ${'"" '.repeat(n / 3)}x\n`],
+    ["po", (n) => 'msgid "a"\n\n#, fuzzy\n"b"\n'.repeat(n / 25)],
+    ["srt", (n) => `1\n00:00:01,000 --> 00:00:02,000\n${"1\n\n".repeat(n / 3)}`],
+    ["vtt", (n) => `WEBVTT\n\n${"00:01.000 --> 00:02.000\n1\n".repeat(n / 26)}`],
+  ];
+  for (const [format, make] of shapes) {
+    await assertProportional(`${format} ${make(30)}`, 4_000, async (n) => {
+      await capitals(make(n), format).catch(() => {});
+    });
+  }
+});
+
+Deno.test("a printf argument with a name is kept with its flags, width and precision", () => {
+  for (const argument of ["%(name)s", "%(n)-05.2f", "%(count)+d", "%(a.b)#x"]) {
+    const text = `x ${argument} y`;
+    const [span] = findSpans(text);
+    assertEquals([span?.kind, text.slice(span!.start, span!.end)], ["placeholder", argument]);
+  }
+});
