@@ -190,9 +190,11 @@ function planOf(c: Config): ModelPlan {
   ]);
   if (c.tie_word_embeddings) ignored.set("lm_head.weight", "tied to shared.weight");
   else tensors.push(matrix("lm_head.weight", c.vocab_size, c.d_model, "lm_head"));
-  const expertLayers: ExpertLayerSpec[] = [];
+  const expertLayers: ExpertLayerSpec[] = [], copies = new Map<string, string>();
   for (const stack of ["encoder", "decoder"] as const) {
     ignored.set(`${stack}.embed_tokens.weight`, "tied to shared.weight");
+    // transformers reads the stack's own table then.
+    if (!c.tie_word_embeddings) copies.set(`${stack}.embed_tokens.weight`, "shared.weight");
     const buckets = c.relative_attention_num_buckets;
     tensors.push(matrix(tableOf(stack), buckets, c.num_heads, "exact"));
     for (let i = 0; i < depth(c, stack); i++) {
@@ -201,7 +203,7 @@ function planOf(c: Config): ModelPlan {
     }
     tensors.push(vector(`${stack}.final_layer_norm.weight`, c.d_model));
   }
-  return { modelType: c.model_type, tensors, expertLayers, ignored };
+  return { modelType: c.model_type, tensors, expertLayers, ignored, copies };
 }
 
 function layerTensors(c: Config, stack: Stack, layer: number): TensorSpec[] {

@@ -35,6 +35,8 @@ export interface ModelPlan {
   readonly expertLayers: readonly ExpertLayerSpec[];
   /** Tensors that a checkpoint may hold and that are not kept (a tied lm_head, buffers), each with the reason. */
   readonly ignored: ReadonlyMap<string, string>;
+  /** Those of `ignored` that are left out only as far as they equal another tensor: name, and whose copy it must be. */
+  readonly copies?: ReadonlyMap<string, string>;
 }
 
 /** An expert's dense number over the whole model: ordinal of its layer * experts a layer + expert. */

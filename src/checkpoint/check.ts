@@ -33,6 +33,40 @@ export function checkAgainstPlan(source: TensorSource, plan: ModelPlan): void {
   });
 }
 
+/** Weights compared at once: 4 MiB of each. */
+const COMPARED = 2 ** 20;
+
+/**
+ * Throws MoqeError `unsupported` where a tensor that the plan leaves out as a copy is none: its weights would be lost
+ * without a word.
+ */
+export async function checkCopies(
+  source: TensorSource,
+  plan: ModelPlan,
+  signal?: AbortSignal,
+): Promise<void> {
+  for (const [name, of] of plan.copies ?? []) {
+    const copy = source.tensors.get(name)?.shape, original = source.tensors.get(of)!.shape;
+    if (copy === undefined) continue;
+    const [rows, cols] = original as [number, number];
+    let same = copy.join() === original.join();
+    const step = Math.max(1, Math.floor(COMPARED / cols));
+    for (let at = 0; same && at < rows; at += step) {
+      const count = Math.min(step, rows - at);
+      const ours = (await source.readRows(of, at, count, { signal })).slice();
+      const theirs = await source.readRows(name, at, count, { signal });
+      same = ours.every((w, i) => w === theirs[i]);
+    }
+    if (same) continue;
+    throw new MoqeError("unsupported", {
+      action: `use ${source.origin} as ${plan.modelType}`,
+      rule:
+        `${name} must equal ${of}: models with an embedding of its own for each stack do not run here`,
+      remedy: "tie them (tie_word_embeddings) and train on",
+    });
+  }
+}
+
 /** Every tensor that a plan asks of a checkpoint, in the plan's order. */
 export function* plannedTensors(
   plan: ModelPlan,

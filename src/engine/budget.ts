@@ -9,7 +9,7 @@ import { layerPageBytes, pageBytes } from "../nn/kv.ts";
 import { tableBytes } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { trunkBytes } from "../nn/trunk.ts";
-import { workspaceBytes } from "../nn/workspace.ts";
+import { widestRowBytes, workspaceBytes } from "../nn/workspace.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { pagesNeeded } from "./sequence.ts";
 
@@ -67,6 +67,7 @@ export function divideBudget(
     maxCandidates: MAX_CANDIDATES,
     tablePages: tablePages(spec, ask.maxSourceTokens),
   };
+  refuseBeyondBinding(ask, widestRowBytes(spec, workspace));
   const activations = workspaceBytes(spec, workspace) + ask.scratchBytes +
     placeTableBytes(plan.expertLayers.map((l) => l.count));
   const page = pageBytes(spec, ask.kvBits);
@@ -113,6 +114,19 @@ export function divideBudget(
         arena: slotsForAll * slot,
       }),
   };
+}
+
+/** Throws `unsupported` where a tensor of the largest pass would be more than a kernel sees. */
+function refuseBeyondBinding(ask: BudgetRequest, rowBytes: number): void {
+  const { bindingBytes = Infinity, maxBatchTokens } = ask;
+  const most = Math.floor(bindingBytes / rowBytes);
+  if (maxBatchTokens <= most) return;
+  throw new MoqeError("unsupported", {
+    action: `run ${maxBatchTokens} tokens in one pass`,
+    rule: `a kernel of this device sees at most ${formatBytes(bindingBytes)} of a tensor`,
+    observed: formatBytes(maxBatchTokens * rowBytes),
+    remedy: `say --max-batch-tokens ${most} or less`,
+  });
 }
 
 /** Pages of K/V whose part of one layer a kernel can see. */

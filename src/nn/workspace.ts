@@ -120,6 +120,12 @@ function workspaceSizes(spec: ModelSpec, s: WorkspaceShape): Record<TensorName, 
   };
 }
 
+/** Device bytes of a row in the widest tensor of a workspace: a kernel must see all its rows at once. */
+export function widestRowBytes(spec: ModelSpec, shape: WorkspaceShape): number {
+  const sizes = Object.values(workspaceSizes(spec, shape));
+  return Math.max(...sizes.map(([rows, cols]) => rows * cols * 4 / shape.maxRows));
+}
+
 /** Device bytes of a workspace, for planning; backend scratch comes on top. */
 export function workspaceBytes(spec: ModelSpec, shape: WorkspaceShape): number {
   const sizes = workspaceSizes(spec, shape);

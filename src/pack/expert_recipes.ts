@@ -41,6 +41,15 @@ export async function chooseRecipes(
       remedy: "run moqe calibrate first",
     });
   }
+  const fixed = Object.keys(options.parts ?? {}).filter((part) => part.endsWith("experts"));
+  if (fixed.length > 0) {
+    throw new MoqeError("bad_input", {
+      action: "choose experts' widths by their sensitivity",
+      rule: "a total size divides all experts' bits, so none may have a width of its own",
+      observed: `--part ${fixed.join(", ")}`,
+      remedy: "leave out either --expert-bytes or that part",
+    });
+  }
   const ladders: Recipe[][] = [];
   for (const layer of plan.expertLayers) {
     const widths = MIXED_BITS.map((bits) => resolveWidth({ ...options.experts, bits }));

@@ -2,7 +2,7 @@
 import { MoqeError } from "../base/errors.ts";
 import type { MatrixFormat } from "../base/layout.ts";
 import type { ModelPlan } from "../base/plan.ts";
-import { checkAgainstPlan } from "../checkpoint/check.ts";
+import { checkAgainstPlan, checkCopies } from "../checkpoint/check.ts";
 import type { Checkpoint } from "../checkpoint/contract.ts";
 import type { WritableStore } from "../store/contract.ts";
 import { type BlockRef, FORMAT_VERSION, type Manifest } from "../store/manifest.ts";
@@ -39,6 +39,7 @@ export async function packCheckpoint(
   onProgress: (progress: PackProgress) => void = () => {},
 ): Promise<PackReport> {
   checkAgainstPlan(checkpoint.weights, plan);
+  await checkCopies(checkpoint.weights, plan, options.signal);
   const recipes = resolveWidths(options);
   checkCalibration(recipes, options);
   if (options.order !== undefined) checkOrder(options.order, plan.expertLayers);

@@ -97,8 +97,13 @@ async function findUpload({ key, call }: Upload): Promise<string | undefined> {
 
 async function send(upload: Upload, id: string): Promise<string> {
   const { key, digests, bytes, call } = upload;
-  const there = await listParts(upload, id).catch(orCancelled) ?? new Map<number, string>();
-  const missing = digests.filter((d) => there.get(d.number) !== `${d.md5} ${d.length}`);
+  const there = await listParts(upload, id).catch(orCancelled) ?? new Map<number, Found>();
+  const missing = digests.filter(({ number, md5, length }) => {
+    const found = there.get(number);
+    return found?.etag !== md5 || found.length !== length;
+  });
+  // A bucket that encrypts answers ETags that are no MD5, and wants them back.
+  const etags = digests.map((d) => d.md5);
   if (missing.length > 0) {
     const wanted = new Set(missing.map((d) => d.number));
     const lanes = new Set<Promise<unknown>>();
@@ -111,6 +116,9 @@ async function send(upload: Upload, id: string): Promise<string> {
       const query = new URLSearchParams({ partNumber: String(part.number), uploadId: id });
       const headers = { "x-amz-content-sha256": part.sha256 };
       const sent = call({ method: "PUT", body: part.bytes, headers }, query.toString())
+        .then((reply) => {
+          etags[part.number - 1] = unquoted(reply.headers.get("etag")) ?? part.md5;
+        })
         .finally(() => {
           freePart(part);
           lanes.delete(sent);
@@ -124,7 +132,7 @@ async function send(upload: Upload, id: string): Promise<string> {
     await Promise.all(lanes);
     if (failure !== undefined) throw failure.error;
   }
-  const body = new TextEncoder().encode(completeUpload(digests.map((d) => d.md5)));
+  const body = new TextEncoder().encode(completeUpload(etags));
   const sha256 = createHash("sha256").update(body).digest("hex");
   const headers = { "x-amz-content-sha256": sha256 };
   const query = new URLSearchParams({ uploadId: id });
@@ -134,19 +142,29 @@ async function send(upload: Upload, id: string): Promise<string> {
   if (code !== undefined) {
     throw refused(key, `the server could not put its parts together: ${code}`);
   }
-  return element(text, "ETag")?.replaceAll('"', "") ?? "";
+  return unquoted(element(text, "ETag")) ?? "";
 }
 
-/** "MD5 LENGTH" of the parts that are there, by number. */
-async function listParts({ call }: Upload, id: string): Promise<Map<number, string>> {
-  const there = new Map<number, string>();
+function unquoted(etag: string | null | undefined): string | undefined {
+  return etag?.replaceAll('"', "");
+}
+
+/** A part that is there. */
+interface Found {
+  readonly etag: string | undefined;
+  readonly length: number;
+}
+
+/** The parts that are there, by number. */
+async function listParts({ call }: Upload, id: string): Promise<Map<number, Found>> {
+  const there = new Map<number, Found>();
   let marker = "0";
   for (let list = 0; list < MAX_LISTS; list++) {
     const query = new URLSearchParams({ uploadId: id, "part-number-marker": marker });
     const { text } = await call({ method: "GET" }, query.toString());
     for (const part of blocks(text, "Part")) {
-      const md5 = element(part, "ETag")?.replaceAll('"', "");
-      there.set(Number(element(part, "PartNumber")), `${md5} ${element(part, "Size")}`);
+      const etag = unquoted(element(part, "ETag")), length = Number(element(part, "Size"));
+      there.set(Number(element(part, "PartNumber")), { etag, length });
     }
     if (element(text, "IsTruncated") !== "true") break;
     marker = element(text, "NextPartNumberMarker") ?? "0";

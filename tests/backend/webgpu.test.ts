@@ -224,6 +224,20 @@ Deno.test("webgpu: the readback's self-test is run in a child once, and remember
     assertEquals(await syncReadbackWorks("this adapter", file), !works);
     await Deno.writeTextFile(file, "not JSON");
     assertEquals(await syncReadbackWorks("this adapter", file), works);
+    await Deno.remove(file);
+    // What could not be tried is not known.
+    const module = new URL("../../src/backend/webgpu/sync_readback.ts", import.meta.url).href;
+    const script = `${folder}/without_run.ts`;
+    await Deno.writeTextFile(
+      script,
+      `import { syncReadbackWorks } from "${module}";
+      console.log(await syncReadbackWorks("this adapter", ${JSON.stringify(file)}));`,
+    );
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--allow-read", "--allow-write", "--allow-env", script],
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout).trim(), "false");
+    await assertRejects(() => Deno.stat(file), Deno.errors.NotFound);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -2,7 +2,7 @@
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { nllbMoe } from "../../src/arch/nllb_moe.ts";
 import { MoqeError } from "../../src/base/errors.ts";
-import { checkAgainstPlan } from "../../src/checkpoint/check.ts";
+import { checkAgainstPlan, checkCopies } from "../../src/checkpoint/check.ts";
 import type { TensorInfo, TensorSource } from "../../src/checkpoint/contract.ts";
 import { DiskFolder } from "../../src/checkpoint/disk_folder.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
@@ -124,5 +124,31 @@ Deno.test("every missing, surplus and misshapen tensor is in one error", async (
   assertStringIncludes(message, `missing: ${first} [`);
   assertStringIncludes(message, `misshapen: ${second} is [3, 3, 3]`);
   assertStringIncludes(message, 'surplus: "extra\\u001b[31m"');
+  weights.close();
+});
+
+Deno.test("with untied embeddings a stack's own table must be the shared one", async () => {
+  const { texts, weights } = await openCheckpoint(goldenFolder("baseline"));
+  const { plan } = nllbMoe.read({ ...texts.config as object, tie_word_embeddings: false });
+  const tensors = new Map(weights.tensors), table = tensors.get("shared.weight")!;
+  let changed = false;
+  const source = (name: string) => ({
+    origin: "here",
+    tensors: new Map([...tensors, [name, table]]),
+    async readRows(asked: string, start: number, count: number) {
+      const rows = (await weights.readRows("shared.weight", start, count)).slice();
+      if (changed && asked === name) rows[rows.length - 1]! += 1;
+      return rows;
+    },
+  } as unknown as TensorSource);
+  for (const stack of ["encoder", "decoder"]) {
+    const name = `${stack}.embed_tokens.weight`;
+    changed = false;
+    await checkCopies(source(name), plan);
+    changed = true;
+    const error = await assertRejects(() => checkCopies(source(name), plan), MoqeError, name);
+    assertEquals(error.code, "unsupported");
+  }
+  await checkCopies(weights, plan);
   weights.close();
 });

@@ -82,7 +82,7 @@ Deno.test("one byte under the least is refused before anything is read, with the
   });
 });
 
-Deno.test("K/V keeps to what a kernel can see of a buffer, and one sentence must fit", async () => {
+Deno.test("K/V and a pass keep to what a kernel can see of a buffer, and one sentence must fit", async () => {
   await packed((_, manifest) => {
     const { plan, spec } = architectureOf(manifest.config).read(manifest.config);
     const ask = {
@@ -97,11 +97,17 @@ Deno.test("K/V keeps to what a kernel can see of a buffer, and one sentence must
     const bound = divideBudget(manifest, plan, spec, { ...ask, bindingBytes });
     assertEquals(bound.pages, free.pages - 5);
     const error = assertThrows(
-      () => divideBudget(manifest, plan, spec, { ...ask, bindingBytes: page }),
+      () => divideBudget(manifest, plan, spec, { ...ask, maxBatchTokens: 1, bindingBytes: page }),
       MoqeError,
-      "sees at most",
+      "K/V of one sentence",
     );
     assertEquals(error.code, "unsupported");
+    const wide = (maxBatchTokens: number) => () =>
+      divideBudget(manifest, plan, spec, { ...ask, maxBatchTokens, bindingBytes });
+    const { message } = assertThrows(wide(65535), MoqeError, "65535 tokens in one pass");
+    const most = Number(/--max-batch-tokens (\d+)/.exec(message)![1]);
+    wide(most)();
+    assertThrows(wide(most + 1), MoqeError, "in one pass");
     return Promise.resolve();
   });
 });

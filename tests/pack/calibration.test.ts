@@ -101,6 +101,11 @@ Deno.test("widths by sensitivity stay within the size and beat the same width fo
   const two = await pack("two", { experts: { bits: 2 } });
   const four = await pack("four", { experts: { bits: 4 } });
   const expertBytes = Math.floor((two.bytes + four.bytes) / 2);
+  await assertRejects(
+    () => pack("both", { parts: { "decoder.experts": { bits: 8 } }, expertBytes }),
+    MoqeError,
+    "--part decoder.experts",
+  );
   const mixed = await pack("mixed", { experts: { bits: 2 }, expertBytes });
   assertLessOrEqual(mixed.bytes, expertBytes);
   assertLess(mixed.error, two.error);

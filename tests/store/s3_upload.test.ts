@@ -1,4 +1,4 @@
-/** An upload in parts of which one fails. */
+/** Uploads in parts: one that fails, and servers whose ETags are no MD5. */
 import { assertEquals, assertRejects } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { type Part, partsOf, uploadParts } from "../../src/store/s3_upload.ts";
@@ -37,4 +37,36 @@ Deno.test("a part that fails while the next is read ends the upload with its own
   );
   assertEquals(error.code, "unavailable");
   assertEquals(sent, ["partNumber=1", "partNumber=2", "partNumber=3"], "and nothing after it");
+});
+
+Deno.test("parts are put together by the ETags that the server gave them, those found there too", async () => {
+  const content = new Uint8Array(20 * MIB).map((_, i) => i >> 12);
+  const bytes = {
+    async *[Symbol.asyncIterator]() {
+      await Promise.resolve();
+      yield content;
+    },
+  };
+  const digests: Omit<Part, "bytes">[] = [];
+  for await (const { bytes: _, ...digest } of partsOf(bytes)) digests.push(digest);
+  const [first] = digests, puts: string[] = [];
+  let body = "";
+  const call = (request: { method: string; body?: Uint8Array }, query: string) => {
+    const part = /partNumber=(\d)/.exec(query)?.[1];
+    if (part !== undefined) puts.push(part);
+    const text = request.method === "GET"
+      ? query.startsWith("uploads=")
+        ? "<Upload><Key>k</Key><UploadId>u</UploadId></Upload>"
+        : `<Part><PartNumber>1</PartNumber><ETag>"${first!.md5}"</ETag><Size>${
+          first!.length
+        }</Size></Part>`
+      : "<R><ETag>&quot;whole&quot;</ETag></R>";
+    if (request.method === "POST") body = new TextDecoder().decode(request.body);
+    const headers = new Headers(part === undefined ? {} : { etag: `"sealed-${part}"` });
+    return Promise.resolve({ headers, text });
+  };
+  assertEquals(await uploadParts({ key: "k", digests, bytes, call: call as never }), "whole");
+  assertEquals(puts, ["2", "3"]);
+  const etags = [...body.matchAll(/&quot;(.*?)&quot;/g)].map((m) => m[1]);
+  assertEquals(etags, [first!.md5, "sealed-2", "sealed-3"]);
 });
