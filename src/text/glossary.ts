@@ -111,20 +111,36 @@ export interface FoundTerm {
   readonly target: string;
 }
 
+/** Entries by what they begin with, the longest first. */
+type TermIndex = ReadonlyMap<string, readonly GlossaryEntry[]>;
+
+/**
+ * Indexes of glossaries, which are never changed: a request has many texts with one glossary. An index is as large as
+ * its glossary, so that one that is not in use may go.
+ */
+const INDEXES = new WeakMap<Glossary, WeakRef<TermIndex>>();
+
+function indexOf(glossary: Glossary): TermIndex {
+  const known = INDEXES.get(glossary)?.deref();
+  if (known !== undefined) return known;
+  const byStart = new Map<string, GlossaryEntry[]>();
+  for (const entry of glossary.entries) {
+    const key = startKey(entry.source.toLowerCase());
+    const list = byStart.get(key);
+    if (list === undefined) byStart.set(key, [entry]);
+    else list.push(entry);
+  }
+  for (const list of byStart.values()) list.sort((a, b) => b.source.length - a.source.length);
+  INDEXES.set(glossary, new WeakRef(byStart));
+  return byStart;
+}
+
 /** Finds a glossary's terms. The longest term at a place wins. */
 export class TermFinder {
-  readonly #byStart = new Map<string, GlossaryEntry[]>();
+  readonly #byStart: TermIndex;
 
   constructor(glossary: Glossary) {
-    for (const entry of glossary.entries) {
-      const key = startKey(entry.source.toLowerCase());
-      const list = this.#byStart.get(key);
-      if (list === undefined) this.#byStart.set(key, [entry]);
-      else list.push(entry);
-    }
-    for (const list of this.#byStart.values()) {
-      list.sort((a, b) => b.source.length - a.source.length);
-    }
+    this.#byStart = indexOf(glossary);
   }
 
   /** Terms of `text` in order. They do not overlap. */

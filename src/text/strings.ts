@@ -1,5 +1,7 @@
 /** Plain texts: what stands in them that is no language is kept, tags in them are put over the words they were over. */
 import type { SplitSentences, TextOptions, TranslateTexts } from "./documents/contract.ts";
+import { htmlEvents } from "./markup/html.ts";
+import { isMarkedKept } from "./markup/rules.ts";
 import { rawOf, type RichItem, type Segment } from "./rich/segment.ts";
 import { translateSegments } from "./rich/translate.ts";
 
@@ -51,10 +53,15 @@ export function taggedItems(text: string): RichItem[] {
     const pair = pairs++;
     items[open[last]!.at] = { kind: "open", raw: rawAt(items, open[last]!.at), pair };
     items[items.length - 1] = { kind: "close", raw, pair };
-    if (KEPT_ELEMENTS.has(name.toLowerCase())) {
+    const isCode = KEPT_ELEMENTS.has(name.toLowerCase());
+    if (isCode || saysKept(rawAt(items, open[last]!.at))) {
       const inside = items.splice(open[last]!.at);
-      const shown = inside.map((item) => item.kind === "text" ? item.text : "").join("");
-      items.push({ kind: "atom", raw: rawOf(inside), shown, span: "code" });
+      items.push({
+        kind: "atom",
+        raw: rawOf(inside),
+        shown: inside.map(shownOf).join(""),
+        span: isCode ? "code" : "kept",
+      });
     }
     open.length = last;
   }
@@ -64,5 +71,16 @@ export function taggedItems(text: string): RichItem[] {
 
 function rawAt(items: readonly RichItem[], at: number): string {
   const item = items[at]!;
-  return item.kind === "atom" ? item.raw : "";
+  return item.kind === "text" ? "" : item.raw;
+}
+
+function shownOf(item: RichItem): string {
+  return item.kind === "text" ? item.text : item.kind === "atom" ? item.shown : "";
+}
+
+/** Whether an open tag has translate="no" or the class notranslate. */
+function saysKept(tag: string): boolean {
+  if (!/translate/i.test(tag)) return false;
+  const event = htmlEvents(tag)[0];
+  return event?.kind === "open" && isMarkedKept(event, tag, "html");
 }

@@ -180,6 +180,49 @@ Deno.test("tags go over the words that they were over", async () => {
   assertEquals(await one("<p>All of it.</p>", table({ "All of it.": "Alles." })), "<p>Alles.</p>");
 });
 
+Deno.test("an element keeps the numbers and placeholders in it", async () => {
+  const cases: [string, string][] = [
+    ["See <b>Chapter 12</b> for more.", "SEE <b>CHAPTER 12</b> FOR MORE."],
+    ["a <b>12 b</b> c <i>d {e}</i> 5 f", "A <b>12 B</b> C <i>D {e}</i> 5 F"],
+    ["One. Two <b>of 3 things</b> here.", "ONE. TWO <b>OF 3 THINGS</b> HERE."],
+  ];
+  for (const [text, wanted] of cases) {
+    assertEquals(await one(text, ADVERSARIES["capitals"]!), wanted);
+  }
+  const moved = table({
+    "See <b>Chapter 12</b> for more.": "",
+    "See Chapter 12 for more.": "Mehr steht in Kapitel 12 dort.",
+    "Chapter 12": "Kapitel 12",
+  });
+  assertEquals(
+    await one("See <b>Chapter 12</b> for more.", moved),
+    "Mehr steht in <b>Kapitel 12</b> dort.",
+  );
+});
+
+Deno.test("elements that are marked as kept are, whatever the translator does", async () => {
+  const kept = [
+    "<kbd>Enter</kbd>",
+    '<span translate="no">Acme word</span>',
+    "<b class='a notranslate'>x <i>y</i> z</b>",
+    "<i translate=NO>f <code>g</code></i>",
+  ];
+  const text = `Press ${kept.join(" or ")} to go.`;
+  assertEquals(
+    await one(text, ADVERSARIES["capitals"]!),
+    `PRESS ${kept.join(" OR ")} TO GO.`,
+  );
+  for (const [name, translate] of Object.entries(ADVERSARIES)) {
+    const out = await one(text, translate);
+    for (const element of kept) assert(out.split(element).length === 2, `${name}: ${out}`);
+  }
+  const other = `Read <i title="translate='no'">this one</i> and <b data-translate="no">that</b>`;
+  assertEquals(
+    await one(other, ADVERSARIES["capitals"]!),
+    `READ <i title="translate='no'">THIS ONE</i> AND <b data-translate="no">THAT</b>`,
+  );
+});
+
 Deno.test("an element over several sentences stays over them", async () => {
   const out = await one("One two. <b>Three four. Five</b> six.", ADVERSARIES["capitals"]!);
   assertEquals(out, "ONE TWO. <b>THREE FOUR. FIVE</b> SIX.");

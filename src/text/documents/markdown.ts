@@ -1,16 +1,15 @@
 /** Markdown (CommonMark, GFM) by Lezer's parser, which knows every mark's place: code, links, tables, HTML stay. */
-import { GFM, parser as commonmark } from "@lezer/markdown";
 import { decodeHTML } from "entities";
 import { htmlEvents } from "../markup/html.ts";
 import { MarkupRules } from "../markup/rules.ts";
 import { type LooseItem, markupParts, paired } from "../markup/segments.ts";
-import { textCodec } from "../markup/text.ts";
+import { characterItem, textCodec } from "../markup/text.ts";
 import { rawOf, type RichItem, type Segment } from "../rich/segment.ts";
 import type { DocumentOptions } from "./contract.ts";
+import { MAZE, parser } from "./markdown_parser.ts";
 import { escapeInline, guardStart, sameMarks } from "./markdown_text.ts";
 import type { DocumentPart } from "./parts.ts";
 
-const parser = commonmark.configure(GFM);
 type Node = ReturnType<ReturnType<typeof parser.parse>["cursor"]>["node"];
 
 /** Blocks whose content is running text. */
@@ -23,15 +22,12 @@ export function markdownParts(text: string, options: DocumentOptions): DocumentP
   const front = frontMatterEnd(text);
   // The parser needs the front matter out of the way, and places to stay: it reads blank lines there.
   const body = text.slice(0, front).replace(/[^\r\n]/g, " ") + text.slice(front);
-  const { text: read, kept } = withoutMazes(body);
-  const tree = parser.parse(read);
+  const tree = parser.parse(body);
   const reader = new Reader(text, labelsOf(text, tree.topNode), options);
   const cursor = tree.cursor();
   let more = true;
   while (more) {
-    const isKept = cursor.from < front || overlaps(kept, cursor.from, cursor.to);
-    if (isKept && (TEXT_BLOCK.test(cursor.name) || cursor.name === "HTMLBlock")) { /* Stays. */ }
-    else if (TEXT_BLOCK.test(cursor.name)) reader.block(cursor.node);
+    if (TEXT_BLOCK.test(cursor.name)) reader.block(cursor.node);
     else if (cursor.name === "HTMLBlock") reader.html(cursor.node);
     else if (cursor.firstChild()) continue;
     while (!(more = cursor.nextSibling()) && cursor.parent());
@@ -46,47 +42,6 @@ function frontMatterEnd(text: string): number {
   const close = new RegExp(`^\\${open[1]!.split("").join("\\")}[ \\t]*(?:\\r?\\n|$)`, "m");
   const rest = text.slice(open[0].length), match = close.exec(rest);
   return match === null ? 0 : open[0].length + match.index + match[0].length;
-}
-
-/** A paragraph with more marks, or a line in more lists and quotes, is kept: the parser's work on it is quadratic. */
-const MAX_MARKS = 600, MAX_CONTAINERS = 40;
-
-/** The text with such paragraphs filled with letters, and where they are. */
-function withoutMazes(text: string): { text: string; kept: { start: number; end: number }[] } {
-  const kept: { start: number; end: number }[] = [], out: string[] = [];
-  let at = 0;
-  for (const paragraph of text.split(/(?<=\n[ \t]*\n)/)) {
-    const marks = paragraph.match(/[*_[\]`~<!]/g)?.length ?? 0;
-    const isDeep = marks <= MAX_MARKS && paragraph.split("\n").some((line) => {
-      const start = /^[\s>*+\d.)-]*/.exec(line)![0];
-      return (start.match(/>|[*+-](?=\s)|[.)](?=\s)/g)?.length ?? 0) > MAX_CONTAINERS;
-    });
-    const isMaze = marks > MAX_MARKS || isDeep;
-    if (isMaze) kept.push({ start: at, end: at + paragraph.length });
-    out.push(isMaze ? filled(paragraph) : paragraph);
-    at += paragraph.length;
-  }
-  return { text: out.join(""), kept };
-}
-
-/** A paragraph of letters alone; the line of a fence is kept: what follows is code. */
-function filled(paragraph: string): string {
-  return paragraph.replace(/^(?![ \t]*(?:```|~~~)).+$/gm, (line) => "x".repeat(line.length));
-}
-
-/** Whether one of the ranges, which are in order, shares something with a node's. */
-function overlaps(
-  ranges: readonly { start: number; end: number }[],
-  from: number,
-  to: number,
-): boolean {
-  let low = 0, high = ranges.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (ranges[middle]!.end <= from) low = middle + 1;
-    else high = middle;
-  }
-  return low < ranges.length && ranges[low]!.start < to;
 }
 
 /** Labels that links may name, as the reference definitions have them. */
@@ -111,12 +66,15 @@ class Reader {
   #items: (RichItem | LooseItem)[] = [];
   #pairs = 0;
   #isCell = false;
+  readonly #rules: MarkupRules;
 
   constructor(
     private readonly text: string,
     private readonly labels: ReadonlySet<string>,
     private readonly options: DocumentOptions,
-  ) {}
+  ) {
+    this.#rules = new MarkupRules("html", { ...options, splittingTags: [], ignoreTags: [] });
+  }
 
   finish(): DocumentPart[] {
     this.#keep(this.text.length);
@@ -133,7 +91,7 @@ class Reader {
     }
     if (last !== null && last.name === "HeaderMark" && last.from > from) to = last.from;
     const content = this.text.slice(from, to);
-    if (content.trim() === "") return;
+    if (content.trim() === "" || node.getChild(MAZE) !== null) return;
     from += content.length - content.trimStart().length;
     to -= content.length - content.trimEnd().length;
     this.#keep(from);
@@ -146,9 +104,8 @@ class Reader {
   html(node: Node): void {
     this.#keep(node.from);
     const html = this.text.slice(node.from, node.to);
-    const rules = new MarkupRules("html", { ...this.options, splittingTags: [], ignoreTags: [] });
     const parts = markupParts(html, htmlEvents(html), {
-      rules,
+      rules: this.#rules,
       codec: textCodec("html"),
       splitSentences: "nonewlines",
       tag: (event) => html.slice(event.start, event.end),
@@ -216,7 +173,7 @@ class Reader {
   #child(node: Node, depth: number): number {
     const { name, from, to } = node, raw = this.text.slice(from, to);
     if (name === "Escape") this.#items.push({ kind: "text", text: raw.slice(1), raw });
-    else if (name === "Entity") this.#items.push({ kind: "text", text: decodeHTML(raw), raw });
+    else if (name === "Entity") this.#items.push(characterItem(decodeHTML(raw), raw));
     else if (name === "QuoteMark") this.#items.push({ kind: "text", text: " ", raw });
     else if (name === "HardBreak" || name === "Link" && /^\[!\w+\]$/.test(raw)) {
       return this.#fixed(node);
@@ -230,7 +187,7 @@ class Reader {
       this.#items.push({ kind: "atom", raw, shown: raw, span: "code" });
     } else if (name === "Autolink" || name === "URL") {
       this.#items.push({ kind: "atom", raw, shown: raw, span: "url" });
-    } else if (name === "HTMLTag") this.#tag(raw);
+    } else if (name === "HTMLTag") return this.#tag(node, raw);
     else this.#items.push({ kind: "atom", raw, shown: "" });
     return to;
   }
@@ -243,15 +200,18 @@ class Reader {
     this.#items.push({ kind: "loose", raw, name, isOpen: false });
   }
 
-  #tag(raw: string): void {
-    const tag = /^<(\/?)([A-Za-z][\w-]*)[^]*?(\/?)>$/.exec(raw);
-    if (tag === null || tag[3] === "/") this.#items.push({ kind: "atom", raw, shown: "" });
-    else {this.#items.push({
-        kind: "loose",
-        raw,
-        name: tag[2]!.toLowerCase(),
-        isOpen: tag[1] === "",
-      });}
+  /** A tag, or the whole element where that is kept. */
+  #tag(node: Node, raw: string): number {
+    const tag = tagOf(raw), event = htmlEvents(raw)[0];
+    const isKept = event?.kind === "open" && this.#rules.role(event, raw, true).startsWith("kept");
+    const last = isKept ? closingTag(node, this.text) : undefined;
+    if (last !== undefined) {
+      const all = this.text.slice(node.from, last.to);
+      const shown = all.replace(/<[^<>]*>/g, "").replace(/\n[ \t>]*|\s+/g, " ").trim();
+      this.#items.push({ kind: "atom", raw: all, shown, span: "kept" });
+    } else if (tag === undefined) this.#items.push({ kind: "atom", raw, shown: "" });
+    else this.#items.push({ kind: "loose", raw, ...tag });
+    return (last ?? node).to;
   }
 
   /** A link's text is translated, its address and title stay; one that names its label by its text gets it written out. */
@@ -275,6 +235,26 @@ class Reader {
     this.#at = end;
     return end;
   }
+}
+
+/** What a tag of HTML opens or closes; undefined where it does neither. */
+function tagOf(raw: string): { name: string; isOpen: boolean } | undefined {
+  const tag = /^<(\/?)([A-Za-z][\w-]*)[^]*?(\/?)>$/.exec(raw);
+  if (tag === null || tag[3] === "/") return undefined;
+  return { name: tag[2]!.toLowerCase(), isOpen: tag[1] === "" };
+}
+
+/** The tag that ends the element which `open` begins, beside it. */
+function closingTag(open: Node, text: string): Node | undefined {
+  const name = tagOf(text.slice(open.from, open.to))?.name;
+  let depth = 1;
+  for (let node = open.nextSibling; node !== null; node = node.nextSibling) {
+    const tag = node.name === "HTMLTag" ? tagOf(text.slice(node.from, node.to)) : undefined;
+    if (tag === undefined || tag.name !== name) continue;
+    depth += tag.isOpen ? 1 : -1;
+    if (depth === 0) return node;
+  }
+  return undefined;
 }
 
 /** Marks and tags that nest are pairs; one whose partner is missing, or across something fixed, is a point. */

@@ -92,12 +92,16 @@ export class MarkupRules {
 
   #isKept(event: OpenEvent, text: string): boolean {
     if (this.kind === "html" && KEPT.has(event.name)) return true;
-    const names = this.kind === "html" ? ["translate"] : ["translate", "its:translate"];
-    if (names.some((name) => valueOf(event, text, name) === "no")) return true;
-    if (this.#isOtherLanguage(event, text)) return true;
-    const classes = this.kind === "html" ? valueOf(event, text, "class") ?? "" : "";
-    return /(?:^|\s)notranslate(?:\s|$)/.test(classes);
+    return this.#isOtherLanguage(event, text) || isMarkedKept(event, text, this.kind);
   }
+}
+
+/** Whether an element says of itself that its text is not to be translated: by an attribute, in HTML also by a class. */
+export function isMarkedKept(event: OpenEvent, text: string, kind: MarkupKind): boolean {
+  const names = kind === "html" ? ["translate"] : ["translate", "its:translate"];
+  if (names.some((name) => valueOf(event, text, name) === "no")) return true;
+  const classes = kind === "html" ? valueOf(event, text, "class") ?? "" : "";
+  return /(?:^|\s)notranslate(?:\s|$)/.test(classes);
 }
 
 /** The first part of a language's code, the same for each of its codes: en for en-GB, eng_Latn. */

@@ -1,4 +1,4 @@
-/** Text inside markup: entities to characters and back. What an entity stood for is one character that keeps its bytes. */
+/** Text inside markup: entities to characters and back. Symbols that were written as entities are kept as these. */
 import { decodeHTML } from "entities";
 import type { MarkupKind } from "../documents/contract.ts";
 import type { RichItem } from "../rich/segment.ts";
@@ -34,6 +34,15 @@ export function escapeValue(text: string): string {
   return escapeText(text).replaceAll('"', "&quot;").replaceAll("'", "&#39;");
 }
 
+/** A symbol: © → ™ ° € ×. Letters, quotes, dashes and spaces are a language's own, they change with it. */
+const SYMBOL = /^(?!\p{ASCII})[\p{So}\p{Sm}\p{Sc}•]$/u;
+
+/** What a reference stands for. A symbol is kept, with its bytes: it is no word, and models lose it. */
+export function characterItem(text: string, raw: string): RichItem {
+  if (SYMBOL.test(text)) return { kind: "atom", raw, shown: text, span: "kept" };
+  return { kind: "text", text, raw };
+}
+
 function itemsOf(raw: string, item: (reference: string) => RichItem | undefined): RichItem[] {
   const items: RichItem[] = [];
   let at = 0;
@@ -50,14 +59,14 @@ function itemsOf(raw: string, item: (reference: string) => RichItem | undefined)
 
 function htmlItem(reference: string): RichItem | undefined {
   const text = decodeHTML(reference);
-  return text === reference ? undefined : { kind: "text", text, raw: reference };
+  return text === reference ? undefined : characterItem(text, reference);
 }
 
 function xmlItem(reference: string): RichItem | undefined {
   const name = reference.slice(1, -1);
   if (!reference.endsWith(";")) return undefined;
   const text = XML_ENTITIES.get(name) ?? (name.startsWith("#") ? decodeHTML(reference) : undefined);
-  if (text !== undefined) return { kind: "text", text, raw: reference };
+  if (text !== undefined) return characterItem(text, reference);
   // A reference to the document's own entity is a word that must stay.
   return { kind: "atom", raw: reference, shown: name };
 }

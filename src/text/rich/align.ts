@@ -200,23 +200,25 @@ export class Alignment {
     return left[1] + (right[1] - left[1]) * (at - left[0]) / (right[0] - left[0]);
   }
 
-  /** Takes in punctuation at an edge where the source's range has some there. */
+  /** Takes in punctuation at an edge, no more of it than the source's range has there. */
   #widened(source: Range, range: Range): Range {
+    const { text, spans } = this.sentence, out = this.translated;
+    const isFreeMark = (text: string, spans: readonly Range[], at: number) =>
+      MARK.test(text[at] ?? "") && spans.every((s) => at < s.start || s.end <= at);
+    const goes = (at: number) => isFreeMark(out.text, out.spans, at);
     let { start, end } = range;
-    const { text } = this.translated;
-    const isMark = (c: string | undefined) => c !== undefined && /[^\s\p{L}\p{N}\p{M}_]/u.test(c);
-    const spans = this.translated.spans;
-    const free = (at: number) => spans.every((s) => at < s.start || s.end <= at);
-    const goes = (at: number) => isMark(text[at]) && free(at);
-    if (isMark(this.sentence.text[source.start])) { while (start > 0 && goes(start - 1)) start--; }
-    if (isMark(this.sentence.text[source.end - 1])) {
-      while (end < text.length && goes(end)) {
-        end++;
-      }
+    for (let at = source.start; at < source.end && isFreeMark(text, spans, at); at++) {
+      if (start > 0 && goes(start - 1)) start--;
+    }
+    for (let at = source.end - 1; at >= source.start && isFreeMark(text, spans, at); at--) {
+      if (goes(end)) end++;
     }
     return { start, end };
   }
 }
+
+/** A character that is neither white space nor part of a word. */
+const MARK = /[^\s\p{L}\p{N}\p{M}_]/u;
 
 function indexOfNearest(places: readonly number[], at: number): number {
   let best = 0;

@@ -81,17 +81,19 @@ interface RenderedSpan extends Placed {
 }
 
 /**
- * Writes the segment; undefined where a kept span would come to stand in other elements than it was in. `translated`
- * is by index of part; `hints` by hint text.
+ * Writes the segment; undefined where a kept span would come to stand in other elements than it was in. `sentences` are
+ * the very ones that were translated, as spans are told apart by identity; `translated` is by index of part, `hints` by
+ * hint text.
  */
 export function render(
   segment: Segment,
   view: View,
+  sentences: readonly ViewSentence[],
   translated: ReadonlyMap<number, Translated>,
   hints: ReadonlyMap<string, string>,
 ): string | undefined {
   const done: DonePart[] = [], spans: RenderedSpan[] = [];
-  const sentences = new Map(sentencesOf(view).map((s) => [s.part, s]));
+  const byPart = new Map(sentences.map((s) => [s.part, s]));
   let text = "", nextSpan = 0;
   for (const [i, part] of view.parts.entries()) {
     const base = text.length, result = translated.get(i);
@@ -99,7 +101,7 @@ export function render(
     const own = result?.spans ?? identical(view, part, nextSpan);
     while (nextSpan < view.spans.length && view.spans[nextSpan]!.end <= part.end) nextSpan++;
     const needsPlaces = result !== undefined && view.points.length > 0;
-    const alignment = needsPlaces ? new Alignment(sentences.get(i)!, result) : undefined;
+    const alignment = needsPlaces ? new Alignment(byPart.get(i)!, result) : undefined;
     for (const { start, end, span } of own) {
       // Spans of a sentence are counted from its start, those of the view from the view's.
       const source = result === undefined ? span.start : part.start + span.start;

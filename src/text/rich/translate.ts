@@ -73,7 +73,7 @@ class Run {
     const translated = await this.#sentences(sentences.flat());
     const written: (string | undefined)[] = flat.map((segment, i) => {
       const byPart = new Map(sentences[i]!.map((s) => [s.part, translated.get(s)!]));
-      return render(segment, views[i]!, byPart, hints);
+      return render(segment, views[i]!, sentences[i]!, byPart, hints);
     });
     await this.#placedBadly(flat, written);
     let next = 0;

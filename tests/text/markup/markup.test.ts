@@ -194,12 +194,15 @@ Deno.test("attributes are kept but for those that people read", async () => {
   assert(!/alt='[^']*"><x>/.test(quotes) && htmlEvents(quotes).length === 1, quotes);
 });
 
-Deno.test("entities are read as characters and written as markup", async () => {
+Deno.test("entities are read as characters and written as markup, symbols stay entities", async () => {
   assertEquals(
     await html("<p>caf&eacute; &amp; bar &lt;now&gt; &nbsp;ok &unknown; AT&T</p>"),
     "<p>CAFÉ &amp; BAR &lt;now&gt; \u00a0OK &unknown; AT&amp;T</p>",
   );
-  assertEquals(await xml("<p>a &amp; b &#233;</p>"), "<p>A &amp; B É</p>");
+  assertEquals(await xml("<p>a &amp; b &#233; &#169;</p>"), "<p>A &amp; B É &#169;</p>");
+  const symbols = "<p title='&copy; a'>&copy; a&trade; &rarr; b 20&deg;C &#8226; don&rsquo;t</p>";
+  const wanted = "<p title='&copy; A'>&copy; A&trade; &rarr; B 20&deg;C &#8226; DON’T</p>";
+  assertEquals(await html(symbols), wanted);
 });
 
 Deno.test("line breaks inside a paragraph are spaces, in pre they stay", async () => {

@@ -1,0 +1,108 @@
+/** Markdown: long lists and tables, what is kept in a line, and hostile texts that its parser alone would be slow on. */
+import { assert, assertEquals } from "@std/assert";
+import type { TranslateTexts } from "../../../src/text/documents/contract.ts";
+import { markdownParts } from "../../../src/text/documents/markdown.ts";
+import { translateDocument } from "../../../src/text/documents/translate.ts";
+import { ADVERSARIES } from "../adversaries.ts";
+import { assertProportional } from "../work.ts";
+import { skeletonOf } from "./skeletons.ts";
+
+const OPTIONS = { source: "en", target: "de" };
+const CAPITALS = ADVERSARIES["capitals"]!;
+
+async function markdown(text: string, translate: TranslateTexts = CAPITALS): Promise<string> {
+  const bytes = new TextEncoder().encode(text);
+  return new TextDecoder().decode(
+    (await translateDocument(bytes, "markdown", translate, OPTIONS)).bytes,
+  );
+}
+
+Deno.test("a link keeps the numbers in its text, and takes in no mark that was beside it", async () => {
+  assertEquals(await markdown("See [version 5](u) now\n"), "SEE [VERSION 5](u) NOW\n");
+  const marks = "In [the `x`](u), **a (b)**, and it ([#5](v)).\n";
+  assertEquals(await markdown(marks), "IN [THE `x`](u), **A (B)**, AND IT ([#5](v)).\n");
+});
+
+Deno.test("elements of code and those marked as kept stay, whatever the translator does", async () => {
+  const kept = [
+    "<kbd>Enter</kbd>",
+    "<code>open file</code>",
+    '<span translate="no">Acme *word*</span>',
+    "<b class='notranslate'>x <b>y</b> z</b>",
+    "<i lang=fr>bon jour</i>",
+    "<samp>one  \ntwo</samp>",
+  ];
+  const text = `Press ${kept.join(" or ")} to run.\n`;
+  assertEquals(await markdown(text), `PRESS ${kept.join(" OR ")} TO RUN.\n`);
+  for (const [name, translate] of Object.entries(ADVERSARIES)) {
+    const out = await markdown(text, translate);
+    for (const element of kept) assert(out.split(element).length === 2, `${name}: ${out}`);
+    assertEquals(skeletonOf(out, "markdown"), skeletonOf(text, "markdown"), `${name}: ${out}`);
+  }
+  assertEquals(await markdown("a <kbd>b *c* d\n"), "A <kbd>B *C* D\n");
+  assertEquals(await markdown("> a <kbd>b\n> c</kbd> d\n"), "> A <kbd>b\n> c</kbd> D\n");
+});
+
+Deno.test("long lists and tables are translated, however many marks they have", async () => {
+  const lines: [string, string, number][] = [
+    [
+      "- [Item name](http://e.x/1) is a nice tool\n",
+      "- [ITEM NAME](http://e.x/1) IS A NICE TOOL\n",
+      310,
+    ],
+    ["| `x` and | *one* `two` |\n", "| `x` AND | *ONE* `two` |\n", 400],
+    ["# *One* `two` __three__\n", "# *ONE* `two` __THREE__\n", 200],
+  ];
+  for (const [line, wanted, count] of lines) {
+    const head = line.startsWith("|") ? ["| a | b |\n|---|---|\n", "| A | B |\n|---|---|\n"] : [];
+    const text = (head[0] ?? "") + line.repeat(count);
+    assertEquals(await markdown(text), (head[1] ?? "") + wanted.repeat(count));
+  }
+});
+
+Deno.test("a paragraph with too many marks is kept; code, comments and labels beside it are what they are", async () => {
+  const maze = `- a ${"*b* ".repeat(400)}c`;
+  const beside = "\n- some text\n  ```\n  code here\n  ```\n<!-- a note -->\nfollowing text";
+  const labels = "\n\n[the label]: /u\n\n[the label] is it\n";
+  assertEquals(
+    await markdown(maze + beside + labels),
+    maze + beside.replace("some text", "SOME TEXT").replace("following text", "FOLLOWING TEXT") +
+      labels.replace("[the label] is it", "[THE LABEL][the label] IS IT"),
+  );
+  const deep = Array.from({ length: 60 }, (_, i) => `${" ".repeat(2 * i)}- a word\n\n`);
+  const out = (await markdown(deep.join(""))).split(/(?<=\n\n)/);
+  assertEquals(out.map((l) => l.toLowerCase()), deep);
+  assertEquals(out.findIndex((line, i) => line === deep[i]), 40);
+  const quotes = `${"> ".repeat(100)}a word\n`;
+  assertEquals(await markdown(`${quotes}\nanother\n`), `${quotes}\nANOTHER\n`);
+});
+
+Deno.test("runs of spaces stay, and a break of a line stays a break", async () => {
+  for (const text of [`A${" ".repeat(500)}B`, "A   \nB", "A \nB", "A  B  \nC"]) {
+    const out = await markdown(`${text.toLowerCase()}\n`);
+    assertEquals(out.replace(/\s+/g, " "), `${text} `.replace(/\s+/g, " "));
+    assertEquals(/ {2}\n./.test(out), / {2}\n./.test(text), out);
+  }
+});
+
+Deno.test("what the parser would be slow on takes work in proportion", async () => {
+  const lines = (n: number, start: string) => start + "\na".repeat(n / 2);
+  const shapes: Record<string, (n: number) => string> = {
+    "spaces in a line": (n) => `a${" ".repeat(n)}x`,
+    "spaces before a line": (n) => `a\nb|\n${" ".repeat(n)}x`,
+    "lists by indentation": (n) =>
+      Array.from({ length: Math.sqrt(n) }, (_, i) => `${" ".repeat(2 * i)}- a\n\n`).join(""),
+    "lists in a line": (n) => "- ".repeat(n / 2),
+    "a label without an end": (n) => lines(n, "["),
+    "a title without an end": (n) => lines(n, '[a]: b "'),
+    "a quote in emphasis": (n) => `> *a${"\n> a".repeat(n / 4)}*`,
+    "an address of brackets": (n) => `http://a.b/${")".repeat(n)}`,
+    "an address of one label": (n) => `http://${"a".repeat(n)}.b.c`,
+    "addresses": (n) => "http://a.b ".repeat(n / 11),
+    "numbers that begin no list": (n) => `a\n${"2. *a\n".repeat(n / 6)}`,
+    "kept elements": (n) => "<kbd>a</kbd> <kbd>".repeat(n / 18),
+  };
+  for (const [name, shape] of Object.entries(shapes)) {
+    await assertProportional(name, 8_000, (n) => markdownParts(shape(n), OPTIONS));
+  }
+});
