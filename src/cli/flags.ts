@@ -124,7 +124,7 @@ export const translateFlags = {
   outputDir: optionalText("DIR", "where translations go; else beside a file as NAME.CODE.EXT"),
   overwrite: toggle("replace files that are there already"),
   glossary: optionalText("FILE", "terms to keep to: lines of TSV, or CSV by its name"),
-  split: optionalChoice(["on", "off", "nonewlines"], "where a file's sentences end"),
+  split: optionalChoice(["on", "off", "nonewlines"], "where sentences end"),
   jsonKeys: list("KEYS", "json: translate only what is under these keys or paths (a.*.b)"),
   jsonKeep: list("KEYS", "json: do not translate what is under these keys or paths"),
   fuzzy: toggle("gettext: mark new translations as fuzzy"),

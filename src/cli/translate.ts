@@ -2,7 +2,7 @@
 import { fstatSync } from "node:fs";
 import { startEngine } from "../engine/client.ts";
 import type { Engine } from "../engine/protocol.ts";
-import type { SplitSentences, TranslateTexts } from "../text/documents/contract.ts";
+import type { TextOptions, TranslateTexts } from "../text/documents/contract.ts";
 import { translateStrings } from "../text/strings.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { translateFlags } from "./flags.ts";
@@ -13,7 +13,7 @@ import { planFiles } from "./output_paths.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 import { searchSettings, type Settings, trainedPair, translateTexts } from "./texts.ts";
-import { FileRun } from "./translate_files.ts";
+import { FileRun, readGlossaryFile } from "./translate_files.ts";
 
 const BOUNDS = { maxLines: 64, maxChars: 16_384, maxLineBytes: 2 ** 20, patienceMs: 50 };
 /** Batches that wait for the engine at once: one runs, the next is ready when it ends. */
@@ -42,7 +42,9 @@ export async function translate(
     }
     const pair = trainedPair(from, to, info);
     const settings: Settings = { ...pair, ...searchSettings(flags, info), split: "off" };
-    await new Run(engine, settings, flags.split, progress, interrupt).all();
+    const glossary = await readGlossaryFile(flags.glossary);
+    const kept = { splitSentences: flags.split, glossary };
+    await new Run(engine, settings, kept, progress, interrupt).all();
     return EXIT.ok;
   } catch (thrown) {
     // Whoever reads our output has seen enough (moqe translate ... | head).
@@ -66,7 +68,7 @@ class Run {
   constructor(
     readonly engine: Engine,
     readonly settings: Settings,
-    readonly splitSentences: SplitSentences | undefined,
+    readonly kept: Pick<TextOptions, "splitSentences" | "glossary">,
     readonly progress: Progress,
     readonly interrupt: Interrupt,
   ) {}
@@ -112,8 +114,7 @@ class Run {
       this.#tokens += found.targetTokens;
       return found.texts;
     };
-    const { splitSentences } = this;
-    return await translateStrings(texts, ask, { source, target, splitSentences, signal });
+    return await translateStrings(texts, ask, { source, target, ...this.kept, signal });
   }
 
   async #write(batch: Line[], texts: string[]): Promise<void> {

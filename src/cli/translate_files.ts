@@ -202,7 +202,8 @@ function isOfFile(thrown: unknown): boolean {
   return errorCode(thrown) === "bad_input" || errorCode(thrown) === "too_large";
 }
 
-async function readGlossaryFile(path: string | undefined): Promise<Glossary | undefined> {
+/** The terms of --glossary, if it is given. Throws MoqeError `bad_input`. */
+export async function readGlossaryFile(path: string | undefined): Promise<Glossary | undefined> {
   if (path === undefined) return undefined;
   const text = new TextDecoder().decode(await readInput(path));
   return parseGlossary(text, path.toLowerCase().endsWith(".csv") ? "csv" : "tsv");

@@ -27,6 +27,12 @@ Deno.test("moqe translate keeps in lines what it keeps in files", async () => {
   for (const [i, line] of out.trimEnd().split("\n").entries()) {
     assertStringIncludes(line, kept[i]!);
   }
+  const folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
+  const glossary = `${folder}/terms.tsv`;
+  await Deno.writeTextFile(glossary, "window\tGlaspalast\n");
+  const terms = await moqe(["translate", ...PAIR, "--glossary", glossary], { input });
+  await Deno.remove(folder, { recursive: true });
+  for (const line of terms.out.trimEnd().split("\n")) assertStringIncludes(line, "Glaspalast");
   // Lines of a text are lines of its file, too.
   const file = await moqe(["translate", ...PAIR, "--format", "text"], { input });
   assertEquals(out, file.out);
