@@ -3,9 +3,12 @@ import { errorText, MoqeError } from "../base/errors.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { healthFlags } from "./flags.ts";
 
+/** Addresses that stand for every interface, and the one of this machine under which such a service is asked. */
+const LOOPBACK: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+
 /** Runs the command; exit code 1 where the service does not answer with 200 in time. */
 export async function health({ flags }: Invocation<typeof healthFlags>): Promise<number> {
-  const host = flags.host === "0.0.0.0" ? "127.0.0.1" : flags.host;
+  const host = LOOPBACK[flags.host] ?? flags.host;
   const url = `http://${host.includes(":") ? `[${host}]` : host}:${flags.port}/${flags.ask}`;
   let answer: { status: number; text: string };
   try {

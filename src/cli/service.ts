@@ -5,7 +5,7 @@ import type { Logger } from "../base/log.ts";
 import { Access } from "../http/access/access.ts";
 import { TrustedProxies } from "../http/access/address.ts";
 import { parseKeys, readKeyFile } from "../http/access/keys.ts";
-import { UsageMeter, type UsageSnapshot } from "../http/access/meter.ts";
+import { UsageMeter, usageSchema, type UsageSnapshot } from "../http/access/meter.ts";
 import { GlossaryStore } from "../http/deepl/glossary_store.ts";
 import { DocumentDesk } from "../http/documents/desk.ts";
 import { Gate } from "../http/gate.ts";
@@ -35,7 +35,7 @@ export interface Service {
 /** Reads keys and kept state. Throws MoqeError `bad_input`. */
 export async function openService(flags: Values<typeof serveFlags>, log: Logger): Promise<Service> {
   const folder = new StateFolder(flags.state);
-  const kept = await folder.readAll();
+  const kept = await folder.readAll([USAGE]);
   const keys = [
     ...flags.keys === undefined ? [] : await readKeyFile(flags.keys),
     ...flags.keysJson === undefined ? [] : parseKeys(flags.keysJson, "MOQE_KEYS_JSON"),
@@ -46,7 +46,7 @@ export async function openService(flags: Values<typeof serveFlags>, log: Logger)
   });
   glossaries.load(kept);
   const gate = new Gate(flags.maxRequests);
-  const meter = new UsageMeter(undefined, kept.get(USAGE) as UsageSnapshot | undefined);
+  const meter = new UsageMeter(undefined, await readUsage(folder, log));
   const save = saver(folder, meter, log);
   const timer = setInterval(save, SAVE_MS);
   return {
@@ -100,6 +100,26 @@ function checkedOrigin(origin: string): string {
 export function serviceBytes(flags: Values<typeof serveFlags>): number {
   const detection = flags.detection === "on" ? DETECTOR_BYTES : 0;
   return detection + flags.documentMemory + flags.glossaryMemory;
+}
+
+/**
+ * The counts that were kept. A file that cannot be read or holds none is no reason to serve nobody: it is kept aside
+ * and told, and counts start at 0. Throws MoqeError `bad_input` where it cannot be kept aside.
+ */
+async function readUsage(folder: StateFolder, log: Logger): Promise<UsageSnapshot | undefined> {
+  let rule: string;
+  try {
+    const kept = await folder.read(USAGE);
+    if (kept === undefined) return undefined;
+    const parsed = usageSchema.safeParse(kept);
+    if (parsed.success) return parsed.data;
+    rule = parsed.error.issues.map((i) => `${i.path.join(".")}: ${i.message}`).join("; ");
+  } catch (thrown) {
+    rule = errorText(thrown);
+  }
+  const file = folder.fileOf(USAGE), keptAs = await folder.setAside(USAGE);
+  log.warn("the usage of keys cannot be read and starts at 0", { file, keptAs, error: rule });
+  return undefined;
 }
 
 /** Writes the counts where they have changed since the last time. */

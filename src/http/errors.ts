@@ -72,7 +72,7 @@ export function handleError(log: Logger): (thrown: Error, c: Context<HttpEnv>) =
     // A client that goes away while its body is being read fails that read with an error of any kind.
     if (c.req.raw.signal.aborted) return new Response(null, { status: CLIENT_CLOSED });
     if (!(thrown instanceof MoqeError)) return internal(log, thrown, c);
-    const status = statusOf(thrown);
+    const status = statusOf(thrown, c);
     if (status === CLIENT_CLOSED) return new Response(null, { status });
     if (status === 500) return internal(log, thrown, c);
     if (status === 503) retryAfter(c, thrown.retryAfterSeconds ?? DEFAULT_RETRY_SECONDS);
@@ -80,17 +80,18 @@ export function handleError(log: Logger): (thrown: Error, c: Context<HttpEnv>) =
   };
 }
 
-/** The status of an engine's or a text's failure. */
-export function statusOf(error: MoqeError): number {
-  return STATUS[error.code];
+/** The status that a request to this route ends with when something was thrown; 500 for what is ours to repair. */
+export function statusOf(thrown: unknown, c: Context<HttpEnv>): number {
+  if (thrown instanceof MoqeError) return STATUS[thrown.code];
+  if (!(thrown instanceof RequestError)) return 500;
+  // 456 is DeepL's own; elsewhere a used-up quota is "too many requests", with the time until it is new.
+  return thrown.status === 456 && !isDeepl(c) ? 429 : thrown.status;
 }
 
 function refusal(thrown: RequestError, c: Context<HttpEnv>): Response {
   const { retryAfterSeconds, fields } = thrown.extras;
   if (retryAfterSeconds !== undefined) retryAfter(c, retryAfterSeconds);
-  // 456 is DeepL's own; elsewhere a used-up quota is "too many requests", with the time until it is new.
-  const status = thrown.status === 456 && !isDeepl(c) ? 429 : thrown.status;
-  return errorResponse(c, status, thrown.message, fields);
+  return errorResponse(c, statusOf(thrown, c), thrown.message, fields);
 }
 
 function retryAfter(c: Context<HttpEnv>, seconds: number): void {

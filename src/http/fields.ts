@@ -1,5 +1,6 @@
 /** A request's fields from JSON, form and query: one shape for every route that reads a body. */
 import type { Context, MiddlewareHandler } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { MoqeError } from "../base/errors.ts";
 import { RequestError } from "./errors.ts";
 import type { HttpEnv } from "./options.ts";
@@ -7,13 +8,28 @@ import type { HttpEnv } from "./options.ts";
 /** Fields as they came: a repeated one is an array, an uploaded file is a File. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/**
- * Reads the fields once, for access control and the handler. Comes after the body limit. A body that takes longer than
- * `timeoutMs` to arrive is refused with 408: nobody holds a place of the gate by sending slowly.
- */
-export function readFields(timeoutMs?: number): MiddlewareHandler<HttpEnv> {
+/** What a body may be. */
+export interface BodyBounds {
+  /** Bytes; more are refused with 413. */
+  readonly maxBytes: number;
+  /** Time for all of it to arrive, then 408: nobody holds a place of the gate by sending slowly. */
+  readonly timeoutMs: number | undefined;
+}
+
+/** Reads the fields once, for access control and the handler. */
+export function readFields({ maxBytes, timeoutMs }: BodyBounds): MiddlewareHandler<HttpEnv> {
+  const limited = bodyLimit({
+    maxSize: maxBytes,
+    onError: () => {
+      throw new RequestError(413, `Invalid request: the body exceeds ${maxBytes} bytes`);
+    },
+  });
   return async (c, next) => {
-    c.set("fields", { ...collect(queryPairs(c)), ...await inTime(bodyFields(c), timeoutMs) });
+    // The limit reads a chunked body itself, so that the time is of both together.
+    let body: Fields = {};
+    const read = async () => void (body = await bodyFields(c));
+    await inTime(limited(c, read), timeoutMs);
+    c.set("fields", { ...collect(queryPairs(c)), ...body });
     await next();
   };
 }

@@ -31,7 +31,14 @@ export async function listen(
   address: Address,
   gate: Gate,
 ): Promise<Listening> {
-  const server = createServer(webListener(handler));
+  const listener = webListener(handler);
+  // Uploads are in no gate that says when they are over, and an answer may take longer to send than to make.
+  let unfinished = 0;
+  const server = createServer((incoming, outgoing) => {
+    unfinished++;
+    outgoing.once("close", () => unfinished--);
+    void listener(incoming, outgoing);
+  });
   await bind(server, address);
   const { port } = server.address() as AddressInfo;
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
@@ -46,7 +53,7 @@ export async function listen(
       const quiet = Promise.withResolvers<true>();
       const idle = setInterval(() => {
         server.closeIdleConnections();
-        if (gate.inFlight > 0) quietSince = performance.now();
+        if (gate.inFlight > 0 || unfinished > 0) quietSince = performance.now();
         else if (performance.now() - quietSince > QUIET_MS) quiet.resolve(true);
       }, 50);
       const finished = await Promise.race([closed, quiet.promise, after(timeoutMs)]);

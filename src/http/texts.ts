@@ -4,6 +4,7 @@ import type { Engine } from "../engine/protocol.ts";
 import type { MarkupOptions, TextOptions, TranslateTexts } from "../text/documents/contract.ts";
 import { translateMarkup } from "../text/markup/translate.ts";
 import { translateStrings } from "../text/strings.ts";
+import { chargeFor } from "./charges.ts";
 import { type OnDelta, translateInDeltas } from "./deltas.ts";
 import { chooseSources, type ChosenSource } from "./detection.ts";
 import type { HttpEnv, HttpOptions } from "./options.ts";
@@ -57,7 +58,7 @@ export async function translateFor(
   const { target, format } = job;
   Object.assign(facts, { source: sources[0]!.flores, target, format });
   Object.assign(facts, { texts: job.texts.length, characters, beams: search.beams });
-  const takeBack = options.access.charge(c.get("client"), characters);
+  const charges = chargeFor(job.texts, c.get("client"), options.access);
   try {
     const answers: TextAnswer[] = [];
     for (const source of new Set(sources.map((s) => s.flores))) {
@@ -72,14 +73,17 @@ export async function translateFor(
           job,
         },
         versions,
-        onDelta && ((n, text) => onDelta(places[n]!, text)),
+        onDelta && ((n, text) => {
+          charges.told(places[n]!, text);
+          onDelta(places[n]!, text);
+        }),
       );
       for (const [n, i] of places.entries()) answers[i] = { ...found[n]!, source: sources[i]! };
       versions.addTo(facts);
     }
     return answers;
   } catch (thrown) {
-    takeBack();
+    charges.takeBack();
     throw thrown;
   }
 }

@@ -79,17 +79,67 @@ Deno.test("Kubernetes: pods are probed, bounded, without root and without a writ
       assert(ports.includes(container[probe].httpGet.port));
     }
     assert(terminationGracePeriodSeconds > 30 + container.lifecycle.preStop.sleep.seconds);
-    const config = ofKind("ConfigMap").find((c) => c.metadata.name === "moqe").data;
-    const own = Object.fromEntries((container.env ?? []).map((e: Json) => [e.name, e.value]));
-    const variables = container.env === undefined ? config : own;
+    const variables = variablesOf(container);
     checkVariables(variables);
     // On the CPU both budgets are host memory; on a GPU the first one is the card's.
-    const host = parseBytes(variables.MOQE_HOST_MEMORY) +
-      (variables.MOQE_DEVICE === "webgpu" ? 0 : parseBytes(variables.MOQE_GPU_MEMORY));
+    const host = parseBytes(variables.MOQE_HOST_MEMORY!) +
+      (variables.MOQE_DEVICE === "webgpu" ? 0 : parseBytes(variables.MOQE_GPU_MEMORY!));
     assert(host <= bytesOf(container.resources.limits.memory), "the limit holds both budgets");
   }
   const gpu = ofKind("Deployment").find((d) => d.metadata.name === "moqe-gpu");
   assertEquals(gpu.spec.template.spec.containers[0].resources.limits["nvidia.com/gpu"], 1);
+});
+
+/** What a container's variables are: those of the ConfigMaps it names, then its own. */
+function variablesOf({ env = [], envFrom }: Json): Record<string, string> {
+  const maps = envFrom.flatMap((from: Json) => from.configMapRef?.name ?? [])
+    .map((name: string) => ofKind("ConfigMap").find((c) => c.metadata.name === name).data);
+  return Object.assign({}, ...maps, ...env.map((e: Json) => ({ [e.name]: e.value })));
+}
+
+Deno.test("Kubernetes: pods take no port from the Service's name", () => {
+  const [service] = ofKind("Service");
+  // The kubelet would set NAME_PORT=tcp://... of every Service.
+  assert(VARIABLES.has(`${service.metadata.name.toUpperCase()}_PORT`), "else it would not matter");
+  for (const { spec, metadata } of ofKind("Deployment")) {
+    assertEquals(spec.template.spec.enableServiceLinks, false, metadata.name);
+  }
+});
+
+Deno.test("Kubernetes: whoever is behind the Service has keys and the same permissions", () => {
+  const [service] = ofKind("Service");
+  const permissions = new Set<string>();
+  for (const { spec: { template }, metadata: { name } } of ofKind("Deployment")) {
+    for (const [label, value] of Object.entries(service.spec.selector)) {
+      assertEquals(template.metadata.labels[label], value, name);
+    }
+    const { containers: [container], volumes, securityContext } = template.spec;
+    const { MOQE_KEYS, MOQE_ADMIN_PORT } = variablesOf(container);
+    const folder = MOQE_KEYS!.slice(0, MOQE_KEYS!.lastIndexOf("/"));
+    const mount = container.volumeMounts.find((m: Json) => m.mountPath === folder);
+    const volume = volumes.find((v: Json) => v.name === mount.name);
+    assertEquals(volume.secret.secretName, "moqe-keys", name);
+    assertEquals(securityContext.fsGroup, securityContext.runAsGroup, "a file of mode 0440 opens");
+    const { command, args, ports } = container;
+    assertEquals([command.slice(0, 2), command.at(-1), args], [
+      ["deno", "run"],
+      "/app/moqe.js",
+      ["serve"],
+    ]);
+    const allowed: string[] = command.filter((flag: string) => flag.startsWith("--allow-"));
+    assert(allowed.some((f) => f.startsWith("--allow-read=") && f.split(/[=,]/).includes(folder)));
+    permissions.add(allowed.sort().join(" "));
+    // What the image's own entry point has besides permissions: WebGPU on the GPU's.
+    const stage = name === "moqe-gpu" ? "vulkan" : "cpu";
+    const [, image] = read("Dockerfile").split(new RegExp(`^FROM .* AS ${stage}$`, "m"));
+    const entry = JSON.parse(/^ENTRYPOINT (\[[^\]]*\])/m.exec(image!)![1]!.replaceAll("\\\n", ""));
+    const others = (flags: string[]) => flags.filter((flag) => !flag.startsWith("--allow-"));
+    assertEquals(others(command), others(entry), name);
+    const admin = ports.find((p: Json) => p.name === "admin").containerPort;
+    assertEquals(String(admin), MOQE_ADMIN_PORT);
+    assertEquals(template.metadata.annotations["prometheus.io/port"], MOQE_ADMIN_PORT, name);
+  }
+  assertEquals(permissions.size, 1);
 });
 
 Deno.test("Kubernetes: service, autoscaler and budget name what is there", () => {

@@ -84,6 +84,22 @@ Deno.test("serve and health: keys, state, Workers, its own port and nothing else
   assertEquals(usage.characters, { a: 14 });
 });
 
+Deno.test("the images' health check holds at any port, on every interface of either kind", async () => {
+  const dockerfile = await Deno.readTextFile(new URL("../../deploy/Dockerfile", import.meta.url));
+  const checks = [...dockerfile.matchAll(/^HEALTHCHECK .*\\\n\s*CMD (.*)$/gm)].map((m) => m[1]!);
+  assertEquals([checks.length, new Set(checks).size], [2, 1]);
+  const args = (JSON.parse(checks[0]!) as string[]).slice(1)
+    .map((arg) => arg === "/app/moqe.js" ? file : arg);
+  for (const host of ["0.0.0.0", "::"]) {
+    await using server = Deno.serve({ hostname: host, port: 0, onListen() {} }, ({ url }) => {
+      return new Response("alive", { status: new URL(url).pathname === "/health" ? 200 : 404 });
+    });
+    const env = { MOQE_HOST: host, MOQE_PORT: String(server.addr.port), NO_COLOR: "1" };
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), { args, env }).output();
+    assertEquals(code, 0, `${host}: ${new TextDecoder().decode(stderr)}`);
+  }
+});
+
 Deno.test("translate, verify, plan and key", async () => {
   const args = ["--from", "en", "--to", "de", "--model", MODEL];
   assert((await run("translate", args, { model: MODEL }, "Open the file.\n")).length > 5);

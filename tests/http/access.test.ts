@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { Access } from "../../src/http/access/access.ts";
-import { TrustedProxies } from "../../src/http/access/address.ts";
+import { networkOf, TrustedProxies } from "../../src/http/access/address.ts";
 import { hashKey, newKey, parseKeys, type Scope } from "../../src/http/access/keys.ts";
 import { UsageMeter } from "../../src/http/access/meter.ts";
 import { RateLimiter } from "../../src/http/access/rate.ts";
@@ -88,6 +88,31 @@ Deno.test("requests beyond the rate are 429 with Retry-After, and are let in aga
   assertEquals((await ask("1.1.1.1")).status, 200);
 });
 
+Deno.test("an IPv6 client is counted by its first 64 bits, one that is IPv4 inside by its IPv4 address", async () => {
+  const names: [string, string][] = [
+    ["9.9.9.9", "9.9.9.9"],
+    ["::ffff:9.9.9.9", "9.9.9.9"],
+    ["::FFFF:909:90a", "9.9.9.10"],
+    ["0:0:0:0:0:ffff:9.9.9.9", "9.9.9.9"],
+    ["2001:db8:1:2::1", "2001:db8:1:2::/64"],
+    ["2001:0DB8:0001:0002:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"],
+    ["2001:db8::7", "2001:db8:0:0::/64"],
+    ["2001:db8:0:0:1::", "2001:db8:0:0::/64"],
+    ["fe80::1%eth0", "fe80:0:0:0::/64"],
+    ["::1", "0:0:0:0::/64"],
+    ["unknown", "unknown"],
+  ];
+  for (const [address, name] of names) assertEquals(networkOf(address), name, address);
+  const access = new Access({ keys: [], anonymousPerMinute: 1, meter: new UsageMeter() });
+  const { app } = testApp({ access });
+  const ask = async (peer: string) => (await app.request(post(ok), undefined, { peer })).status;
+  assertEquals(await ask("2001:db8:1:2::1"), 200);
+  assertEquals(await ask("2001:db8:1:2:3::4"), 429, "another address of the same client");
+  assertEquals(await ask("2001:db8:1:3::1"), 200);
+  assertEquals([await ask("::ffff:9.9.9.9"), await ask("::ffff:9.9.9.8")], [200, 200]);
+  assertEquals(await ask("9.9.9.9"), 429);
+});
+
 Deno.test("the number of buckets is bounded", () => {
   const limiter = new RateLimiter(() => 0);
   for (let i = 0; i < 10_050; i++) limiter.take(`address ${i}`, 1);
@@ -149,6 +174,11 @@ Deno.test("X-Forwarded-For is believed only from trusted proxies, from its end",
   assertEquals(of("::ffff:10.1.1.1", "1.2.3.4"), "1.2.3.4");
   assertEquals(of("fd12::1", "nonsense"), "fd12::1");
   assertEquals(of("10.1.1.1", undefined), "10.1.1.1");
+  assertEquals(of("10.1.1.1", "9.9.9.9:4711"), "9.9.9.9", "some proxies write the port, too");
+  assertEquals(of("10.1.1.1", "1.2.3.4:1, 10.9.9.9:80"), "1.2.3.4");
+  assertEquals(of("::1", "[2001:db8::1]:4711, [fd00::2]"), "2001:db8::1");
+  assertEquals(of("10.1.1.1", "2001:db8::1:4711"), "2001:db8::1:4711", "all of it is the address");
+  assertEquals(of("10.1.1.1", "proxy:80"), "10.1.1.1");
   assertEquals(new TrustedProxies([]).clientOf("10.1.1.1", "1.2.3.4"), "10.1.1.1");
   for (const bad of ["10.0.0.0/33", "proxy.example", "10.0.0.0/", "1.2.3.4/8/9"]) {
     assertThrows(() => new TrustedProxies([bad]), MoqeError, "an address or a network");

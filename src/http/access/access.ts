@@ -1,5 +1,6 @@
 /** Who may do what, how often and how much: keys, rates and quotas. */
 import { RequestError } from "../errors.ts";
+import { networkOf } from "./address.ts";
 import { hashKey, type KeyRecord, type Scope } from "./keys.ts";
 import type { UsageMeter } from "./meter.ts";
 import { RateLimiter } from "./rate.ts";
@@ -15,7 +16,10 @@ export interface Client {
 export interface AccessOptions {
   /** Without any, everybody may do everything. */
   readonly keys: readonly KeyRecord[];
-  /** Requests a minute of one address that comes without a key; 0 is as many as there are. */
+  /**
+   * Requests a minute of one address that comes without a key, IPv6 ones by their first 64 bits; 0 is as many as there
+   * are.
+   */
   readonly anonymousPerMinute: number;
   readonly meter: UsageMeter;
   readonly limiter?: RateLimiter;
@@ -61,7 +65,7 @@ export class Access {
     }
     const perMinute = record === undefined ? this.#perMinute : record.requestsPerMinute ?? 0;
     if (perMinute === 0) return;
-    const name = record === undefined ? `address ${address}` : `key ${record.name}`;
+    const name = record === undefined ? `address ${networkOf(address)}` : `key ${record.name}`;
     const seconds = this.#limiter.take(name, perMinute);
     if (seconds > 0) {
       throw new RequestError(429, `Slowdown: ${perMinute} per 1 minute`, {

@@ -30,7 +30,12 @@ function addressOf(c: Context<HttpEnv>, { proxies }: HttpOptions): string {
 }
 
 function keyOf(c: Context<HttpEnv>): string | undefined {
-  const header = /^(?:DeepL-Auth-Key|Bearer)\s+(\S+)$/i.exec(c.req.header("Authorization") ?? "");
-  return header?.[1] ?? c.req.header("X-API-Key") ?? textField(c.get("fields") ?? {}, ...FIELDS) ??
-    FIELDS.map((name) => c.req.query(name)).find((key) => key !== undefined);
+  return keyOutside(c) ?? textField(c.get("fields") ?? {}, ...FIELDS);
+}
+
+/** The key in a header or the query: it is there before any body. */
+export function keyOutside({ req }: Context<HttpEnv>): string | undefined {
+  const header = /^(?:DeepL-Auth-Key|Bearer)\s+(\S+)$/i.exec(req.header("Authorization") ?? "");
+  return header?.[1] ?? req.header("X-API-Key") ??
+    FIELDS.map((name) => req.query(name)).find((key) => key !== undefined && key !== "");
 }

@@ -1,11 +1,13 @@
 /** Characters that each key's owner had translated in the calendar month, UTC. */
+import { z } from "zod";
 
 /** Counts as they are kept on a disk. */
-export interface UsageSnapshot {
+export const usageSchema = z.object({
   /** The month they are of: 2026-11. */
-  month: string;
-  characters: Record<string, number>;
-}
+  month: z.string().regex(/^\d{4}-\d{2}$/, "must be a year and a month"),
+  characters: z.record(z.string(), z.int().min(0)),
+});
+export type UsageSnapshot = z.infer<typeof usageSchema>;
 
 /**
  * Counts of one month; a new month starts at 0. What is held for work under way is in no snapshot: work that a crash

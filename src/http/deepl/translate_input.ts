@@ -21,7 +21,9 @@ export const sharedSchema = z.object({
     "Accepted for clients that always send it; no model here knows formal from informal.",
   ),
   glossary_id: z.string().optional().describe("Terms to keep to; needs source_lang."),
-  glossary_ids: names.optional().describe("Several glossaries; the first that has a term wins."),
+  glossary_ids: names.optional().describe(
+    "Several glossaries, ten at most; the first that has a term wins.",
+  ),
 });
 
 /** The request. */

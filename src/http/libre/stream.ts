@@ -1,9 +1,9 @@
 /** POST /translate with Accept: text/event-stream: the translation as it comes. */
 import type { Context } from "hono";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
-import { errorText, MoqeError } from "../../base/errors.ts";
+import { errorText } from "../../base/errors.ts";
 import type { Engine } from "../../engine/protocol.ts";
-import { RequestError, statusOf } from "../errors.ts";
+import { statusOf } from "../errors.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { type TextAnswer, type TextJob, translateFor } from "../texts.ts";
 
@@ -61,11 +61,7 @@ async function send(
     const answers = await translateFor(c, engine, options, job, onDelta);
     await event("done", answerOf(answers));
   } catch (thrown) {
-    const status = thrown instanceof RequestError
-      ? thrown.status
-      : thrown instanceof MoqeError
-      ? statusOf(thrown)
-      : 500;
+    const status = statusOf(thrown, c);
     if (status >= 500 && status !== 503) {
       options.log.error("stream failed", {
         requestId: c.get("requestId"),

@@ -4,12 +4,15 @@ import { translateSchema } from "../libre/translate_input.ts";
 import {
   answer,
   binary,
+  BODY,
   body,
+  type Failure,
   failures,
   file,
   FORM,
   inPath,
   JSON_TYPE,
+  KEY,
   MULTIPART,
   OPEN,
   type Operation,
@@ -21,10 +24,14 @@ const code = z.string().describe("A language: de, pt-BR, zh-Hans; FLORES codes t
 const libreError = z.object({ error: z.string() });
 const oneOrMany = <T extends z.ZodType>(schema: T) => z.union([schema, z.array(schema)]);
 const detected = z.object({ confidence: z.number().min(0).max(100), language: code });
-const libre = (ok: Record<string, unknown>): Operation["responses"] => ({
-  "200": ok,
-  ...failures(libreError, ", or the quota is used up"),
-});
+const libre = (
+  ok: Record<string, unknown>,
+  statuses: readonly Failure[],
+  said: Partial<Record<Failure, string>> = {},
+): Operation["responses"] => ({ "200": ok, ...failures(libreError, statuses, said) });
+/** For routes whose characters are counted: DeepL's 456 is a 429 here. */
+const QUOTA = { "429": "Too many requests, or the quota is used up; Retry-After has the seconds." };
+
 /** The routes. */
 export const LIBRE: Paths = {
   "/translate": {
@@ -32,20 +39,26 @@ export const LIBRE: Paths = {
       summary: "Translate a text or several; events with Accept: text/event-stream",
       tags: ["LibreTranslate"],
       requestBody: body(translateSchema, [JSON_TYPE, FORM, MULTIPART]),
-      responses: libre({
-        description: "The translation. Events are delta {index, text}, then done with this body, " +
-          "or error {error, status}.",
-        content: {
-          [JSON_TYPE]: {
-            schema: schemaOf(z.object({
-              translatedText: oneOrMany(z.string()),
-              detectedLanguage: oneOrMany(detected).optional(),
-              alternatives: z.union([z.array(z.string()), z.array(z.array(z.string()))]).optional(),
-            })),
+      responses: libre(
+        {
+          description:
+            "The translation. Events are delta {index, text}, then done with this body, " +
+            "or error {error, status}.",
+          content: {
+            [JSON_TYPE]: {
+              schema: schemaOf(z.object({
+                translatedText: oneOrMany(z.string()),
+                detectedLanguage: oneOrMany(detected).optional(),
+                alternatives: z.union([z.array(z.string()), z.array(z.array(z.string()))])
+                  .optional(),
+              })),
+            },
+            "text/event-stream": { schema: { type: "string" } },
           },
-          "text/event-stream": { schema: { type: "string" } },
         },
-      }),
+        [...KEY, ...BODY, "405", "503", "504"],
+        QUOTA,
+      ),
     },
   },
   "/detect": {
@@ -58,6 +71,7 @@ export const LIBRE: Paths = {
           "Up to three guesses, best first; without words one of confidence 0.",
           z.array(detected),
         ),
+        [...KEY, ...BODY, "405", "503"],
       ),
     },
   },
@@ -71,6 +85,7 @@ export const LIBRE: Paths = {
           "Languages.",
           z.array(z.object({ code, name: z.string(), targets: z.array(code) })),
         ),
+        ["405", "503"],
       ),
     },
   },
@@ -79,7 +94,10 @@ export const LIBRE: Paths = {
       summary: "What a page needs to know of the service",
       tags: ["LibreTranslate"],
       ...OPEN,
-      responses: libre(answer("Settings.", z.object({ keyRequired: z.boolean() }).loose())),
+      responses: libre(answer("Settings.", z.object({ keyRequired: z.boolean() }).loose()), [
+        "405",
+        "503",
+      ]),
     },
   },
   "/translate_file": {
@@ -92,6 +110,8 @@ export const LIBRE: Paths = {
       ),
       responses: libre(
         answer("Where the translation is.", z.object({ translatedFileUrl: z.url() })),
+        [...KEY, ...BODY, "405", "503"],
+        QUOTA,
       ),
     },
   },
@@ -101,10 +121,9 @@ export const LIBRE: Paths = {
       tags: ["LibreTranslate"],
       ...OPEN,
       parameters: [inPath("name")],
-      responses: {
-        "200": { description: "The document.", ...binary },
-        "404": answer("There is none.", libreError),
-      },
+      responses: libre({ description: "The document.", ...binary }, ["404"], {
+        "404": "There is none, or no more.",
+      }),
     },
   },
 };

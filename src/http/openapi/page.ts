@@ -46,14 +46,26 @@ function operationHtml(path: string, method: string, operation: Operation): stri
   );
   return `<details><summary><code>${method.toUpperCase()} ${escape(path)}</code> ${
     escape(operation.summary)
-  }</summary><div class="in">${fields}<h3>Answers</h3><table>${
-    answers.join("")
-  }</table></div></details>`;
+  }</summary><div class="in">${
+    parameterTable(operation.parameters ?? [])
+  }${fields}<h3>Answers</h3><table>${answers.join("")}</table></div></details>`;
 }
 
 interface ObjectSchema {
   properties?: Record<string, { type?: string | string[]; description?: string; enum?: unknown[] }>;
   required?: string[];
+}
+
+/** What a path and its query take. */
+function parameterTable(parameters: NonNullable<Operation["parameters"]>): string {
+  const rows = parameters.map((parameter) => {
+    const text = (name: string) => escape(String(parameter[name] ?? ""));
+    const needed = parameter["required"] === true ? "required" : "";
+    return `<tr><td><code>${text("name")}</code></td><td>${text("in")}</td><td>${needed}</td><td>${
+      text("description")
+    }</td></tr>`;
+  });
+  return rows.length === 0 ? "" : `<h3>Parameters</h3><table>${rows.join("")}</table>`;
 }
 
 function fieldTable(schema: unknown, types: readonly string[]): string {

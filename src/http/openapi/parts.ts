@@ -47,16 +47,48 @@ export const inPath = (name: string) => ({
   required: true,
   schema: { type: "string" },
 });
+/** A parameter in the query. */
+export const inQuery = (name: string, description: string, required = false) => ({
+  name,
+  in: "query",
+  required,
+  description,
+  schema: { type: "string" },
+});
 
 /** A file of a form. */
 export const file = z.object({ file: z.string().meta({ format: "binary" }) });
 
-/** Failures that every route of a kind can have. */
-export const failures = (schema: z.ZodType, quota: string) => ({
-  "400": answer("A rule is broken; the text says which, and what there is.", schema),
-  "403": answer("The key is missing, wrong, or for something else.", schema),
-  "408": answer("The body did not arrive in time.", schema),
-  "413": answer("More than a stated limit.", schema),
-  "429": answer(`Too many requests${quota}; Retry-After has the seconds.`, schema),
-  "503": answer("Loading, full or shutting down; Retry-After has the seconds.", schema),
-});
+/** What a status says, whatever the route. */
+const SAID = {
+  "400": "A rule is broken; the text says which, and what there is.",
+  "403": "The key is missing, wrong, or for something else.",
+  "404": "There is none, or none of this key's.",
+  "405": "Another method than the path has; Allow says which it has.",
+  "408": "The body did not arrive in time.",
+  "413": "More than a stated limit.",
+  "415": "The body is neither JSON nor a form.",
+  "429": "Too many requests; Retry-After has the seconds.",
+  "456": "The quota is used up.",
+  "499": "The client left before the answer: logs and metrics have it, nobody reads it.",
+  "503": "Loading, full or shutting down; Retry-After has the seconds.",
+  "504": "The time of a request was over before its translations were done.",
+} as const;
+/** A status of a failure. */
+export type Failure = keyof typeof SAID;
+
+/** What routes with a key may refuse. */
+export const KEY = ["403", "429"] as const;
+/** What routes that read a body may refuse, and how reading it may end. */
+export const BODY = ["400", "408", "413", "415", "499"] as const;
+
+/** Failures by status; `said` has other words for some. */
+export const failures = (
+  schema: z.ZodType,
+  statuses: readonly Failure[],
+  said: Partial<Record<Failure, string>> = {},
+): Operation["responses"] =>
+  Object.fromEntries(statuses.map((status) => {
+    const text = said[status] ?? SAID[status];
+    return [status, status === "499" ? answer(text) : answer(text, schema)];
+  }));

@@ -8,15 +8,17 @@ import { DEEPL } from "./deepl.ts";
 import { GLOSSARIES } from "./glossaries.ts";
 import { LIBRE } from "./libre.ts";
 import { docsPage } from "./page.ts";
-import { answer, OPEN, type Paths } from "./parts.ts";
+import { answer, failures, KEY, OPEN, type Paths } from "./parts.ts";
 
+const plainError = z.object({ error: z.string() });
+const otherMethod = failures(plainError, ["405"]);
 const OPERATION: Paths = {
   "/health": {
     get: {
       summary: "The process lives",
       tags: ["Operation"],
       ...OPEN,
-      responses: { "200": answer("It does.") },
+      responses: { "200": answer("It does."), ...otherMethod },
     },
   },
   "/ready": {
@@ -24,14 +26,39 @@ const OPERATION: Paths = {
       summary: "The model answers",
       tags: ["Operation"],
       ...OPEN,
-      responses: { "200": answer("It does."), "503": answer("Not yet, or no more; it says why.") },
+      responses: {
+        "200": answer("It does."),
+        "503": answer("Not yet, or no more; it says why."),
+        ...otherMethod,
+      },
     },
   },
   "/metrics": {
     get: {
       summary: "Prometheus metrics; with keys for scope admin, or on a port of its own",
       tags: ["Operation"],
-      responses: { "200": answer("Metrics.", z.string(), "text/plain") },
+      responses: {
+        "200": answer("Metrics.", z.string(), "text/plain"),
+        ...failures(plainError, [...KEY, "405"]),
+      },
+    },
+  },
+  "/cache": {
+    get: {
+      summary: "A page of what the cache holds; where /metrics is",
+      tags: ["Operation"],
+      ...OPEN,
+      responses: { "200": answer("The page.", z.string(), "text/html"), ...otherMethod },
+    },
+  },
+  "/cache/stats": {
+    get: {
+      summary: "The page's numbers; with keys for scope admin, or on a port of its own",
+      tags: ["Operation"],
+      responses: {
+        "200": answer("Numbers.", z.object({ model: z.string() }).loose()),
+        ...failures(plainError, [...KEY, "405", "503"]),
+      },
     },
   },
 };

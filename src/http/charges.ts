@@ -1,0 +1,35 @@
+/** What a request's texts cost its client, text by text. */
+import type { Access, Client } from "./access/access.ts";
+import { codePoints } from "./search.ts";
+
+/** What is told before the first letter is kept from the source, and no translation yet. */
+const LETTER = /\p{L}/u;
+
+/** Texts that were charged for before they are translated. */
+export interface Charges {
+  /** Notes that a piece of a text's translation has gone out. */
+  told(index: number, piece: string): void;
+  /**
+   * For a request that failed: takes back what was not told. The rest is the client's, or one that leaves just before
+   * a stream's end would have it for nothing.
+   */
+  takeBack(): void;
+}
+
+/** Charges for all texts or none. Throws RequestError 456 where they are more than the quota has left. */
+export function chargeFor(texts: readonly string[], client: Client, access: Access): Charges {
+  const open = new Map<number, () => void>();
+  const takeBack = () => open.forEach((back) => back());
+  try {
+    for (const [i, text] of texts.entries()) open.set(i, access.charge(client, codePoints(text)));
+  } catch (refused) {
+    takeBack();
+    throw refused;
+  }
+  return {
+    told(index, piece) {
+      if (LETTER.test(piece)) open.delete(index);
+    },
+    takeBack,
+  };
+}
