@@ -115,7 +115,7 @@ Deno.test("a request slower than 95 of 100 is sent a second time, and the quicke
     return stall ? { kind: "stall" } : { kind: "none" };
   });
   const ledger = ledgerOf();
-  const fetcher = new StoreFetcher(httpStore(server), manifest, ledger, { hedgeLeastMs: 20 });
+  const fetcher = new StoreFetcher(httpStore(server), manifest, ledger, { hedgeLeastMs: 200 });
   for (let i = 0; i < 20; i++) await all(fetcher, [i % 16]);
   assertEquals(fetcher.stats().hedges, 0);
   slow = true;
