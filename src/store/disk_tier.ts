@@ -34,6 +34,8 @@ export class DiskTier implements BlockTier {
   /** Bytes on a disk can rot, and another program may have put them there. */
   readonly trusted = false;
   readonly #queue: Pending[] = [];
+  /** Wrong blocks on their way out: the right one is written behind that, or it would go with them. */
+  readonly #removals = new Map<string, Promise<void>>();
   readonly #counts = {
     hits: 0,
     misses: 0,
@@ -80,7 +82,9 @@ export class DiskTier implements BlockTier {
   drop(ref: BlockRef): void {
     this.#counts.dropped++;
     this.log.warn("a block in the disk cache was wrong and is removed", { sha256: ref.sha256 });
-    this.cache.remove(ref.sha256).catch(() => {});
+    const removal = this.cache.remove(ref.sha256).catch(() => {})
+      .finally(() => this.#removals.delete(ref.sha256));
+    this.#removals.set(ref.sha256, removal);
   }
 
   /** Gives up blocks that wait to be written. */
@@ -123,6 +127,7 @@ export class DiskTier implements BlockTier {
 
   async #write({ ref, block }: Pending): Promise<void> {
     try {
+      await this.#removals.get(ref.sha256);
       const there = await this.cache.write(ref.sha256, block.bytes);
       this.#counts[there ? "writtenBlocks" : "skipped"]++;
       if (there) this.#counts.writtenBytes += ref.length;
