@@ -12,7 +12,9 @@ Deno.test("kill -9 at random moments, then again: the same files, to the byte", 
   let kills = 0;
   for (let i = 0; i < 5; i++) {
     // The first is early enough to hit for certain; the others fall anywhere, also after the end.
-    if (await killPack(broken.path, 20 + (i === 0 ? 0 : Math.random() * 250))) kills++;
+    const afterMs = 20 + (i === 0 ? 0 : Math.random() * 250);
+    const moment = () => new Promise<void>((resolve) => setTimeout(resolve, afterMs));
+    if (await killPack(broken.path, moment)) kills++;
   }
   // What a kill in the middle of a write leaves, for certain.
   Deno.writeTextFileSync(`${broken.path}/.moqe-tmp-${"0".repeat(64)}.moqe`, "half");

@@ -17,16 +17,16 @@ export async function finishPack(out: string, env?: Record<string, string>): Pro
   return new TextDecoder().decode(stdout);
 }
 
-/** Kills a pack `afterMs` after its work began; true where that was before its end. */
+/** Kills a pack at a moment after its work began; true where that was before its end. */
 export async function killPack(
   out: string,
-  afterMs: number,
+  moment: () => Promise<void>,
   env?: Record<string, string>,
 ): Promise<boolean> {
   const process = child(out, env);
   const reader = process.stdout.getReader();
   await reader.read();
-  await new Promise((resolve) => setTimeout(resolve, afterMs));
+  await moment();
   try {
     process.kill("SIGKILL");
   } catch { /* it has ended */ }
