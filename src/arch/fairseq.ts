@@ -14,7 +14,7 @@ import type {
   NormSpec,
 } from "../nn/spec.ts";
 import { count } from "./config.ts";
-import { affineTensors, matrix, vector } from "./tensors.ts";
+import { affineTensors, embeddingCopies, matrix, vector } from "./tensors.ts";
 
 /** LayerNorm's epsilon in the reference implementations (torch's default; not in config.json). */
 const NORM_EPSILON = 1e-5;
@@ -82,7 +82,7 @@ export function readFairseq(
   layout: FairseqLayout,
 ): { plan: ModelPlan; spec: ModelSpec } {
   const tensors: TensorSpec[] = [matrix("shared.weight", c.vocab_size, c.d_model, "embedding")];
-  const ignored = new Map<string, string>(), copies = new Map<string, string>();
+  const ignored = new Map<string, string>();
   if (c.tie_word_embeddings) ignored.set("lm_head.weight", "tied to shared.weight");
   else tensors.push(matrix("lm_head.weight", c.vocab_size, c.d_model, "lm_head"));
   const expertLayers: ExpertLayerSpec[] = [];
@@ -95,14 +95,13 @@ export function readFairseq(
     });
   const stackOf = (stack: Stack) => {
     ignored.set(`${stack}.embed_tokens.weight`, "tied to shared.weight");
-    // transformers reads the stack's own table then.
-    if (!c.tie_word_embeddings) copies.set(`${stack}.embed_tokens.weight`, "shared.weight");
     ignored.set(`${stack}.embed_positions.weights`, "computed");
     const made = layers(stack);
     tensors.push(...normTensors(`${stack}.layer_norm`, c.d_model));
     return { layers: made, norm: norm(`${stack}.layer_norm`) };
   };
   const encoder = stackOf("encoder"), decoder = stackOf("decoder");
+  const copies = embeddingCopies(c.tie_word_embeddings);
   const plan = { modelType: c.model_type, tensors, expertLayers, ignored, copies };
   return { plan, spec: { ...modelSpec(c), encoder, decoder } };
 }

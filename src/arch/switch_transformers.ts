@@ -15,7 +15,7 @@ import type {
 } from "../nn/spec.ts";
 import type { Architecture } from "./contract.ts";
 import { count, parseConfig, refuseOptions } from "./config.ts";
-import { matrix, vector } from "./tensors.ts";
+import { embeddingCopies, matrix, vector } from "./tensors.ts";
 
 const whole = z.number().int().nonnegative();
 /** Defaults are the reference's. */
@@ -190,11 +190,9 @@ function planOf(c: Config): ModelPlan {
   ]);
   if (c.tie_word_embeddings) ignored.set("lm_head.weight", "tied to shared.weight");
   else tensors.push(matrix("lm_head.weight", c.vocab_size, c.d_model, "lm_head"));
-  const expertLayers: ExpertLayerSpec[] = [], copies = new Map<string, string>();
+  const expertLayers: ExpertLayerSpec[] = [];
   for (const stack of ["encoder", "decoder"] as const) {
     ignored.set(`${stack}.embed_tokens.weight`, "tied to shared.weight");
-    // transformers reads the stack's own table then.
-    if (!c.tie_word_embeddings) copies.set(`${stack}.embed_tokens.weight`, "shared.weight");
     const buckets = c.relative_attention_num_buckets;
     tensors.push(matrix(tableOf(stack), buckets, c.num_heads, "exact"));
     for (let i = 0; i < depth(c, stack); i++) {
@@ -203,6 +201,7 @@ function planOf(c: Config): ModelPlan {
     }
     tensors.push(vector(`${stack}.final_layer_norm.weight`, c.d_model));
   }
+  const copies = embeddingCopies(c.tie_word_embeddings);
   return { modelType: c.model_type, tensors, expertLayers, ignored, copies };
 }
 

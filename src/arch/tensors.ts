@@ -16,6 +16,15 @@ export function matrix(
   return { name, role, shape: [rows, cols] };
 }
 
+/**
+ * Tables of the stacks' own that must be copies of shared.weight: with untied embeddings transformers reads these,
+ * with tied ones what a checkpoint has there is of no account.
+ */
+export function embeddingCopies(tied: boolean): ReadonlyMap<string, string> {
+  const stacks = tied ? [] : ["encoder", "decoder"];
+  return new Map(stacks.map((stack) => [`${stack}.embed_tokens.weight`, "shared.weight"]));
+}
+
 /** A projection [rows, cols] with its bias. */
 export function affineTensors(base: string, rows: number, cols: number): TensorSpec[] {
   return [matrix(`${base}.weight`, rows, cols), vector(`${base}.bias`, rows)];

@@ -1,6 +1,5 @@
 /** What a request's texts cost its client, text by text. */
 import type { Access, Client } from "./access/access.ts";
-import { codePoints } from "./search.ts";
 
 /** What is told before the first letter is kept from the source, and no translation yet. */
 const LETTER = /\p{L}/u;
@@ -16,12 +15,16 @@ export interface Charges {
   takeBack(): void;
 }
 
-/** Charges for all texts or none. Throws RequestError 456 where they are more than the quota has left. */
-export function chargeFor(texts: readonly string[], client: Client, access: Access): Charges {
+/** Charges for all texts, by the characters of each, or for none. Throws RequestError 456 where they are more than the quota has left. */
+export function chargeFor(
+  characters: readonly number[],
+  client: Client,
+  access: Access,
+): Charges {
   const open = new Map<number, () => void>();
   const takeBack = () => open.forEach((back) => back());
   try {
-    for (const [i, text] of texts.entries()) open.set(i, access.charge(client, codePoints(text)));
+    for (const [i, n] of characters.entries()) open.set(i, access.charge(client, n));
   } catch (refused) {
     takeBack();
     throw refused;

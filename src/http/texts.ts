@@ -53,12 +53,13 @@ export async function translateFor(
   const info = loadedModel(engine);
   const sources = await chooseSources(job, info, options);
   const search = searchParams(job.wishes, info, options);
-  const characters = job.texts.reduce((n, t) => n + codePoints(t), 0);
+  const counts = job.texts.map(codePoints);
+  const characters = counts.reduce((sum, n) => sum + n, 0);
   const facts = c.get("facts");
   const { target, format } = job;
   Object.assign(facts, { source: sources[0]!.flores, target, format });
   Object.assign(facts, { texts: job.texts.length, characters, beams: search.beams });
-  const charges = chargeFor(job.texts, c.get("client"), options.access);
+  const charges = chargeFor(counts, c.get("client"), options.access);
   try {
     const answers: TextAnswer[] = [];
     for (const source of new Set(sources.map((s) => s.flores))) {

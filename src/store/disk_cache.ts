@@ -31,8 +31,6 @@ const TOUCH_AFTER_MS = 60_000;
 const STALE_MS = 10 * 60_000;
 
 export class DiskCache {
-  /** Only this process's own, for names of temporary files. */
-
   private constructor(
     readonly folder: string,
     readonly budgetBytes: number,

@@ -119,12 +119,12 @@ async function send(upload: Upload, id: string): Promise<string> {
         .then((reply) => {
           etags[part.number - 1] = unquoted(reply.headers.get("etag")) ?? part.md5;
         })
+        // It may fail while the next part is still being read, when nobody waits for it.
+        .catch((error) => void (failure ??= { error }))
         .finally(() => {
           freePart(part);
           lanes.delete(sent);
         });
-      // It may fail while the next part is still being read, when nobody waits for it.
-      sent.catch((error) => failure ??= { error });
       lanes.add(sent);
       if (lanes.size >= LANES) await Promise.race(lanes);
       if (failure !== undefined) throw failure.error;

@@ -2,7 +2,7 @@
 
 /** Folders of Hugging Face layout that the table is made from; a system whose folder is not given is left out. */
 export const CHECKPOINTS = {
-  moe: "the trained model",
+  moe: "`before` trained on, unquantized",
   more: "the same after further training without quantization",
   qat: "the same after quantization-aware training (`train.py --qat`)",
   before:
