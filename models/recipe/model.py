@@ -10,7 +10,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from loss import SmoothedCrossEntropy
+from loss import SmoothedCrossEntropy, Teacher
 from moe import FeedForward, SparseMLP
 
 
@@ -185,16 +185,25 @@ class Translator(nn.Module):
         """(name, SparseMLP) of every sparse layer, encoder first."""
         return [(n, m) for n, m in self.named_modules() if isinstance(m, SparseMLP)]
 
-    def loss(self, source, target, labels):
-        """Ids [B, S], [B, T], [B, T] -> (loss to minimise, plain nats a token, expert balance (1 is even), tokens)."""
-        c, device = self.config, source.device.type
-        with torch.autocast(device, dtype=torch.bfloat16):
-            memory, mask = self.encode(source)
-            states = self.decode(memory, mask, target)
+    def rows(self, source, target, live):
+        """Ids [B, S], [B, T], flat positions [n] -> the decoder's states there [n, D]; bf16 products."""
+        with torch.autocast(source.device.type, dtype=torch.bfloat16):
+            states = self.decode(*self.encode(source), target)
+        return states.reshape(-1, self.config.d_model).index_select(0, live)
+
+    def loss(self, source, target, labels, teacher=None, share=0.0):
+        """Ids [B, S], [B, T], [B, T] -> (loss to minimise, plain nats a token, expert balance (1 is even), tokens).
+
+        `teacher`, another Translator, gives `share` of the wanted distribution.
+        """
+        c = self.config
         live = labels.ne(c.pad_token_id).reshape(-1).nonzero().squeeze(1)
-        rows = states.reshape(-1, c.d_model).index_select(0, live)
-        wanted = labels.reshape(-1)[live]
-        loss, nll = SmoothedCrossEntropy.apply(rows, self.shared.weight, wanted, c.label_smoothing)
+        taught = None
+        if teacher:
+            with torch.no_grad():
+                taught = Teacher(teacher.rows(source, target, live), teacher.shared.weight, share)
+        rows, wanted = self.rows(source, target, live), labels.reshape(-1)[live]
+        loss, nll = SmoothedCrossEntropy.apply(rows, self.shared.weight, wanted, c.label_smoothing, taught)
         sparse = [m for _, m in self.sparse_layers()]
         balance = sum(m.balance for m in sparse) / max(1, len(sparse))
         z = sum(m.z for m in sparse) / max(1, len(sparse))

@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 
 import cleaning
+import clusters
 import holdout
 import qat
 import sources
 from batches import collate
-from loss import SmoothedCrossEntropy
+from loss import SmoothedCrossEntropy, Teacher
 from model import Config, Translator
 from moe import SparseMLP
 from muon import orthogonalise
@@ -50,6 +51,32 @@ class Network(unittest.TestCase):
             nmse = (ours.grad - theirs.grad).square().sum() / theirs.grad.square().sum()
             self.assertLess(nmse.item(), 1e-4)
 
+    def test_a_teacher_takes_its_share_of_the_target(self):
+        x, weight, label = torch.randn(700, 32), torch.randn(97, 32), torch.randint(0, 97, (700,))
+        other, table = torch.randn(700, 32), torch.randn(97, 32)
+        a = [v.clone().requires_grad_() for v in (x, weight)]
+        b = [v.bfloat16().double().requires_grad_() for v in (x, weight)]
+        loss, nll = SmoothedCrossEntropy.apply(*a, label, 0.1, Teacher(other, table, 0.7))
+        taught = (other.bfloat16().double() @ table.bfloat16().double().t()).softmax(1)
+        smooth = F.one_hot(label, 97) * 0.9 + 0.1 / 97
+        want = F.cross_entropy(b[0] @ b[1].t(), 0.3 * smooth + 0.7 * taught)
+        loss.backward()
+        want.backward()
+        self.assertAlmostEqual(loss.item(), want.item(), delta=0.01 * want.item())
+        self.assertAlmostEqual(nll.item(), F.cross_entropy(b[0] @ b[1].t(), label).item(), delta=0.01 * want.item())
+        for ours, theirs in zip(a, b):
+            nmse = (ours.grad - theirs.grad).square().sum() / theirs.grad.square().sum()
+            self.assertLess(nmse.item(), 1e-4)
+
+    def test_a_model_that_is_its_own_teacher_loses_only_to_the_labels(self):
+        model = Translator(TINY)
+        ids = torch.randint(5, 97, (2, 6))
+        alone, taught = (model.loss(ids, ids, ids, model, share) for share in (0.0, 1.0))
+        self.assertAlmostEqual(alone[1].item(), taught[1].item(), delta=1e-3)
+        taught[0].backward()
+        gradient = model.shared.weight.grad.abs().max().item()  # what is left is balance and z
+        self.assertLess(gradient, 0.01)
+
     def test_padding_changes_nothing(self):
         model = Translator(TINY).eval()
         source, target = torch.tensor([[5, 6, 7, 2]]), torch.tensor([[2, 9, 8]])
@@ -68,7 +95,8 @@ class Network(unittest.TestCase):
         dense = Translator(TINY.dense_twin())
         for p in dense.parameters():
             p.data += 0.1 * torch.randn_like(p)  # biases too
-        model = upcycle(dense, 6)
+        routers = {f"{side} {i}": torch.randn(3, 32) for side in ("encoder", "decoder") for i in range(2)}
+        model = upcycle(dense, 6, routers)
         ids, live = torch.randint(5, 97, (3, 9)), torch.randint(2, 97, (3, 7))
         with torch.no_grad():
             a, b = (m.decode(*m.encode(ids), live) for m in (dense, model))
@@ -76,6 +104,24 @@ class Network(unittest.TestCase):
         for _, sparse in model.sparse_layers():
             self.assertGreater(len(sparse.chosen.unique()), 2)
             self.assertTrue((sparse.chosen.min(1).values % 2 == 0).all())
+
+    def test_routers_split_evenly_within_each_kind(self):
+        rows, kind = torch.randn(3000, 16), torch.randint(5, 7, (3000,))
+        rows[:, 0] += 6 * (kind - 5.5)  # as a decoder's states differ by language
+        owned = clusters.shared_out(5, [5, 6])
+        self.assertEqual(owned, {5: [0, 1], 6: [2, 3, 4]})
+        scores = rows @ clusters.fit(rows, kind, owned).t()
+        top, best = scores.topk(2)
+        for k, groups in owned.items():
+            share = torch.bincount(best[kind == k, 0], minlength=5)[groups] / (kind == k).sum()
+            self.assertGreater(share.sum().item(), 0.95)
+            self.assertGreater(share.min().item(), 0.6 / len(groups))
+        self.assertGreater((top[:, 0] - top[:, 1]).mean().item(), 1.5)
+
+    def test_balanced_shares_are_even(self):
+        share = clusters.balanced(torch.randn(200, 4) * 3 + torch.tensor([4.0, 0, 0, 0]))
+        torch.testing.assert_close(share.sum(1), torch.ones(200))
+        torch.testing.assert_close(share.sum(0), torch.full((4,), 50.0), atol=2.0, rtol=0)
 
     def test_orthogonalised_singular_values_are_near_one(self):
         for shape in ((24, 64), (64, 24)):

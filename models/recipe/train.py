@@ -43,6 +43,10 @@ def arguments():
     ap.add_argument("--warmup", type=int, default=100, help="steps")
     ap.add_argument("--decay", type=float, default=0.35, help="last share of the training that decays to near 0")
     ap.add_argument("--adamw", action="store_true", help="AdamW for all parameters, no Muon")
+    ap.add_argument("--balance", type=float, help="coefficient of the experts' balance loss (0.01)")
+    ap.add_argument("--router-lr", type=float, default=1.0, help="of routers, times --lr; 0.05 for those of upcycle.py")
+    ap.add_argument("--teacher", help="safetensors, same configuration: trains towards its distribution, too")
+    ap.add_argument("--teacher-share", type=float, default=0.5, help="of the teacher in the wanted distribution")
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--device")
@@ -65,13 +69,14 @@ def initial_model(a) -> Translator:
     return model
 
 
-def optimizers(model: Translator, lr: float, adamw_only: bool) -> list:
-    """Muon for hidden matrices; AdamW for embeddings, routers, norms and biases (the last two without decay)."""
+def optimizers(model: Translator, lr: float, router_lr: float, adamw_only: bool) -> list:
+    """Muon for hidden matrices; AdamW for embeddings, routers (`router_lr` times the rate), norms and biases."""
     named = list(model.named_parameters())
     outer = lambda n, p: adamw_only or p.dim() < 2 or n == "shared.weight" or "classifier" in n
-    rest = [p for n, p in named if outer(n, p)]
-    groups = [{"params": [p for p in rest if p.dim() == 2], "weight_decay": 0.01},
-              {"params": [p for p in rest if p.dim() < 2], "weight_decay": 0.0}]
+    rest = [(n, p) for n, p in named if outer(n, p)]
+    groups = [{"params": [p for n, p in rest if p.dim() == 2 and "classifier" not in n], "weight_decay": 0.01},
+              {"params": [p for n, p in rest if "classifier" in n], "weight_decay": 0.01, "share": router_lr},
+              {"params": [p for _, p in rest if p.dim() < 2], "weight_decay": 0.0}]
     adamw = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), eps=1e-8, fused=True)
     hidden = [p for n, p in named if not outer(n, p)]
     return [adamw, Muon(hidden, lr)] if hidden else [adamw]
@@ -85,7 +90,10 @@ class Run:
         self.step = self.tokens = 0
         self.seconds = 0.0
         self.model = initial_model(a).to(self.device)
-        self.optimizers = optimizers(self.model, a.lr, a.adamw)
+        if a.balance is not None:
+            self.model.config.balance_coef = a.balance
+        self.optimizers = optimizers(self.model, a.lr, a.router_lr, a.adamw)
+        self.teacher = read_model(a.init, a.teacher).to(self.device).requires_grad_(False) if a.teacher else None
         self.path = os.path.join(a.out, "state.pt")
         if os.path.exists(self.path):
             self.load()
@@ -120,12 +128,13 @@ class Run:
     def update(self, batch):
         """One step -> (plain nats a token, balance, gradient norm, tokens); the first three still on the device."""
         lr = self.rate()
-        loss, nll, balance, count = self.model.loss(*(t.to(self.device, non_blocking=True) for t in batch))
+        batch = (t.to(self.device, non_blocking=True) for t in batch)
+        loss, nll, balance, count = self.model.loss(*batch, self.teacher, self.a.teacher_share)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0, foreach=True)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("share", 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         self.step += 1
