@@ -2,15 +2,17 @@
 
 /** Folders of Hugging Face layout that the table is made from; a system whose folder is not given is left out. */
 export const CHECKPOINTS = {
-  moe: "`before` trained on, unquantized",
+  moe: "`longest` with its layers split into experts (`upcycle.py`), trained on unquantized",
   more: "the same after further training without quantization",
   qat: "the same after quantization-aware training (`train.py --qat`)",
+  previous: "the release before, 40.6 M target tokens in all, on four levels since the last 2.5 M",
   before:
-    "the release before, 30.8 M target tokens in all, read back from its packed form (2-bit experts, 8-bit trunk)",
+    "the release before that, 30.8 M target tokens in all, read back from its packed form (2-bit experts, 8-bit trunk)",
   twin:
     "the dense twin, from scratch, 17.1 M target tokens; `before` began as it, its layers split into experts",
   longer: "the twin trained on, to 30.8 M target tokens in all, as many as `before`",
-  longest: "`longer` trained on, to as many target tokens in all as `qat`",
+  longest: "`longer` trained on, to 40.6 M target tokens in all, as many as `previous`",
+  furthest: "`longest` trained on, to as many target tokens in all as `qat`",
   scratch: "a mixture from scratch by the twin's own schedule: same active parameters, data, steps",
 } as const;
 
@@ -111,7 +113,15 @@ export interface TwinGroup {
 
 const TWIN: System = { id: "twin-8bit", title: "dense, 8-bit", checkpoint: "twin", flags: [] };
 
-/** Each at equal target tokens, one after the other. */
+const LONGEST: System = {
+  id: "longest-8bit",
+  title: "dense, 8-bit",
+  checkpoint: "longest",
+  flags: [],
+};
+const SHIPPED: System = { ...QAT_8BIT_TRUNK, title: "MoE as shipped, 2-bit QAT, 8-bit trunk" };
+
+/** Each at equal target tokens unless its title says otherwise, one after the other. */
 export const TWIN_GROUPS: readonly TwinGroup[] = [
   {
     title: "From scratch, 17.1 M target tokens each",
@@ -132,12 +142,12 @@ export const TWIN_GROUPS: readonly TwinGroup[] = [
     ],
   },
   {
-    title: "The release before, 30.8 M target tokens each",
+    title: "An earlier release, 30.8 M target tokens each",
     base: { id: "longer-8bit", title: "dense, 8-bit", checkpoint: "longer", flags: [] },
     others: [
       {
         id: "before-2bit",
-        title: "MoE as released before, 2-bit QAT, 8-bit trunk",
+        title: "MoE as released then, 2-bit QAT, 8-bit trunk",
         checkpoint: "before",
         flags: [],
       },
@@ -145,9 +155,26 @@ export const TWIN_GROUPS: readonly TwinGroup[] = [
     ],
   },
   {
+    title: "The release before, 40.6 M target tokens each",
+    base: LONGEST,
+    others: [
+      {
+        id: "previous-2bit",
+        title: "MoE as released before, 2-bit QAT, 8-bit trunk",
+        checkpoint: "previous",
+        flags: [],
+      },
+    ],
+  },
+  {
+    title: "What ships, and the dense model that it began as (40.6 M target tokens)",
+    base: LONGEST,
+    others: [SHIPPED],
+  },
+  {
     title: "What ships, at equal target tokens",
-    base: { id: "longest-8bit", title: "dense, 8-bit", checkpoint: "longest", flags: [] },
-    others: [{ ...QAT_8BIT_TRUNK, title: "MoE as shipped, 2-bit QAT, 8-bit trunk" }],
+    base: { id: "furthest-8bit", title: "dense, 8-bit", checkpoint: "furthest", flags: [] },
+    others: [SHIPPED],
   },
 ];
 

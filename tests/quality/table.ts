@@ -2,7 +2,8 @@
  * The quality table, made by one command from checkpoints that the recipe makes:
  *
  *   deno task table WORK --corpus FOLDER --moe FOLDER [--more F] [--qat F] [--calibration FILE] [--twin F]
- *                   [--longer F] [--longest F] [--scratch F] [--before F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
+ *                   [--longer F] [--longest F] [--furthest F] [--scratch F]
+ *                   [--before F] [--previous F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
  *
  * Packs every system of systems.ts, translates the even dev rows by moqe itself, scores, and writes Markdown.
  * WORK keeps each system's result by what made it: a second run does only what is new. --only (a pattern of ids) and
@@ -37,6 +38,8 @@ const { values, positionals } = parseArgs({
     twin: { type: "string" },
     longer: { type: "string" },
     longest: { type: "string" },
+    furthest: { type: "string" },
+    previous: { type: "string" },
     scratch: { type: "string" },
     calibration: { type: "string" },
     rows: { type: "string", default: "200" },
@@ -166,9 +169,7 @@ ${[...used].map((name) => `- \`${name}\`: ${CHECKPOINTS[name]}${trainedFor(name)
 Read with care: 600 sentences leave about one BLEU of chance in a difference (the intervals), and every checkpoint is one
 run. models/recipe/README.md has the commands that make each.
 ${section("Systems", "", systems, base, "f16")}${
-  twins.length === 0
-    ? ""
-    : "\n## Beside the dense twin\n\nAt equal active parameters, data and target tokens.\n"
+  twins.length === 0 ? "" : "\n## Beside the dense twin\n\nAt equal active parameters and data.\n"
 }${
   twins.map(({ title, results }) => section(title, "", results, results[0]!, "dense", 3)).join("")
 }${
