@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import average
 import cleaning
 import clusters
 import holdout
@@ -171,6 +172,14 @@ class Network(unittest.TestCase):
         self.assertEqual(source.tolist(), [[90, 10, 11, 2, 1, 1]])
         self.assertEqual(target.tolist(), [[2, 91, 20, 1, 1, 1]])
         self.assertEqual(labels.tolist(), [[91, 20, 2, 1, 1, 1]])
+
+
+    def test_average_is_the_mean_and_how_far_runs_lie_from_it(self):
+        a, b = {"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([5.0, 4.0]).bfloat16()}
+        torch.testing.assert_close(average.mean([a, b]), {"w": torch.tensor([4.0, 4.0])})
+        self.assertAlmostEqual(average.apart([a, b]), 1 / 32**0.5, places=6)
+        with self.assertRaises(SystemExit):
+            average.mean([a, {"v": a["w"]}])
 
 
 class Text(unittest.TestCase):
