@@ -90,6 +90,17 @@ Deno.test("Kubernetes: pods are probed, bounded, without root and without a writ
   assertEquals(gpu.spec.template.spec.containers[0].resources.limits["nvidia.com/gpu"], 1);
 });
 
+Deno.test("Kubernetes: no Deployment takes another's pods for its own", () => {
+  const deployments = ofKind("Deployment");
+  assert(deployments.length > 1);
+  for (const { spec: { selector }, metadata: { name } } of deployments) {
+    const matching = deployments.filter(({ spec: { template } }) =>
+      Object.entries(selector.matchLabels).every(([k, v]) => template.metadata.labels[k] === v)
+    );
+    assertEquals(matching.map((d: Json) => d.metadata.name), [name]);
+  }
+});
+
 /** What a container's variables are: those of the ConfigMaps it names, then its own. */
 function variablesOf({ env = [], envFrom }: Json): Record<string, string> {
   const maps = envFrom.flatMap((from: Json) => from.configMapRef?.name ?? [])

@@ -1,5 +1,6 @@
 /** Glossaries of all keys' owners, in memory under a bound, written through to the state folder. */
 import { z } from "zod";
+import { MoqeError } from "../../base/errors.ts";
 import type { Glossary } from "../../text/documents/contract.ts";
 import { glossaryToTsv, parseGlossary } from "../../text/glossary.ts";
 import { RequestError } from "../errors.ts";
@@ -45,11 +46,13 @@ export class GlossaryStore {
 
   constructor(readonly folder: StateFolder, readonly limits: GlossaryLimits) {}
 
-  /** Takes in what the state folder held. */
+  /** Takes in what the state folder held. Throws MoqeError `bad_input` that names a file which is no glossary. */
   load(kept: ReadonlyMap<string, unknown>): void {
     for (const [name, value] of kept) {
-      const parsed = name.startsWith(FILE) ? keptSchema.safeParse(value) : undefined;
-      if (!parsed?.success) continue;
+      if (!name.startsWith(FILE)) continue;
+      const parsed = keptSchema.safeParse(value);
+      // Left out without a word, it would be missing from then on and nobody would know why.
+      if (!parsed.success) throw notAGlossary(this.folder.fileOf(name));
       const dictionaries = parsed.data.dictionaries.map(({ source, target, entries }) => ({
         source,
         target,
@@ -133,6 +136,14 @@ export class GlossaryStore {
     this.#bytes += bytesOf(glossary) - (old === undefined ? 0 : bytesOf(old));
     this.#byId.set(glossary.id, glossary);
   }
+}
+
+function notAGlossary(file: string): MoqeError {
+  return new MoqeError("bad_input", {
+    action: `read ${file}`,
+    rule: "it must be a glossary as moqe keeps them",
+    remedy: "put back a copy of it, or take it away to go on without what it held",
+  });
 }
 
 /** What an entry takes besides its characters: an object and two strings. */
