@@ -153,7 +153,12 @@ async function bringToLife(
     onEncoding: () => foresight.encoding(),
   });
   const translator = new Translator(tokenizer, scheduler, manifest, spec.source, {
-    maxSourceTokens: Math.min(options.maxSourceTokens, spec.embedding.maxPositions),
+    // A sentence is encoded in one pass: what is longer is cut, too.
+    maxSourceTokens: Math.min(
+      options.maxSourceTokens,
+      options.maxBatchTokens,
+      spec.embedding.maxPositions,
+    ),
     maxTargetTokens: Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions),
   });
   const keepBytes = widestBlock(manifest);

@@ -25,6 +25,8 @@ export function refuseTooLarge(job: Job, pagesInAll: number, maxRows: number): v
   throw new MoqeError("too_large", {
     action: `translate a sentence of ${job.source.length} tokens with ${job.beams} beams`,
     rule: `it needs ${pages} K/V pages of ${pagesInAll}, and ${maxRows} rows are the most`,
-    remedy: "ask for fewer beams or tokens, or raise --gpu-memory",
+    remedy: `ask for fewer beams or tokens, or raise ${
+      rows > maxRows ? "--max-batch-tokens" : "--gpu-memory"
+    }`,
   });
 }

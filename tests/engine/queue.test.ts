@@ -63,6 +63,7 @@ Deno.test("a sentence that can never fit the K/V pages is refused before it wait
     assertEquals(long.code, "too_large");
     const wide = await assertRejects(() => scheduler.run([{ ...job, beams: 17 }]), MoqeError);
     assertEquals(wide.code, "too_large");
+    assertEquals(wide.parts.remedy, "ask for fewer beams or tokens, or raise --max-batch-tokens");
     // Two of three tokens each start at once (8 rows), two wait: three more are one too many.
     const many = scheduler.run([job, job, job, job]);
     const refused = await assertRejects(() => scheduler.run([job, job, job]), MoqeError);

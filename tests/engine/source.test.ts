@@ -1,5 +1,5 @@
 /** What a model reads of a sentence, by the kind of model. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { loadEngine } from "../../src/engine/load.ts";
 import { sourceWriter } from "../../src/engine/source.ts";
@@ -73,5 +73,33 @@ Deno.test("T5's relatives read a prompt, are forced to nothing, and translate", 
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a sentence longer than a pass is cut to fit one, whatever a sentence may have", async () => {
+  const engine = await loadEngine({
+    model: new URL("../../models/tiny-en-de-fr-es", import.meta.url).pathname,
+    device: "cpu",
+    gpuMemory: 128 * 2 ** 20,
+    hostMemory: 2 ** 31,
+    threads: 1,
+    maxBatchTokens: 24,
+    maxQueue: 16,
+    maxSourceTokens: 256,
+  }, () => {});
+  try {
+    const [found] = await engine.translate({
+      texts: [`We wait ${"and look at the files ".repeat(8)}again.`],
+      source: "eng_Latn",
+      target: "deu_Latn",
+      beams: 1,
+      lengthPenalty: 1,
+      maxTokens: 40,
+      alternatives: 0,
+    });
+    assert(found!.sourceTokens > 24, "in more than one piece");
+    assertEquals(engine.info.limits.maxSourceTokens, 24);
+  } finally {
+    await engine.close();
   }
 });
