@@ -114,7 +114,7 @@ async function warm(folder: string, flags: Flags, opened: OpenedModel): Promise<
   const lane = async () => {
     while (next < kept.length) {
       const ref = kept[next++]!;
-      if (!await cache.has(ref.sha256)) {
+      if (!await cache.has(ref.sha256, ref.length)) {
         const block = await fetcher.fetch(ref, { signal: interrupt.signal });
         try {
           await cache.write(ref.sha256, block.bytes);

@@ -80,9 +80,9 @@ export class DiskCache {
     }
   }
 
-  /** Whether a block is there. */
-  async has(sha256: string): Promise<boolean> {
-    return await Deno.stat(this.#path(sha256)).then((s) => s.isFile, () => false);
+  /** Whether a block is there with all its bytes. */
+  async has(sha256: string, length: number): Promise<boolean> {
+    return await this.#length(sha256) === length;
   }
 
   /**
@@ -91,7 +91,10 @@ export class DiskCache {
    */
   async write(sha256: string, bytes: Uint8Array): Promise<boolean> {
     if (bytes.length > this.budgetBytes) return false;
-    if (await this.has(sha256)) return true;
+    const there = await this.#length(sha256);
+    if (there === bytes.length) return true;
+    // Cut short when the machine went down: no reader takes it, so that none would ever find it wrong.
+    if (there !== undefined) await this.remove(sha256);
     // Its length is in its name: a clearing by another process counts what is only being written too.
     // Random behind that: in containers sharing a folder every process is number 1.
     const name = `${bytes.length}-${crypto.randomUUID()}`;
@@ -133,6 +136,14 @@ export class DiskCache {
   /** Every block, the longest unused first. */
   async list(): Promise<DiskEntry[]> {
     return await listBlocks(this.folder);
+  }
+
+  /** Bytes of a block's file; undefined where there is none. */
+  async #length(sha256: string): Promise<number | undefined> {
+    return await Deno.stat(this.#path(sha256)).then(
+      (s) => s.isFile ? s.size : undefined,
+      () => undefined,
+    );
   }
 
   #path(sha256: string): string {
