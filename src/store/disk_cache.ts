@@ -87,7 +87,8 @@ export class DiskCache {
 
   /**
    * Writes a block that was verified; what was used longest ago makes room. False for one that is larger than the
-   * whole budget. Throws what the disk says; nothing half-written stays.
+   * budget, or than what is being written at the same time leaves of it. Throws what the disk says; nothing half-written
+   * stays.
    */
   async write(sha256: string, bytes: Uint8Array): Promise<boolean> {
     if (bytes.length > this.budgetBytes) return false;
@@ -99,15 +100,19 @@ export class DiskCache {
     // Random behind that: in containers sharing a folder every process is number 1.
     const name = `${bytes.length}-${crypto.randomUUID()}`;
     const temporary = `${this.folder}/${TEMPORARY}/${name}`;
-    await this.#locked(async (lock) => {
+    const fits = await this.#locked(async (lock) => {
       let used = await usage(lock);
       if (used + bytes.length > this.budgetBytes) {
         used = await this.#clear(Math.floor(CLEAR_TO * this.budgetBytes) - bytes.length);
       }
-      await Deno.writeFile(temporary, new Uint8Array(0), { createNew: true });
+      // What others are writing cannot be cleared.
+      const fits = used + bytes.length <= this.budgetBytes;
+      if (fits) await Deno.writeFile(temporary, new Uint8Array(0), { createNew: true });
       // Counted before it is there: whoever is killed between leaves too much on the account, never too little.
-      await setUsage(lock, used + bytes.length);
+      await setUsage(lock, fits ? used + bytes.length : used);
+      return fits;
     });
+    if (!fits) return false;
     try {
       await this.io.writeFile(temporary, bytes);
       await Deno.mkdir(`${this.folder}/${sha256.slice(0, 2)}`, { recursive: true });

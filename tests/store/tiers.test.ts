@@ -221,6 +221,22 @@ Deno.test("two processes of one number, as in containers, write blocks of one le
   });
 });
 
+Deno.test("the budget holds while more is being written at once than fits", async () => {
+  await inFolder(async (folder) => {
+    const go = Promise.withResolvers<void>();
+    const slow: DiskIo = {
+      writeFile: (path, bytes) => go.promise.then(() => Deno.writeFile(path, bytes)),
+    };
+    const open = () => DiskCache.open(folder, 2.5 * LENGTH, slow);
+    const two = [await open(), await open()];
+    const writes = [0, 1, 2, 3].map((i) => two[i % 2]!.write(ref(i).sha256, block(i)));
+    setTimeout(go.resolve, 50);
+    const written = await Promise.all(writes);
+    assertEquals(written.filter((there) => there).length, 2);
+    assertEquals(await total(folder), 2 * LENGTH);
+  });
+});
+
 Deno.test("requests are not refused for blocks that wait for a slow disk", async () => {
   await inFolder(async (folder) => {
     const written = Promise.withResolvers<void>();
