@@ -27,6 +27,8 @@ export class Sleeper {
   /** The engine that was given back, and when that is done. */
   #asleep: { before: LoadedEngine; closed: Promise<void> } | undefined;
   #running = 0;
+  /** Called when no request is under way any more. */
+  readonly #quiet: (() => void)[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(engine: LoadedEngine, private readonly options: SleeperOptions) {
@@ -62,6 +64,7 @@ export class Sleeper {
       return await work(engine, { signal, timeoutMs: left });
     } finally {
       this.#running--;
+      if (this.#running === 0) { for (const go of this.#quiet.splice(0)) go(); }
       this.#watch();
     }
   }
@@ -73,6 +76,8 @@ export class Sleeper {
 
   /** Finishes what was accepted and gives everything back for good. */
   async close(): Promise<void> {
+    // Of a request that wakes it no engine knows yet that it is to be finished.
+    while (this.#running > 0) await new Promise<void>((resolve) => this.#quiet.push(resolve));
     clearTimeout(this.#timer);
     if (this.#asleep !== undefined) return await this.#asleep.closed;
     await (await this.#engine).close();

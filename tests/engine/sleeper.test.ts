@@ -102,6 +102,19 @@ Deno.test("a request does not wait for a sleeper longer than its time, nor once 
   await sleeper.close();
 });
 
+Deno.test("what was accepted by a sleeper is finished before it is closed, also while it wakes", async () => {
+  const { engines, make } = counted(0);
+  const sleeper = new Sleeper(make().engine, {
+    idleMs: 1,
+    load: () => pause(10).then(() => make().engine),
+    woke: () => {},
+  });
+  while (engines.open > 0) await pause(1);
+  const open = sleeper.use(() => pause(10).then(() => engines.open), patience());
+  await sleeper.close();
+  assertEquals([await open, engines.open], [1, 0]);
+});
+
 Deno.test("a device that is lost as the engine falls asleep leaves one engine, and that one sleeps too", async () => {
   const { engines, make } = counted(20);
   const first = make();
