@@ -8,6 +8,8 @@ export class HttpFailure extends Error {
   missing = false;
   /** The server answered that we may not ask. */
   forbidden = false;
+  /** What the request was signed with is no longer taken: other credentials may be. */
+  expired = false;
   /** What the reader can do, where the answer shows it. */
   remedy: string | undefined;
 
@@ -95,6 +97,10 @@ export async function refuseStatus(response: Response): Promise<void> {
     throw new HttpFailure(`the server says ${status}`, reason, "unavailable", after);
   }
   const said = await errorCodeOf(response);
+  if (EXPIRED.has(said)) {
+    const failure = new HttpFailure(`the server refuses access (${status}${said})`, undefined);
+    throw Object.assign(failure, { forbidden: true, expired: true, remedy: KEYS });
+  }
   if (status === 404 || status === 410) {
     if (said === ": NoSuchBucket") {
       const failure = new HttpFailure(`there is no such bucket${said}`, undefined);
@@ -121,6 +127,9 @@ export async function refuseStatus(response: Response): Promise<void> {
 /** S3 says why it refuses; other servers only that they do. */
 const KEYS = "check the keys (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE), what " +
   "they allow, the region and the endpoint";
+
+/** Of credentials that were right once: S3 says so with 400 or 403. */
+const EXPIRED = new Set([": ExpiredToken", ": InvalidAccessKeyId"]);
 
 /** What an error's body may hold before we stop reading. */
 const MAX_ERROR_BYTES = 8192;

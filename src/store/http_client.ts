@@ -27,9 +27,12 @@ export interface HttpOptions {
   readonly shown?: ((url: URL) => string) | undefined;
 }
 
-/** Headers to add to a request so that the server takes it; `headers` are those to be signed. */
+/**
+ * Headers to add to a request so that the server takes it; `headers` are those to be signed. `expired`: the server
+ * refused what the attempt before was signed with.
+ */
 export type Sign = (
-  request: { method: string; url: URL; headers: Headers },
+  request: { method: string; url: URL; headers: Headers; expired?: boolean },
 ) => Promise<Headers>;
 
 export interface HttpRead {
@@ -127,17 +130,22 @@ export class HttpClient {
   }
 
   async #tries<T>(url: URL, request: Attempt, use: Use<T>): Promise<T> {
+    let expired = false;
     for (let attempt = 1;; attempt++) {
       try {
-        return await this.#once(url, request, use);
+        return await this.#once(url, { ...request, expired }, use);
       } catch (error) {
         const where = { action: use.action, shown: this.#shown(url) };
         if (request.signal?.aborted) throw cancelled(where);
         const failure = asFailure(error);
-        if (failure.retry === undefined || attempt >= this.#attempts) {
+        // Credentials that have been renewed meanwhile are found by one more try, or there are none.
+        const renewed = failure.expired && !expired ? "server" : undefined;
+        const retry = failure.retry ?? renewed;
+        if (retry === undefined || attempt >= this.#attempts) {
           throw giveUp(where, failure, attempt);
         }
-        this.retries[failure.retry]++;
+        expired = failure.expired;
+        this.retries[retry]++;
         await pause(this.#pauseMs(attempt, failure.retryAfterMs), request.signal);
       }
     }
@@ -149,7 +157,7 @@ export class HttpClient {
     return Math.max(jitter, Math.min(retryAfterMs ?? 0, MAX_RETRY_AFTER_MS));
   }
 
-  async #once<T>(url: URL, request: Attempt, use: Use<T>): Promise<T> {
+  async #once<T>(url: URL, request: Attempt & Expired, use: Use<T>): Promise<T> {
     const watchdog = new Watchdog(
       this.#timeoutMs,
       this.#timeoutMs + request.bytes / this.#leastBytesPerMs,
@@ -169,14 +177,14 @@ export class HttpClient {
   }
 
   /** Sends a request and follows safe redirects, without credentials to another origin. */
-  async #send(start: URL, request: Attempt, signal: AbortSignal): Promise<Response> {
+  async #send(start: URL, request: Attempt & Expired, signal: AbortSignal): Promise<Response> {
     let { url, authorization } = splitCredentials(start);
-    const { method, body } = request;
+    const { method, body, expired } = request;
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
       const signed = new Headers(request.signed);
       const headers = this.#sign === undefined
         ? signed
-        : await this.#sign({ method, url, headers: signed });
+        : await this.#sign({ method, url, headers: signed, expired });
       // identity: a compressed body's ranges are not the object's.
       headers.set("accept-encoding", "identity");
       for (const [name, value] of Object.entries(request.plain ?? {})) headers.set(name, value);
@@ -208,6 +216,11 @@ interface Attempt {
   readonly plain?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal | undefined;
   readonly bytes: number;
+}
+
+/** Whether the attempt before was refused for its credentials. */
+interface Expired {
+  readonly expired: boolean;
 }
 
 /** What is made of an answer; `take` may throw HttpFailure. */

@@ -94,12 +94,12 @@ function endpointUrl(text: string): URL {
   throw refuse("an endpoint is an http(s) URL without user, password or query");
 }
 
-/** Signs with what the sources say, looked at again from time to time. */
+/** Signs with what the sources say, looked at again from time to time and when it is no longer taken. */
 function signer(first: AwsSettings, region: string, again: () => AwsSettings): Sign {
   let settings = first, readMs = performance.now();
   const cache = new Map<string, ArrayBuffer>();
-  return async ({ method, url, headers }) => {
-    if (performance.now() - readMs > FRESH_MS) {
+  return async ({ method, url, headers, expired }) => {
+    if (expired || performance.now() - readMs > FRESH_MS) {
       const now = again();
       if (now.credentials !== undefined) settings = now;
       readMs = performance.now();

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { awsSettings } from "../../src/store/aws_config.ts";
 import { s3Place } from "../../src/store/s3_address.ts";
-import { sourcesOf } from "../support/buckets.ts";
+import { s3Store, sourcesOf } from "../support/buckets.ts";
 
 const NONE = sourcesOf({});
 const KEYS = { AWS_ACCESS_KEY_ID: "AKID", AWS_SECRET_ACCESS_KEY: "SECRET" };
@@ -122,6 +122,33 @@ Deno.test("half a pair, an unknown profile and credentials of an AWS tool are sa
   assertEquals(refused({ AWS_PROFILE: "half" }, "without its secret key"), "bad_input");
   assertEquals(refused({ AWS_PROFILE: "nobody" }, "neither in the credentials file"), "bad_input");
   assertEquals(refused({ AWS_PROFILE: "sso" }, "export-credentials"), "unsupported");
+});
+
+Deno.test("credentials that have expired are looked for again at once, others are not", async () => {
+  const keys = (id: string) => ({ AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: "s" });
+  const env: Record<string, string> = { ...keys("OLD"), AWS_REGION: "x" };
+  const asked: string[] = [];
+  const server = Deno.serve({ port: 0, onListen: () => {} }, ({ headers }) => {
+    const id = /Credential=(\w+)/.exec(headers.get("authorization") ?? "")![1]!;
+    asked.push(id);
+    if (id === "NEW") return new Response("bytes");
+    const xml = `<Error><Code>${id === "OLD" ? "ExpiredToken" : "AccessDenied"}</Code></Error>`;
+    return new Response(xml, { status: 400, headers: { "content-type": "application/xml" } });
+  });
+  const address = `s3://b/m?endpoint=http://127.0.0.1:${server.addr.port}`;
+  const store = s3Store(address, env);
+  try {
+    assertEquals((await store.readAll("manifest.json", 9).catch((e) => e)).code, "unavailable");
+    assertEquals(asked.splice(0), ["OLD", "OLD"]);
+    Object.assign(env, keys("NEW"));
+    assertEquals(new TextDecoder().decode(await store.readAll("manifest.json", 9)), "bytes");
+    assertEquals(asked.splice(0), ["OLD", "NEW"]);
+    Object.assign(env, keys("OTHER"));
+    await store.readAll("manifest.json", 9);
+    assertEquals(asked, ["NEW"], "as long as they are taken, for some minutes");
+  } finally {
+    await server.shutdown();
+  }
 });
 
 Deno.test("a process that may see neither files nor variables asks without signing", async () => {
