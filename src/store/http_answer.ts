@@ -90,10 +90,9 @@ export async function readBody(
 export async function refuseStatus(response: Response): Promise<void> {
   const { status, headers } = response;
   if (status >= 200 && status < 300) return;
-  const seconds = Number(headers.get("retry-after") ?? NaN);
-  const after = Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
   if (PASSING.has(status)) {
     const reason = status === 429 || status === 503 ? "throttled" : "server";
+    const after = retryAfterMs(headers.get("retry-after"));
     throw new HttpFailure(`the server says ${status}`, reason, "unavailable", after);
   }
   const said = await errorCodeOf(response);
@@ -122,6 +121,14 @@ export async function refuseStatus(response: Response): Promise<void> {
     throw new HttpFailure("the range lies beyond the object's end (416)", undefined, "corrupt");
   }
   throw new HttpFailure(`the server says ${status}${said}`, undefined);
+}
+
+/** Retry-After as milliseconds from now: it is a number of seconds, or a date. */
+function retryAfterMs(header: string | null): number | undefined {
+  if (header === null) return undefined;
+  const seconds = Number(header);
+  const ms = Number.isNaN(seconds) ? Date.parse(header) - Date.now() : seconds * 1000;
+  return ms >= 0 ? ms : undefined;
 }
 
 /** S3 says why it refuses; other servers only that they do. */

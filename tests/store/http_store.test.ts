@@ -53,6 +53,14 @@ for (const fault of PASSING) {
   });
 }
 
+Deno.test("a server that names the time of the next try is not asked before", async () => {
+  // Whole seconds: one to two from now.
+  const retryAfter = new Date(Date.now() + 2000).toUTCString();
+  const start = performance.now();
+  await read({ kind: "status", status: 503, retryAfter }, 1);
+  assert(performance.now() - start > 900);
+});
+
 Deno.test("retries are counted by why they were made", async () => {
   const why: [Fault, string][] = [
     [{ kind: "status", status: 429, retryAfter: "0" }, "throttled"],
