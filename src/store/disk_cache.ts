@@ -197,7 +197,7 @@ export async function listBlocks(folder: string): Promise<DiskEntry[]> {
 
 /** Where blocks are kept unless --disk-cache-dir says otherwise. */
 export function defaultCacheFolder(environment: (name: string) => string | undefined): string {
-  const base = environment("XDG_CACHE_HOME") ?? `${environment("HOME") ?? "."}/.cache`;
+  const base = environment("XDG_CACHE_HOME") || `${environment("HOME") || "."}/.cache`;
   return `${base}/moqe`;
 }
 

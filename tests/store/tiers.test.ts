@@ -4,7 +4,12 @@ import { MoqeError } from "../../src/base/errors.ts";
 import { Ledger } from "../../src/base/ledger.ts";
 import { reserveRequest } from "../../src/engine/host_budget.ts";
 import type { BlockTier } from "../../src/store/contract.ts";
-import { DiskCache, type DiskIo, listBlocks } from "../../src/store/disk_cache.ts";
+import {
+  defaultCacheFolder,
+  DiskCache,
+  type DiskIo,
+  listBlocks,
+} from "../../src/store/disk_cache.ts";
 import { DiskTier } from "../../src/store/disk_tier.ts";
 import { StoreFetcher } from "../../src/store/fetcher.ts";
 import { HttpStore } from "../../src/store/http_store.ts";
@@ -62,6 +67,14 @@ async function total(folder: string): Promise<number> {
   await lock.lock(true);
   return (await listBlocks(folder)).reduce((sum, e) => sum + e.bytes, 0);
 }
+
+Deno.test("the cache lies where the environment says; a variable that is empty says nothing", () => {
+  const folder = (env: Record<string, string>) => defaultCacheFolder((name) => env[name]);
+  assertEquals(folder({ XDG_CACHE_HOME: "/x", HOME: "/h" }), "/x/moqe");
+  assertEquals(folder({ HOME: "/h" }), "/h/.cache/moqe");
+  assertEquals(folder({ XDG_CACHE_HOME: "", HOME: "/h" }), "/h/.cache/moqe");
+  assertEquals(folder({ XDG_CACHE_HOME: "", HOME: "" }), "./.cache/moqe");
+});
 
 Deno.test("what was read once comes from the disk, also after a restart", async () => {
   await inFolder(async (folder) => {

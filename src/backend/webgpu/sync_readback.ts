@@ -76,7 +76,7 @@ async function tryInChild(): Promise<boolean | undefined> {
 function rememberedFile(): string | undefined {
   try {
     const home = Deno.env.get("HOME") ?? Deno.env.get("USERPROFILE");
-    const state = Deno.env.get("XDG_STATE_HOME") ?? (home && `${home}/.local/state`);
+    const state = Deno.env.get("XDG_STATE_HOME") || (home && `${home}/.local/state`);
     return state ? `${state}/moqe/sync_readback.json` : undefined;
   } catch {
     return undefined;
