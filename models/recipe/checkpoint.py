@@ -2,7 +2,7 @@
 import json
 import os
 import shutil
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -20,16 +20,16 @@ def read_config(folder: str) -> Config:
     """The fields of config.json that Config knows; a dense (m2m_100) one has no sparse layers."""
     with open(os.path.join(folder, "config.json"), encoding="utf8") as f:
         found = json.load(f)
-    known = {f.name for f in fields(Config)}
+    known = {f.name for f in fields(Config)} - set(Config.TRAINING)
     config = Config(**{k: v for k, v in found.items() if k in known})
     if found["model_type"] == "m2m_100":
         config.encoder_sparse_step = config.decoder_sparse_step = 0
     return config
 
 
-def read_model(folder: str, weights: str | None = None) -> Translator:
-    """A float32 model from a folder (or from another safetensors file with that folder's configuration)."""
-    model = Translator(read_config(folder))
+def read_model(folder: str, weights: str | None = None, **training) -> Translator:
+    """A float32 model from a folder (or from another file with its configuration); `training`: fields of Config."""
+    model = Translator(replace(read_config(folder), **training))
     tensors = load_file(weights or os.path.join(folder, "model.safetensors"))
     model.load_state_dict({our_name(k, model.config): v.float() for k, v in tensors.items()})
     return model

@@ -36,8 +36,10 @@ class Config:
     label_smoothing: float = 0.1
     balance_coef: float = 0.01
     z_coef: float = 0.001
+    dropout: float = 0.0
+    """Of embeddings and of what each block adds to the residual stream."""
 
-    TRAINING: ClassVar = ("label_smoothing", "balance_coef", "z_coef")
+    TRAINING: ClassVar = ("label_smoothing", "balance_coef", "z_coef", "dropout")
     """Fields that config.json does not have under these names."""
 
     def dense_twin(self) -> "Config":
@@ -87,8 +89,9 @@ class Attention(nn.Module):
 class Layer(nn.Module):
     """A pre-norm layer; `cross` adds attention to the encoder's output, `experts` > 0 makes it sparse."""
 
-    def __init__(self, width: int, heads: int, inner: int, experts: int, cross: bool):
+    def __init__(self, width: int, heads: int, inner: int, experts: int, cross: bool, dropout: float):
         super().__init__()
+        self.drop = nn.Dropout(dropout)
         self.self_attn = Attention(width, heads)
         self.self_attn_layer_norm = nn.LayerNorm(width)
         if cross:
@@ -101,12 +104,12 @@ class Layer(nn.Module):
     def forward(self, x, mask, live, memory=None, memory_mask=None):
         """x [B, T, D], live [B, T] (not padding) -> [B, T, D]."""
         h = self.self_attn_layer_norm(x).to(compute_dtype(x))
-        x = x + self.self_attn(h, h, mask)
+        x = x + self.drop(self.self_attn(h, h, mask))
         if self.cross:
             h = self.cross_attention_layer_norm(x).to(compute_dtype(x))
-            x = x + self.cross_attention(h, memory, memory_mask)
+            x = x + self.drop(self.cross_attention(h, memory, memory_mask))
         h = self.ff_layer_norm(x).to(compute_dtype(x))
-        return x + (self.ffn(h, live) if self.sparse else self.ffn(h))
+        return x + self.drop(self.ffn(h, live) if self.sparse else self.ffn(h))
 
 
 def compute_dtype(x: torch.Tensor) -> torch.dtype:
@@ -124,7 +127,8 @@ class Stack(nn.Module):
         heads, inner, step = read("attention_heads"), read("ffn_dim"), read("sparse_step")
         experts = lambda i: c.num_experts if step > 0 and (i + 1) % step == 0 else 0
         cross = side == "decoder"
-        self.layers = nn.ModuleList(Layer(c.d_model, heads, inner, experts(i), cross) for i in range(read("layers")))
+        layer = lambda i: Layer(c.d_model, heads, inner, experts(i), cross, c.dropout)
+        self.layers = nn.ModuleList(layer(i) for i in range(read("layers")))
         self.layer_norm = nn.LayerNorm(c.d_model)
 
 
@@ -134,6 +138,7 @@ class Translator(nn.Module):
     def __init__(self, c: Config):
         super().__init__()
         self.config = c
+        self.drop = nn.Dropout(c.dropout)
         self.shared = nn.Embedding(c.vocab_size, c.d_model, c.pad_token_id)
         self.encoder = Stack(c, "encoder")
         self.decoder = Stack(c, "decoder")
@@ -162,7 +167,7 @@ class Translator(nn.Module):
         live = ids.ne(pad)
         where = live.long().cumsum(1) * live + pad
         scale = math.sqrt(self.config.d_model)
-        return F.embedding(ids, self.shared.weight) * scale + self.positions[where], live
+        return self.drop(F.embedding(ids, self.shared.weight) * scale + self.positions[where]), live
 
     def encode(self, source):
         """source ids [B, S] -> (memory [B, S, D], mask [B, 1, 1, S])."""

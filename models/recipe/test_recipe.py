@@ -1,5 +1,6 @@
 """python -m unittest test_recipe: the fast paths against plain definitions, and the rules of the text."""
 import unittest
+from dataclasses import replace
 
 import runtime  # noqa: F401
 import numpy as np
@@ -85,6 +86,15 @@ class Network(unittest.TestCase):
         with torch.no_grad():
             a, b = (model.decode(*model.encode(s), target) for s in (source, padded))
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+    def test_dropout_is_there_in_training_alone(self):
+        model, ids = Translator(replace(TINY, dropout=0.3)), torch.randint(5, 97, (2, 6))
+        with torch.no_grad():
+            training = [model.encode(ids)[0] for _ in range(2)]
+            model.eval()
+            plain = [model.encode(ids)[0] for _ in range(2)]
+        self.assertGreater((training[0] - training[1]).abs().max().item(), 0.01)
+        self.assertTrue(torch.equal(*plain))
 
     def test_dense_twin_has_the_active_parameters(self):
         active = lambda m: sum(p.numel() for n, p in m.named_parameters()

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import replace
 
 import qat
 import runtime
@@ -43,7 +44,8 @@ def arguments():
     ap.add_argument("--warmup", type=int, default=100, help="steps")
     ap.add_argument("--decay", type=float, default=0.35, help="last share of the training that decays to near 0")
     ap.add_argument("--adamw", action="store_true", help="AdamW for all parameters, no Muon")
-    ap.add_argument("--balance", type=float, help="coefficient of the experts' balance loss (0.01)")
+    ap.add_argument("--dropout", type=float, default=0.0)
+    ap.add_argument("--balance", type=float, default=0.01, help="coefficient of the experts' balance loss")
     ap.add_argument("--router-lr", type=float, default=1.0, help="of routers, times --lr; 0.05 for those of upcycle.py")
     ap.add_argument("--teacher", help="safetensors, same configuration: trains towards its distribution, too")
     ap.add_argument("--teacher-share", type=float, default=0.5, help="of the teacher in the wanted distribution")
@@ -58,10 +60,11 @@ def arguments():
 
 def initial_model(a) -> Translator:
     """The model to start from, and OUT's configuration and tokenizer files."""
-    config = read_config(a.init)
+    training = {"dropout": a.dropout, "balance_coef": a.balance}
+    config = replace(read_config(a.init), **training)
     if a.dense:
         config = config.dense_twin()
-    model = Translator(config) if a.scratch or a.dense else read_model(a.init, a.weights)
+    model = Translator(config) if a.scratch or a.dense else read_model(a.init, a.weights, **training)
     with open(os.path.join(a.out, "config.json"), "w", encoding="utf8") as f:
         json.dump(config_json(config), f, indent=2)
     for name in TOKENIZER_FILES:
@@ -90,10 +93,8 @@ class Run:
         self.step = self.tokens = 0
         self.seconds = 0.0
         self.model = initial_model(a).to(self.device)
-        if a.balance is not None:
-            self.model.config.balance_coef = a.balance
         self.optimizers = optimizers(self.model, a.lr, a.router_lr, a.adamw)
-        self.teacher = read_model(a.init, a.teacher).to(self.device).requires_grad_(False) if a.teacher else None
+        self.teacher = read_model(a.init, a.teacher).to(self.device).eval() if a.teacher else None
         self.path = os.path.join(a.out, "state.pt")
         if os.path.exists(self.path):
             self.load()
