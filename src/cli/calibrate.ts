@@ -39,15 +39,18 @@ export async function calibrate(
     const model = packed ?? address;
     const { manifest } = await openModel(model);
     const { plan } = architectureOf(manifest.config).read(manifest.config);
-    const writer = new CalibrationWriter(flags.output, plan, flags.samples);
+    // Written aside: a run that fails must not take the calibration of one before with it.
+    const aside = `${flags.output}.moqe-tmp`;
+    const writer = new CalibrationWriter(aside, plan, flags.samples);
     try {
       await collect(new Collector(writer), { ...flags, model }, texts, progress, interrupt);
       writer.finish();
     } catch (error) {
       writer.abandon();
-      await Deno.remove(flags.output);
+      await Deno.remove(aside);
       throw error;
     }
+    await Deno.rename(aside, flags.output);
     progress.clear();
     const seen = writer.header.layers.flatMap((l) => l.seen);
     const few = seen.filter((n) => n < flags.samples).length;

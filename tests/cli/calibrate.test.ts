@@ -67,3 +67,13 @@ Deno.test("calibrate says what it lacks", async () => {
   assertEquals(none.code, 2);
   assert(none.err.includes("--pairs is needed"), none.err);
 });
+
+Deno.test("a calibration that fails leaves the one that was there", async () => {
+  using folder = temporaryFolder({ texts: "A sentence.\n", old: "of another run" });
+  const output = `${folder.path}/old`;
+  const args = ["calibrate", CHECKPOINT, `${folder.path}/texts`, ...SMALL, "--output", output];
+  const { code, err } = await moqe([...args, ...PAIRS, "--manifest-sha256", "0".repeat(64)]);
+  assert(code !== 0, err);
+  assertEquals(Deno.readTextFileSync(output), "of another run");
+  assertEquals([...Deno.readDirSync(folder.path)].map((e) => e.name).sort(), ["old", "texts"]);
+});
