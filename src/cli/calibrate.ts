@@ -13,6 +13,7 @@ import { EXIT, type Invocation } from "./command.ts";
 import type { calibrateFlags } from "./flags.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
 import { engineOptions } from "./model.ts";
+import { checkWritable } from "./outputs.ts";
 import { floresPair } from "./pack.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
@@ -28,6 +29,7 @@ export async function calibrate(
 ): Promise<number> {
   const [address, textsFile] = positionals as [string, string];
   const texts = readTexts(textsFile, flags.texts);
+  await checkWritable(flags.output);
   using interrupt = listenForInterrupt();
   const progress = new Progress({ force: flags.progress });
   let packed: string | undefined;

@@ -8,6 +8,7 @@ import { EXIT, type Invocation } from "./command.ts";
 import type { evalFlags } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { engineOptions, loadedInfo } from "./model.ts";
+import { checkWritable } from "./outputs.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 import { table } from "./tables.ts";
@@ -42,6 +43,7 @@ export async function evaluate(
   const against = flags.against === undefined
     ? undefined
     : sameCount(flags.against, sources.length);
+  if (flags.output !== undefined) await checkWritable(flags.output);
   using interrupt = listenForInterrupt();
   const progress = new Progress({ force: flags.progress });
   const engine = startEngine(engineOptions({ ...flags, model }));

@@ -14,6 +14,7 @@ import { EXIT, type Invocation } from "./command.ts";
 import type { profileFlags } from "./flags.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
 import { engineOptions, modelAddress } from "./model.ts";
+import { checkWritable } from "./outputs.ts";
 import { floresPair } from "./pack.ts";
 import { Progress } from "./progress.ts";
 import { trainedPair } from "./texts.ts";
@@ -28,6 +29,9 @@ interface Ask {
 export async function profile(
   { flags, positionals }: Invocation<typeof profileFlags>,
 ): Promise<number> {
+  const output = flags.output ?? PROFILES_NAME;
+  await checkWritable(output);
+  if (flags.trace !== undefined) await checkWritable(flags.trace);
   const model = modelAddress(flags.model);
   const { manifest } = await openModel(model, { manifestSha256: flags.manifestSha256 });
   const { plan } = architectureOf(manifest.config).read(manifest.config);
@@ -53,7 +57,6 @@ export async function profile(
     const trace: Trace = { model: manifest.name, about, layers, visits: recorder.visits };
     if (flags.trace !== undefined) await writeTrace(flags.trace, trace);
     const text = `${JSON.stringify(profilesOf(trace, routersHash(manifest, plan)))}\n`;
-    const output = flags.output ?? PROFILES_NAME;
     await Deno.writeTextFile(output, text);
     progress.clear();
     console.log(
