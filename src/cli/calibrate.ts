@@ -17,7 +17,7 @@ import { checkWritable } from "./outputs.ts";
 import { floresPair } from "./pack.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
-import { trainedPair } from "./texts.ts";
+import { trainedPair, translateTexts } from "./texts.ts";
 
 /** Texts that the engine is asked for at once. */
 const BATCH = 32;
@@ -125,17 +125,16 @@ async function collect(
   const engine = await loadEngine(engineOptions(flags), () => {}, { observer: collector });
   try {
     const pairs = wantedPairs(engine, flags);
+    const search = {
+      beams: 1,
+      lengthPenalty: 1,
+      maxTokens: Math.min(256, engine.info.limits.maxTargetTokens),
+      alternatives: 0,
+    };
     for (let at = 0; at < texts.length; at += BATCH) {
       for (const [p, pair] of pairs.entries()) {
         const here = texts.slice(at, at + BATCH).filter((_, i) => (at + i) % pairs.length === p);
-        await engine.translate({
-          texts: here,
-          ...pair,
-          beams: 1,
-          lengthPenalty: 1,
-          maxTokens: Math.min(256, engine.info.limits.maxTargetTokens),
-          alternatives: 0,
-        }, { signal });
+        await translateTexts(engine, { ...pair, ...search }, here, signal);
       }
       progress.show(`${at} of ${texts.length} texts`, at / texts.length);
     }

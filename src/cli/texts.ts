@@ -46,7 +46,7 @@ export interface Translated {
 
 /** Translates texts in order. Blank ones stay as they are; a batch that the queue has no room for is halved. */
 export async function translateTexts(
-  engine: Engine,
+  engine: Pick<Engine, "translate">,
   settings: Settings,
   texts: readonly string[],
   signal: AbortSignal,
@@ -66,7 +66,9 @@ export async function translateTexts(
     }
     return { texts: results, targetTokens };
   } catch (thrown) {
-    if (errorCode(thrown) !== "overloaded" || texts.length === 1) throw thrown;
+    // What the queue can never take whole is `too_large`, what it has no room for now `overloaded`.
+    const code = errorCode(thrown), isTooMuch = code === "overloaded" || code === "too_large";
+    if (!isTooMuch || texts.length === 1) throw thrown;
     const half = texts.length >> 1;
     const first = await translateTexts(engine, settings, texts.slice(0, half), signal);
     const second = await translateTexts(engine, settings, texts.slice(half), signal);

@@ -68,6 +68,16 @@ Deno.test("calibrate says what it lacks", async () => {
   assert(none.err.includes("--pairs is needed"), none.err);
 });
 
+Deno.test("texts that the queue has no room for together are asked for apart", async () => {
+  const text = "A sentence. Another one. And a third.";
+  using folder = temporaryFolder({ texts: `${text}\n`.repeat(8) });
+  const output = `${folder.path}/out`;
+  const args = ["calibrate", CHECKPOINT, `${folder.path}/texts`, ...SMALL, "--output", output];
+  const { code, out, err } = await moqe([...args, ...PAIRS, "--max-queue", "8"]);
+  assertEquals([code, err], [0, ""]);
+  assertStringIncludes(out, "8 texts, 16 experts");
+});
+
 Deno.test("a calibration that fails leaves the one that was there", async () => {
   using folder = temporaryFolder({ texts: "A sentence.\n", old: "of another run" });
   const output = `${folder.path}/old`;

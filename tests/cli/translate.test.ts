@@ -88,3 +88,12 @@ Deno.test("too small a budget is refused with the least that would do", async ()
   assertEquals(code, 1);
   assertStringIncludes(err, "give it --gpu-memory ");
 });
+
+Deno.test("more lines than the queue holds are translated by halves", async () => {
+  const lines = Array.from({ length: 24 }, (_, i) => `Open the window of number ${i}.\n`).join("");
+  const args = ["translate", "--from", "en", "--to", "de", "--beams", "1"];
+  const whole = await moqe(args, { input: lines });
+  const { code, out, err } = await moqe([...args, "--max-queue", "8"], { input: lines });
+  assertEquals([code, err], [0, ""]);
+  assertEquals(out, whole.out);
+});
