@@ -1,6 +1,7 @@
 /** moqe calibrate: what each expert is fed, for the packer to weigh its errors by. */
 import type { Values } from "../base/config.ts";
 import { errorCode, MoqeError } from "../base/errors.ts";
+import type { ModelPlan } from "../base/plan.ts";
 import { architectureOf } from "../arch/registry.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { type LoadedEngine, loadEngine } from "../engine/load.ts";
@@ -17,7 +18,7 @@ import { checkWritable } from "./outputs.ts";
 import { floresPair } from "./pack.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
-import { trainedPair, translateTexts } from "./texts.ts";
+import { readTexts, trainedPair, translateTexts } from "./texts.ts";
 
 /** Texts that the engine is asked for at once. */
 const BATCH = 32;
@@ -28,7 +29,7 @@ export async function calibrate(
   { flags, positionals }: Invocation<typeof calibrateFlags>,
 ): Promise<number> {
   const [address, textsFile] = positionals as [string, string];
-  const texts = readTexts(textsFile, flags.texts);
+  const texts = readTexts("calibrate", textsFile, flags.texts);
   await checkWritable(flags.output);
   using interrupt = listenForInterrupt();
   const progress = new Progress({ force: flags.progress });
@@ -40,7 +41,7 @@ export async function calibrate(
     }
     const model = packed ?? address;
     const { manifest } = await openModel(model);
-    const { plan } = architectureOf(manifest.config).read(manifest.config);
+    const plan = sparsePlan(manifest.config);
     // Written aside: a run that fails must not take the calibration of one before with it.
     const aside = `${flags.output}.moqe-tmp`;
     const writer = new CalibrationWriter(aside, plan, flags.samples);
@@ -78,15 +79,14 @@ async function isPacked(address: string): Promise<boolean> {
   }
 }
 
-/** Texts, one a line; what follows a tab (a translation) is left out. */
-function readTexts(path: string, most: number): string[] {
-  const lines = Deno.readTextFileSync(path).split(/\r?\n/).map((l) => l.split("\t")[0]!.trim());
-  const texts = lines.filter((l) => l !== "");
-  if (texts.length > 0) return texts.slice(0, most);
-  throw new MoqeError("bad_input", {
-    action: `calibrate with ${path}`,
-    rule: "it must hold texts in the model's source languages, one a line",
-    observed: "no line with text",
+/** A model's plan. Throws MoqeError `unsupported` for one without experts. */
+function sparsePlan(config: unknown): ModelPlan {
+  const { plan } = architectureOf(config).read(config);
+  if (plan.expertLayers.length > 0) return plan;
+  throw new MoqeError("unsupported", {
+    action: `calibrate ${plan.modelType}`,
+    rule: "a dense model has no experts",
+    remedy: "pack it without --calibration",
   });
 }
 
@@ -101,7 +101,7 @@ async function packFloats(
   }
   const checkpoint = await openCheckpoint(address);
   try {
-    const { plan } = architectureOf(checkpoint.texts.config).read(checkpoint.texts.config);
+    const plan = sparsePlan(checkpoint.texts.config);
     await packCheckpoint(checkpoint, plan, new FileStore(folder), {
       ...FLOATS,
       name: "calibration",

@@ -153,8 +153,7 @@ export const COMMANDS: readonly Command[] = [
     ],
     positionals: [
       { name: "TEXTS", help: "texts to translate, one a line; one file for all pairs" },
-      { name: "MORE", help: "or one file for each of the pairs", optional: true },
-      { name: "MORE", help: "and so on", optional: true },
+      { name: "MORE", help: "or one file for each of the pairs", optional: true, many: true },
     ],
     flags: profileFlags,
     load: async () => (await import("./profile.ts")).profile,

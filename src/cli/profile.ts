@@ -17,7 +17,7 @@ import { engineOptions, modelAddress } from "./model.ts";
 import { checkWritable } from "./outputs.ts";
 import { floresPair } from "./pack.ts";
 import { Progress } from "./progress.ts";
-import { trainedPair } from "./texts.ts";
+import { readTexts, trainedPair } from "./texts.ts";
 
 interface Ask {
   readonly text: string;
@@ -70,7 +70,7 @@ export async function profile(
   }
 }
 
-/** One file a pair, or one for all pairs; texts one a line, what follows a tab is left out. */
+/** One file a pair, or one for all pairs. */
 function readAsks(
   files: readonly string[],
   given: readonly string[],
@@ -88,11 +88,9 @@ function readAsks(
       observed: `${files.length} files`,
     });
   }
-  return pairs.flatMap(({ source, target }, p) => {
-    const lines = Deno.readTextFileSync(files[p] ?? files[0]!).split(/\r?\n/);
-    const texts = lines.map((l) => l.split("\t")[0]!.trim()).filter((t) => t !== "");
-    return texts.slice(0, most).map((text) => ({ text, source, target }));
-  });
+  return pairs.flatMap(({ source, target }, p) =>
+    readTexts("profile", files[p] ?? files[0]!, most).map((text) => ({ text, source, target }))
+  );
 }
 
 /** As the files have them, or the languages mixed in a fixed order of their own. */

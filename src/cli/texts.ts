@@ -1,6 +1,6 @@
-/** Texts through an engine, for the commands that translate: which pair, how to search, what if the queue is full. */
+/** Texts of files through an engine, for the commands that translate: which pair, how to search, what if the queue is full. */
 import type { Values } from "../base/config.ts";
-import { errorCode, MoqeError } from "../base/errors.ts";
+import { errorCode, errorText, MoqeError } from "../base/errors.ts";
 import type { Engine, ModelInfo, TranslateParams } from "../engine/protocol.ts";
 import { findLanguage } from "../text/languages.ts";
 import type { searchFlags } from "./flags.ts";
@@ -23,6 +23,27 @@ export function trainedPair(
     action: `translate from ${from} to ${to}`,
     rule: `${info.name} was trained for ${pairs.join(", ")}`,
   });
+}
+
+/** Texts of a file, one a line; what follows a tab (a translation) is left out. Throws MoqeError `bad_input`. */
+export function readTexts(command: string, path: string, most: number): string[] {
+  const refuse = (observed: string, cause?: unknown) =>
+    new MoqeError("bad_input", {
+      action: `${command} with ${path}`,
+      rule: "it must hold texts in the model's source languages, one a line",
+      observed,
+      cause,
+    });
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (cause) {
+    throw refuse(errorText(cause), cause);
+  }
+  const lines = text.split(/\r?\n/).map((l) => l.split("\t")[0]!.trim());
+  const texts = lines.filter((l) => l !== "");
+  if (texts.length === 0) throw refuse("no line with text");
+  return texts.slice(0, most);
 }
 
 /** What the search flags mean for a model. */

@@ -4,6 +4,7 @@ import { temporaryFolder } from "../support/safetensors.ts";
 import { moqe } from "./moqe.ts";
 
 const CHECKPOINT = new URL("../goldens/nllb_moe/every_layer", import.meta.url).pathname;
+const DENSE = new URL("../goldens/m2m_100/baseline", import.meta.url).pathname;
 const SMALL = ["--threads", "1", "--max-source-tokens", "32", "--max-batch-tokens", "64"];
 const PAIRS = ["--pairs", "en-de"];
 
@@ -57,15 +58,16 @@ Deno.test("calibrate samples a checkpoint's experts, alike each time, and pack g
 });
 
 Deno.test("calibrate says what it lacks", async () => {
-  using folder = temporaryFolder({ empty: "\n \n" });
+  using folder = temporaryFolder({ empty: "\n \n", texts: "Hello" });
   const empty = await moqe(["calibrate", CHECKPOINT, `${folder.path}/empty`, ...PAIRS]);
   assertEquals(empty.code, 2);
   assertStringIncludes(empty.err, "no line with text");
-  const pairless = temporaryFolder({ texts: "Hello" });
-  const none = await moqe(["calibrate", CHECKPOINT, `${pairless.path}/texts`]);
-  pairless[Symbol.dispose]();
+  const none = await moqe(["calibrate", CHECKPOINT, `${folder.path}/texts`]);
   assertEquals(none.code, 2);
   assert(none.err.includes("--pairs is needed"), none.err);
+  const dense = await moqe(["calibrate", DENSE, `${folder.path}/texts`, ...PAIRS, ...SMALL]);
+  assertEquals(dense.code, 1);
+  assertStringIncludes(dense.err, "a dense model has no experts");
 });
 
 Deno.test("texts that the queue has no room for together are asked for apart", async () => {
