@@ -16,7 +16,7 @@ import { EXIT, type Invocation } from "./command.ts";
 import type { cacheFlags } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { cacheFolder, modelAddress } from "./model.ts";
-import { floresPair } from "./pack.ts";
+import { floresPair } from "./pairs.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 import { table } from "./tables.ts";

@@ -5,6 +5,7 @@ import type { ModelPlan } from "../base/plan.ts";
 import { architectureOf } from "../arch/registry.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { type LoadedEngine, loadEngine } from "../engine/load.ts";
+import type { ModelSpec } from "../nn/spec.ts";
 import type { InputObserver, RoutedPass } from "../nn/context.ts";
 import { CalibrationWriter } from "../pack/calibration/file.ts";
 import { packCheckpoint } from "../pack/pack.ts";
@@ -15,7 +16,7 @@ import type { calibrateFlags } from "./flags.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
 import { engineOptions } from "./model.ts";
 import { checkWritable } from "./outputs.ts";
-import { floresPair } from "./pack.ts";
+import { floresPair, trainedPairs } from "./pairs.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 import { readTexts, trainedPair, translateTexts } from "./texts.ts";
@@ -41,7 +42,7 @@ export async function calibrate(
     }
     const model = packed ?? address;
     const { manifest } = await openModel(model);
-    const plan = sparsePlan(manifest.config);
+    const { plan } = sparseModel(manifest.config);
     // Written aside: a run that fails must not take the calibration of one before with it.
     const aside = `${flags.output}.moqe-tmp`;
     const writer = new CalibrationWriter(aside, plan, flags.samples);
@@ -79,10 +80,10 @@ async function isPacked(address: string): Promise<boolean> {
   }
 }
 
-/** A model's plan. Throws MoqeError `unsupported` for one without experts. */
-function sparsePlan(config: unknown): ModelPlan {
-  const { plan } = architectureOf(config).read(config);
-  if (plan.expertLayers.length > 0) return plan;
+/** What a model is made of. Throws MoqeError `unsupported` for one without experts. */
+function sparseModel(config: unknown): { plan: ModelPlan; spec: ModelSpec } {
+  const { plan, spec } = architectureOf(config).read(config);
+  if (plan.expertLayers.length > 0) return { plan, spec };
   throw new MoqeError("unsupported", {
     action: `calibrate ${plan.modelType}`,
     rule: "a dense model has no experts",
@@ -101,11 +102,11 @@ async function packFloats(
   }
   const checkpoint = await openCheckpoint(address);
   try {
-    const plan = sparsePlan(checkpoint.texts.config);
+    const { plan, spec } = sparseModel(checkpoint.texts.config);
     await packCheckpoint(checkpoint, plan, new FileStore(folder), {
       ...FLOATS,
       name: "calibration",
-      pairs: flags.pairs.map(floresPair),
+      pairs: trainedPairs(flags.pairs, spec.source, checkpoint.texts),
       licence: { id: "unknown" },
       signal,
     });

@@ -11,11 +11,11 @@ import type { PackOptions } from "../pack/options.ts";
 import type { WritableStore } from "../store/contract.ts";
 import { MANIFEST_NAME } from "../store/manifest.ts";
 import { openWritableStore } from "../store/open.ts";
-import { findLanguage } from "../text/languages.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import { orderFrom } from "./expert_order.ts";
 import type { packFlags } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
+import { floresPair, trainedPairs } from "./pairs.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 import { sizeTable } from "./tables.ts";
@@ -34,7 +34,9 @@ export async function pack(
   const checkpoint = await openCheckpoint(address);
   let calibration: Calibration | undefined;
   try {
-    const { plan } = architectureOf(checkpoint.texts.config).read(checkpoint.texts.config);
+    const { texts } = checkpoint;
+    const { plan, spec } = architectureOf(texts.config).read(texts.config);
+    const pairs = trainedPairs(flags.pairs, spec.source, texts);
     calibration = flags.calibration === undefined
       ? undefined
       : await Calibration.open(flags.calibration, plan);
@@ -46,7 +48,7 @@ export async function pack(
       checkpoint,
       plan,
       store,
-      { ...options, order, calibration, journal, signal: interrupt.signal },
+      { ...options, pairs, order, calibration, journal, signal: interrupt.signal },
       ({ what, doneBytes, totalBytes, secondsLeft }) =>
         progress.show(
           `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}, ${what}`,
@@ -101,20 +103,6 @@ export async function refuseOccupied(store: WritableStore): Promise<void> {
     action: `pack into ${store.origin}`,
     rule: "there is a packed model already",
     remedy: "name another place, or remove its manifest.json",
-  });
-}
-
-/** "en-de" or "eng_Latn-deu_Latn" to the latter; a code may itself hold a hyphen (zh-Hans-en). */
-export function floresPair(pair: string): string {
-  for (let at = pair.indexOf("-"); at !== -1; at = pair.indexOf("-", at + 1)) {
-    const source = findLanguage(pair.slice(0, at))?.flores;
-    const target = findLanguage(pair.slice(at + 1))?.flores;
-    if (source !== undefined && target !== undefined) return `${source}-${target}`;
-  }
-  throw new MoqeError("bad_input", {
-    action: "read --pairs",
-    rule: `"${pair}" is no pair of known language codes`,
-    remedy: "say two of them, as en-de or eng_Latn-deu_Latn",
   });
 }
 

@@ -15,7 +15,7 @@ import type { profileFlags } from "./flags.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
 import { engineOptions, modelAddress } from "./model.ts";
 import { checkWritable } from "./outputs.ts";
-import { floresPair } from "./pack.ts";
+import { floresPair } from "./pairs.ts";
 import { Progress } from "./progress.ts";
 import { readTexts, trainedPair } from "./texts.ts";
 

@@ -35,6 +35,13 @@ const CACHE_BYTES = 6 << 20;
 /** Longer words are not cached: 10,000 of the package's own limit of 256 would hold 30 MB. */
 const LONGEST_CACHED = 32;
 
+/** The token among `languages` of a language, by the model's name for it or its FLORES code. */
+export function languageToken(languages: readonly string[], code: string): string | undefined {
+  if (languages.includes(code)) return code;
+  // M2M-100's __en__ is eng_Latn.
+  return languages.find((l) => l.startsWith("__") && findLanguage(l.slice(2, -2))?.flores === code);
+}
+
 /** Encodes and decodes. Holds the vocabulary; has no state between calls apart from the package's bounded cache. */
 export class TextTokenizer {
   /** An estimate of what this holds in host memory, for the ledger's `tokenizer` line. */
@@ -94,10 +101,7 @@ export class TextTokenizer {
 
   /** The id of the token of a language, by the model's name for it or its FLORES code. Throws `bad_input` that lists the codes there are. */
   languageId(code: string): number {
-    const named = this.languages.includes(code) ? code : this.languages.find((l) => {
-      // M2M-100's __en__ is eng_Latn.
-      return l.startsWith("__") && findLanguage(l.slice(2, -2))?.flores === code;
-    });
+    const named = languageToken(this.languages, code);
     if (named !== undefined) return this.#required(named);
     throw new MoqeError("bad_input", {
       action: "find the language's token",

@@ -68,3 +68,25 @@ Deno.test("pack says what a folder lacks that is no checkpoint", () =>
     assertEquals([code === 0, err.includes("    at ")], [false, false]);
     assertStringIncludes(err, "config.json");
   }));
+
+Deno.test("a pair that the tokenizer has no token for is refused before anything is written", () =>
+  inFolder(async (folder) => {
+    const model = `${folder}/model`;
+    const { code, err } = await moqe([
+      "pack",
+      CHECKPOINT,
+      model,
+      "--licence",
+      "MIT",
+      "--pairs",
+      "en-de,en-zu",
+    ]);
+    assertEquals(code, 2, err);
+    assertStringIncludes(err, "no token for it");
+    assertStringIncludes(err, "zul_Latn");
+    assertEquals([...Deno.readDirSync(folder)], []);
+    const twice = ["--pairs", "en-de,eng_Latn-deu_Latn", "--licence", "MIT"];
+    assertEquals((await moqe(["pack", CHECKPOINT, model, ...twice])).code, 0);
+    const { pairs } = JSON.parse(await Deno.readTextFile(`${model}/manifest.json`));
+    assertEquals(pairs, ["eng_Latn-deu_Latn"]);
+  }));
