@@ -1,4 +1,5 @@
 /** The journal of a pack: what a killed run had finished, so that the next goes on from there. */
+import { MoqeError } from "../base/errors.ts";
 import { BLOCK_ALIGN } from "../base/layout.ts";
 import type { NoteStore } from "../store/contract.ts";
 import { FileStore } from "../store/file_store.ts";
@@ -12,6 +13,11 @@ export interface JournalFile {
   write(text: string): Promise<void>;
   append(text: string): Promise<void>;
   remove(): Promise<void>;
+  /**
+   * Keeps other processes away until it is disposed of: entries of two runs in one journal would put blocks in wrong
+   * places. Throws MoqeError `unavailable` where another has it. A bucket has no locks.
+   */
+  lock?(): Promise<AsyncDisposable>;
 }
 
 export const JOURNAL_NAME = ".moqe-pack.jsonl";
@@ -28,13 +34,40 @@ export function journalAt(path: string): JournalFile {
       }
     },
     write: async (text) => {
-      await Deno.mkdir(path.slice(0, path.lastIndexOf("/") + 1) || ".", { recursive: true });
+      await Deno.mkdir(folderOf(path), { recursive: true });
       await Deno.writeTextFile(`${path}.tmp`, text);
       await Deno.rename(`${path}.tmp`, path);
     },
     append: (text) => Deno.writeTextFile(path, text, { append: true }),
     remove: () => Deno.remove(path),
+    lock: () => lockAt(path),
   };
+}
+
+/** A lock file beside the journal, which is itself replaced. The system frees the lock of a process that is killed. */
+async function lockAt(path: string): Promise<AsyncDisposable> {
+  const name = `${path}.lock`;
+  await Deno.mkdir(folderOf(path), { recursive: true });
+  const file = await Deno.open(name, { read: true, write: true, create: true });
+  // Where a file system knows no locks it goes on without.
+  if (await file.tryLock(true).catch(() => true)) {
+    return {
+      [Symbol.asyncDispose]: async () => {
+        await Deno.remove(name).catch(() => {});
+        file.close();
+      },
+    };
+  }
+  file.close();
+  throw new MoqeError("unavailable", {
+    action: `pack into ${folderOf(path)}`,
+    rule: "another moqe packs into it",
+    remedy: "wait for it, or name another place",
+  });
+}
+
+function folderOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/") + 1) || ".";
 }
 
 /** The journal of a pack into this store. */

@@ -46,6 +46,7 @@ export async function packCheckpoint(
   const items = trunkItems(plan, recipes);
   const chosen = await chooseRecipes(checkpoint.weights, plan, recipes, options);
   const formats = new FormatTable();
+  await using _lock = await options.journal?.lock?.();
   const run = await Run.start(checkpoint, plan, out, { options, items, chosen, onProgress });
   const made = await writeBlocks(checkpoint, plan, run, { items, chosen, formats })
     .finally(() => run.writer.settle());

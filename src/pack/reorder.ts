@@ -53,6 +53,7 @@ export async function reorderModel(
     objectBytes,
     async (finished) => await journal?.append(entryLine(finished)),
   );
+  await using _lock = await journal?.lock?.();
   const print = createHash("sha256")
     .update(JSON.stringify(["moqe-reorder 1", model.manifestSha256, objectBytes, order]))
     .digest("hex");

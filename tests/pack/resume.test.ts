@@ -94,3 +94,27 @@ Deno.test("another pack's journal is refused, and given up where that is asked f
     new TextDecoder().decode(whole.get("manifest.json")).trim(),
   );
 });
+
+Deno.test("a second pack into a folder is refused while the first runs, and the first ends whole", async () => {
+  using folder = temporaryFolder();
+  const journal = () => journalAt(`${folder.path}/${JOURNAL_NAME}`);
+  const packs = [1, 2].map(() =>
+    packGolden(NAME, new FileStore(folder.path), { journal: journal() })
+  );
+  const [one, other] = await Promise.allSettled(packs);
+  const failed = [one, other].filter((r) => r!.status === "rejected");
+  assertEquals(failed.length, 1);
+  const { reason } = failed[0] as PromiseRejectedResult;
+  assertEquals([reason.code, /another moqe packs into it/.test(reason.message)], [
+    "unavailable",
+    true,
+  ]);
+  assertEquals(contents(folder.path), await wholePack());
+});
+
+Deno.test("a lock that a killed pack left keeps nobody away", async () => {
+  using folder = temporaryFolder({ [`${JOURNAL_NAME}.lock`]: "" });
+  const journal = journalAt(`${folder.path}/${JOURNAL_NAME}`);
+  await packGolden(NAME, new FileStore(folder.path), { journal });
+  assertEquals(contents(folder.path), await wholePack());
+});
