@@ -106,7 +106,7 @@ function keyOf(text: string): string {
   return hashOf(text).slice(0, 32);
 }
 
-/** sha256 of a text, in hexadecimal. */
-export function hashOf(text: string): string {
+/** sha256 of a text or bytes, in hexadecimal. */
+export function hashOf(text: string | Uint8Array): string {
   return createHash("sha256").update(text).digest("hex");
 }

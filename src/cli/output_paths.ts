@@ -5,6 +5,7 @@ import { MoqeError } from "../base/errors.ts";
 import type { DocumentFormat } from "../text/documents/contract.ts";
 import { DOCUMENT_EXTENSIONS, formatOfName } from "../text/documents/translate.ts";
 import { findLanguage } from "../text/languages.ts";
+import { isMarked } from "./file_marks.ts";
 import type { translateFlags } from "./flags.ts";
 import { usage } from "./parse.ts";
 
@@ -51,12 +52,21 @@ export async function planFiles(
     };
     if (path === resolve(input)) refuse("it is the input", "name another --output");
     if (other !== undefined) refuse(`${other} and ${input} would both go there`, "run them apart");
-    if (!flags.overwrite && await exists(path)) {
-      refuse("it is there already", "remove it, name another or give --overwrite");
-    }
+    // What an interrupted run of several files has made is looked at again with all that decides it.
+    const isOurs = files.length > 1 && await isMarked(output);
+    if (!flags.overwrite && !isOurs && await exists(path)) throw thereAlready(output);
     taken.set(path, input);
   }
   return tasks;
+}
+
+/** For an output that is not to be replaced. */
+export function thereAlready(output: string): MoqeError {
+  return new MoqeError("bad_input", {
+    action: `write ${output}`,
+    rule: "it is there already",
+    remedy: "remove it, name another or give --overwrite",
+  });
 }
 
 function outputOf(input: string, to: string, flags: Flags): string {
@@ -82,7 +92,8 @@ function namedFormat(input: string): DocumentFormat {
   });
 }
 
-async function exists(path: string): Promise<boolean> {
+/** Whether there is anything of this name. */
+export async function exists(path: string): Promise<boolean> {
   try {
     await Deno.lstat(path);
     return true;

@@ -10,8 +10,9 @@ import { parseGlossary } from "../text/glossary.ts";
 import { findLanguage } from "../text/languages.ts";
 import { EXIT } from "./command.ts";
 import { FileJournal, hashOf, JOURNAL_SUFFIX } from "./file_journal.ts";
+import { isFinished, mark, unmark } from "./file_marks.ts";
 import type { translateFlags } from "./flags.ts";
-import { type FileTask, STANDARD } from "./output_paths.ts";
+import { exists, type FileTask, STANDARD, thereAlready } from "./output_paths.ts";
 import type { Progress } from "./progress.ts";
 import { searchSettings, type Settings, trainedPair, translateTexts } from "./texts.ts";
 
@@ -29,6 +30,8 @@ export class FileRun {
   readonly #startMs = performance.now();
   #tokens = 0;
   #resumed = 0;
+  /** Then what is finished is marked, so that the same command passes it over. */
+  #areMany = false;
   /** Whether the last texts took less than QUICK_MS; not known at first. */
   #isQuick = false;
 
@@ -46,6 +49,7 @@ export class FileRun {
    */
   async all(tasks: readonly FileTask[]): Promise<number> {
     const glossary = await readGlossaryFile(this.flags.glossary);
+    this.#areMany = tasks.length > 1;
     let failures = 0;
     for (const [i, task] of tasks.entries()) {
       try {
@@ -57,6 +61,7 @@ export class FileRun {
         failures++;
       }
     }
+    for (const { output } of tasks) if (output !== STANDARD) await unmark(output);
     const done = tasks.length - failures;
     this.progress.finish(`${done} file${done === 1 ? "" : "s"}, ${this.#speed()}`);
     return failures === 0 ? EXIT.ok : EXIT.failure;
@@ -101,17 +106,24 @@ export class FileRun {
     settings: Settings,
     options: DocumentOptions,
   ): Promise<void> {
-    const folder = task.output.slice(0, task.output.lastIndexOf("/") + 1);
-    if (folder !== "") await Deno.mkdir(folder, { recursive: true });
-    const fingerprint = hashOf(
-      JSON.stringify([settings, this.info.name, this.info.provenance, this.flags.manifestSha256]),
+    const { output } = task;
+    const fingerprint = this.#fingerprint(settings);
+    const made = hashOf(
+      JSON.stringify([fingerprint, hashOf(bytes), task.format, { ...options, signal: null }]),
     );
-    const journal = await FileJournal.open(`${task.output}${JOURNAL_SUFFIX}`, fingerprint);
+    if (this.#areMany) {
+      if (await isFinished(output, made)) return;
+      if (!this.flags.overwrite && await exists(output)) throw thereAlready(output);
+    }
+    const folder = output.slice(0, output.lastIndexOf("/") + 1);
+    if (folder !== "") await Deno.mkdir(folder, { recursive: true });
+    const journal = await FileJournal.open(`${output}${JOURNAL_SUFFIX}`, fingerprint);
     let remove = false;
     try {
       const translator = this.#translator(settings, journal);
       const { bytes: out } = await translateDocument(bytes, task.format, translator, options);
-      await writeWhole(task.output, out, this.flags.overwrite);
+      if (this.#areMany) await mark(output, made, out);
+      await writeWhole(output, out, this.flags.overwrite);
       remove = true;
     } catch (thrown) {
       remove = isOfFile(thrown);
@@ -125,6 +137,12 @@ export class FileRun {
     } finally {
       await journal.close({ remove });
     }
+  }
+
+  /** A hash of all that decides a sentence's translation. */
+  #fingerprint(settings: Settings): string {
+    const { name, provenance } = this.info, { manifestSha256 } = this.flags;
+    return hashOf(JSON.stringify([settings, name, provenance, manifestSha256]));
   }
 
   #translator(settings: Settings, journal?: FileJournal): TranslateTexts {

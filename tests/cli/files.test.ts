@@ -1,6 +1,7 @@
 /** moqe translate FILE...: names, refusals, resume after a kill, outputs whole or not there. With the shipped model. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { FileJournal } from "../../src/cli/file_journal.ts";
+import { mark } from "../../src/cli/file_marks.ts";
 import { moqe, spawnMoqe } from "./moqe.ts";
 
 const PAIR = ["--from", "en", "--to", "de", "--beams", "1"];
@@ -154,6 +155,47 @@ Deno.test("a run that is killed, then interrupted, goes on from its journal to t
     assertMatch(last.err, /, \d+ sentences from before in /);
     assertEquals(names(folder), ["a.de.txt", "a.txt", "whole.txt"]);
     assertEquals(Deno.readTextFileSync(output), Deno.readTextFileSync(`${folder}/whole.txt`));
+  });
+});
+
+Deno.test("a run over several files that is interrupted goes on with the same command", async () => {
+  await inFolder(async (folder) => {
+    const [first, second] = [`${folder}/a.txt`, `${folder}/b.txt`];
+    const lines = Array.from({ length: 100 }, (_, i) => `Close the window of number ${i} now.`);
+    Deno.writeTextFileSync(first, "Open the file.\n");
+    Deno.writeTextFileSync(second, lines.join("\n"));
+    const args = ["translate", ...PAIR, first, second, "--progress"];
+    const interrupted = async () => {
+      const child = spawnMoqe(args), before = entries(`${folder}/b.de.txt.moqe-journal`);
+      while (entries(`${folder}/b.de.txt.moqe-journal`) <= before) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      child.kill("SIGKILL");
+      await child.output();
+    };
+    await interrupted();
+    const done = Deno.statSync(`${folder}/a.de.txt`).mtime;
+    await interrupted();
+    const last = await moqe(args);
+    assertEquals(last.code, 0, last.err);
+    assertMatch(last.err, /2 files, .* sentences from before in /);
+    assertEquals(Deno.statSync(`${folder}/a.de.txt`).mtime, done);
+    assertEquals(names(folder), ["a.de.txt", "a.txt", "b.de.txt", "b.txt"]);
+    assertEquals((await moqe(args)).code, 2, "what a run that ended has made is not replaced");
+  });
+});
+
+Deno.test("an output that changed since the interrupt is not passed over and not replaced", async () => {
+  await inFolder(async (folder) => {
+    const [first, second] = [`${folder}/a.txt`, `${folder}/b.txt`];
+    for (const path of [first, second]) Deno.writeTextFileSync(path, "Open the file.\n");
+    Deno.writeTextFileSync(`${folder}/a.de.txt`, "mine");
+    await mark(`${folder}/a.de.txt`, "made", new TextEncoder().encode("theirs"));
+    const { code, err } = await moqe(["translate", ...PAIR, first, second]);
+    assertEquals(code, 1);
+    assertStringIncludes(err, "a.de.txt: it is there already");
+    assertEquals(Deno.readTextFileSync(`${folder}/a.de.txt`), "mine");
+    assertEquals(names(folder), ["a.de.txt", "a.txt", "b.de.txt", "b.txt"]);
   });
 });
 
