@@ -141,8 +141,10 @@ export class FileRun {
 
   /** A hash of all that decides a sentence's translation. */
   #fingerprint(settings: Settings): string {
-    const { name, provenance } = this.info, { manifestSha256 } = this.flags;
-    return hashOf(JSON.stringify([settings, name, provenance, manifestSha256]));
+    const { name, provenance } = this.info;
+    const { manifestSha256, maxSourceTokens, kvCache } = this.flags;
+    const engine = { manifestSha256, maxSourceTokens, kvCache };
+    return hashOf(JSON.stringify([settings, name, provenance, engine]));
   }
 
   #translator(settings: Settings, journal?: FileJournal): TranslateTexts {

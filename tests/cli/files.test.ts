@@ -158,6 +158,21 @@ Deno.test("a run that is killed, then interrupted, goes on from its journal to t
   });
 });
 
+Deno.test("sentences that an interrupted run cut shorter are translated again", async () => {
+  await inFolder(async (folder) => {
+    const source = `${folder}/a.txt`, journal = `${folder}/a.de.txt.moqe-journal`;
+    const lines = Array.from({ length: 60 }, (_, i) => `Close the window of number ${i} now.`);
+    Deno.writeTextFileSync(source, lines.join("\n"));
+    const args = ["translate", ...PAIR, source, "--progress"];
+    const child = spawnMoqe([...args, "--max-source-tokens", "8"]);
+    while (entries(journal) === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    child.kill("SIGKILL");
+    await child.output();
+    const { code, err } = await moqe(args);
+    assertEquals([code, err.includes("from before")], [0, false], err);
+  });
+});
+
 Deno.test("a run over several files that is interrupted goes on with the same command", async () => {
   await inFolder(async (folder) => {
     const [first, second] = [`${folder}/a.txt`, `${folder}/b.txt`];
