@@ -8,6 +8,8 @@ const FULL_UP_TO = 256;
 const BLOCK = 128;
 /** Added to the diagonal, as a share of its mean: directions that no sample showed still count a little. */
 const DAMPING = 0.01;
+/** Less variance than this share of the second moment is what rounding leaves of equal inputs: nothing is known then. */
+const LEAST_VARIANCE = 1e-9;
 
 /** Columns of a Hessian block for inputs of this width. */
 export function hessianBlock(cols: number): number {
@@ -76,9 +78,14 @@ export class Hessian {
     this.blocks = moments.blocks.map((_, b) => {
       const own = average(moments, b, centred);
       const n = Math.sqrt(own.length);
-      let trace = 0;
-      for (let i = 0; i < n; i++) trace += own[i * n + i]!;
-      const damp = trace > 0 ? DAMPING * trace / n : 1;
+      let trace = 0, whole = 0;
+      for (let i = 0; i < n; i++) {
+        trace += own[i * n + i]!;
+        whole += moments.blocks[b]![i * n + i]! / (moments.total || 1);
+      }
+      const isKnown = trace > LEAST_VARIANCE * whole;
+      if (!isKnown) own.fill(0);
+      const damp = isKnown ? DAMPING * trace / n : 1;
       for (let i = 0; i < n; i++) {
         own[i * n + i]! += damp;
         this.importance[b * this.block + i] = own[i * n + i]!;

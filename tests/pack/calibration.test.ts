@@ -155,6 +155,26 @@ Deno.test("a calibration keeps a sample of rows with their squared shares", asyn
   calibration.close();
 });
 
+Deno.test("a layer that saw one row, however often, can be packed: it has no variance", async () => {
+  using folder = temporaryFolder();
+  const { checkpoint: { weights }, plan } = await openGolden("every_layer");
+  weights.close();
+  for (const rows of [1, 3]) {
+    const path = `${folder.path}/c${rows}`, writer = new CalibrationWriter(path, plan, 16);
+    for (const [l, layer] of plan.expertLayers.entries()) {
+      const x = randomWeights(layer.projections[0]!.cols, "gauss", l);
+      for (let r = 0; r < rows; r++) writer.add(l, 0, x, 0.3 + r / 10);
+    }
+    writer.finish();
+    const calibration = await Calibration.open(path, plan);
+    const store = new FileStore(`${folder.path}/m${rows}`);
+    for (const bits of [2, 4] as const) {
+      await packGolden("every_layer", store, { experts: { bits, rounding: "gptq" }, calibration });
+    }
+    calibration.close();
+  }
+});
+
 Deno.test("what is no calibration of this model is refused, and gptq without one", async () => {
   using folder = temporaryFolder({ text: "not one" });
   const { checkpoint: { weights }, plan } = await openGolden("every_layer");
