@@ -4,6 +4,7 @@ import { errorCode, errorText, MoqeError } from "../base/errors.ts";
 import type { Engine, ModelInfo, TranslateParams } from "../engine/protocol.ts";
 import { findLanguage } from "../text/languages.ts";
 import type { searchFlags } from "./flags.ts";
+import { orAborted } from "./interrupt.ts";
 
 /** All that a translation needs beside its texts. */
 export type Settings = Omit<TranslateParams, "texts">;
@@ -77,10 +78,9 @@ export async function translateTexts(
   if (full.length === 0) return { texts: results, targetTokens: 0 };
   let targetTokens = 0;
   try {
-    const found = await engine.translate(
-      { ...settings, texts: full.map((i) => texts[i]!) },
-      { signal },
-    );
+    const asked = { ...settings, texts: full.map((i) => texts[i]!) };
+    // An engine gives up between its steps, which of a large batch take seconds: a person does not wait for it.
+    const found = await orAborted(engine.translate(asked, { signal }), signal);
     for (const [n, i] of full.entries()) {
       results[i] = found[n]!.text;
       targetTokens += found[n]!.targetTokens;
