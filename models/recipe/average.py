@@ -1,9 +1,11 @@
-"""The mean of the weights of several runs from one start: python average.py OUT.safetensors RUN RUN ...
+"""The mean of the weights of models with one start: python average.py OUT.safetensors FOLDER FOLDER ... [--shares A,B,...]
 
-Reads each run's state.pt (float32; of training on four levels what the levels are made from). OUT is bf16, or with --qat,
-for runs of `train.py --qat`, float32: more would be lost. It goes to `train.py --weights` or `export.py --weights`. Two runs on other batches differ by little
-but noise, and their mean has less of it than either: it is what one run of larger batches would have given, made by
-processes that exchange nothing.
+A folder is a run (its state.pt: float32, of training on four levels what the levels are made from) or a Hugging Face folder,
+such as what the runs began from. OUT is bf16, or with --qat, for runs of `train.py --qat`, float32: more would be lost. It
+goes to `train.py --weights` or `export.py --weights`.
+
+Runs on other batches share what the language taught them and differ by what their samples did; the mean keeps the former
+(model soups, Wortsman et al. 2022). It is also how processes that exchange nothing do the work of one run.
 """
 import argparse
 import os
@@ -12,38 +14,48 @@ import runtime  # noqa: F401
 import torch
 from safetensors.torch import save_file
 
-from checkpoint import file_name, read_config
+from checkpoint import file_name, read_config, read_model
 
 
-def mean(models: list[dict]) -> dict:
-    """State dictionaries of equal names and shapes -> their mean, float32."""
+def mean(models: list[dict], shares: list[float]) -> dict:
+    """State dictionaries of equal names and shapes -> their weighted mean, float32; shares sum to 1."""
     if any(m.keys() != models[0].keys() for m in models):
-        raise SystemExit("these runs are not of one model: their tensors have other names")
-    return {k: torch.stack([m[k].float() for m in models]).mean(0) for k in models[0]}
+        raise SystemExit("these are not one model: their tensors have other names")
+    return {k: sum(s * m[k].float() for s, m in zip(shares, models)) for k in models[0]}
 
 
-def apart(models: list[dict]) -> float:
-    """How far the first lies from the mean of all, relative to its length: much over 0.3, and they have parted."""
-    middle = mean(models)
+def apart(models: list[dict], middle: dict) -> float:
+    """How far the first lies from the mean, relative to its length: much over 0.3, and they have parted."""
     gap = sum((models[0][k] - v).square().sum() for k, v in middle.items())
     return (gap / sum(v.square().sum() for v in middle.values())).sqrt().item()
+
+
+def read(folder: str) -> tuple[dict, int, int]:
+    """(state dictionary, steps, target tokens) of a run; a Hugging Face folder has none of the latter two."""
+    path = os.path.join(folder, "state.pt")
+    if not os.path.exists(path):
+        return read_model(folder).state_dict(), 0, 0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return state["model"], state["step"], state["tokens"]
 
 
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("out")
-    ap.add_argument("runs", nargs="+")
+    ap.add_argument("folders", nargs="+")
+    ap.add_argument("--shares", help="how much of each, with commas; as much of all where not given")
     ap.add_argument("--qat", action="store_true", help="the runs are of train.py --qat")
     a = ap.parse_args()
-    states = [torch.load(os.path.join(r, "state.pt"), map_location="cpu", weights_only=True) for r in a.runs]
-    config = read_config(a.runs[0])
-    models = [s["model"] for s in states]
-    tokens = sum(s["tokens"] for s in states)
+    given = [float(s) for s in a.shares.split(",")] if a.shares else [1.0] * len(a.folders)
+    if len(given) != len(a.folders) or sum(given) <= 0:
+        raise SystemExit(f"--shares {a.shares}: one number for each of {len(a.folders)} folders, not all 0")
+    models, steps, tokens = zip(*map(read, a.folders))
+    middle, config = mean(models, [s / sum(given) for s in given]), read_config(a.folders[0])
     kind = torch.float32 if a.qat else torch.bfloat16
-    tensors = {file_name(k, config): v.to(kind).contiguous() for k, v in mean(models).items()}
-    note = {"format": "pt", "step": str(states[0]["step"]), "tokens": str(tokens)}
+    tensors = {file_name(k, config): v.to(kind).contiguous() for k, v in middle.items()}
+    note = {"format": "pt", "step": str(max(steps)), "tokens": str(sum(tokens))}
     runtime.atomically(a.out, lambda p: save_file(tensors, p, metadata=note))
-    print(f"{a.out}: {len(states)} runs, {tokens:,} target tokens together, {apart(models):.3f} from their mean")
+    print(f"{a.out}: {sum(tokens):,} target tokens together; the first is {apart(models, middle):.3f} from the mean")
 
 
 if __name__ == "__main__":

@@ -184,12 +184,13 @@ class Network(unittest.TestCase):
         self.assertEqual(labels.tolist(), [[91, 20, 2, 1, 1, 1]])
 
 
-    def test_average_is_the_mean_and_how_far_runs_lie_from_it(self):
+    def test_average_is_the_weighted_mean_and_how_far_runs_lie_from_it(self):
         a, b = {"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([5.0, 4.0]).bfloat16()}
-        torch.testing.assert_close(average.mean([a, b]), {"w": torch.tensor([4.0, 4.0])})
-        self.assertAlmostEqual(average.apart([a, b]), 1 / 32**0.5, places=6)
+        torch.testing.assert_close(average.mean([a, b], [0.25, 0.75]), {"w": torch.tensor([4.5, 4.0])})
+        middle = average.mean([a, b], [0.5, 0.5])
+        self.assertAlmostEqual(average.apart([a, b], middle), 1 / 32**0.5, places=6)
         with self.assertRaises(SystemExit):
-            average.mean([a, {"v": a["w"]}])
+            average.mean([a, {"v": a["w"]}], [0.5, 0.5])
 
 
 class Text(unittest.TestCase):
