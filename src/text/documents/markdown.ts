@@ -6,6 +6,7 @@ import { type LooseItem, markupParts, paired } from "../markup/segments.ts";
 import { characterItem, textCodec } from "../markup/text.ts";
 import { rawOf, type RichItem, type Segment } from "../rich/segment.ts";
 import type { DocumentOptions } from "./contract.ts";
+import { ownLinesEnd } from "./markdown_lines.ts";
 import { MAZE, parser } from "./markdown_parser.ts";
 import { escapeInline, guardStart, sameMarks } from "./markdown_text.ts";
 import type { DocumentPart } from "./parts.ts";
@@ -14,6 +15,8 @@ type Node = ReturnType<ReturnType<typeof parser.parse>["cursor"]>["node"];
 
 /** Blocks whose content is running text. */
 const TEXT_BLOCK = /^(?:Paragraph|ATXHeading\d|SetextHeading\d|TableCell|Task)$/;
+/** A line break with the spaces around it. */
+const BREAK = /(?<![ \t])[ \t]*\r?\n[ \t]*/;
 /** Deeper nests of emphasis are kept as they are. */
 const MAX_DEPTH = 60;
 
@@ -95,6 +98,7 @@ class Reader {
     from += content.length - content.trimStart().length;
     to -= content.length - content.trimEnd().length;
     this.#keep(from);
+    from = this.#ownLines(node, from, "");
     this.#inline(node, from, to, 0);
     this.#flush(node.name.startsWith("ATX"));
     this.#keep(to);
@@ -150,23 +154,37 @@ class Reader {
     let at = from;
     for (let child = node.firstChild; child !== null; child = child.nextSibling) {
       if (child.to <= at || child.from >= to) continue;
-      this.#plain(at, child.from);
-      at = this.#child(child, depth);
+      at = this.#plain(at, child.from, node);
+      if (child.to > at) at = this.#child(child, depth);
     }
-    this.#plain(at, to);
+    at = this.#plain(at, to, node);
     this.#at = Math.max(this.#at, to);
   }
 
-  /** Text without marks; a line break with the next line's indent is a space. */
-  #plain(from: number, to: number): void {
-    if (to <= from) return;
-    for (const piece of this.text.slice(from, to).split(/((?<![ \t])[ \t]*\r?\n[ \t]*)/)) {
-      if (piece === "") continue;
-      const isBreak = piece.includes("\n");
-      this.#items.push(
-        isBreak ? { kind: "text", text: " ", raw: piece } : { kind: "text", text: piece },
-      );
+  /** Text without marks; a line break with the next line's indent is a space. Returns where the text goes on. */
+  #plain(from: number, to: number, node: Node): number {
+    let at = from;
+    while (at < to) {
+      const found = BREAK.exec(this.text.slice(at, to));
+      const end = found === null ? to : at + found.index;
+      if (end > at) this.#items.push({ kind: "text", text: this.text.slice(at, end) });
+      if (found === null) return to;
+      const raw = found[0], next = end + raw.length;
+      at = this.#ownLines(node, next, raw);
+      if (at === next) this.#items.push({ kind: "text", text: " ", raw });
     }
+    return Math.max(at, to);
+  }
+
+  /** Keeps the lines at `from` that stand for themselves, and the break before; returns where the text goes on. */
+  #ownLines(node: Node, from: number, before: string): number {
+    if (node.name !== "Paragraph") return from;
+    const end = ownLinesEnd(this.text, from, node);
+    if (end === from) return from;
+    this.#flush(false);
+    this.#parts.push(before + this.text.slice(from, end));
+    this.#at = end;
+    return end;
   }
 
   /** One inline node; returns where the text goes on. */

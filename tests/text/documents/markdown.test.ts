@@ -106,3 +106,28 @@ Deno.test("what the parser would be slow on takes work in proportion", async () 
     await assertProportional(name, 8_000, (n) => markdownParts(shape(n), OPTIONS));
   }
 });
+
+Deno.test("lines that extensions read stay lines: footnotes, definitions, admonitions, attributes, tags, formulas", async () => {
+  const text =
+    ":::tip Keep\nUse this\nand that.\n:::\n\n!!! note\n    Take care.\n\nSome text\n{: .lead }\n\n" +
+    "{% note %}\nInside it.\n{% endnote %}\n\n[^1]: A note here.\n[^b]: Word\n\nA term\n: It is so.\n\n" +
+    "$$\nx_1 + y\n$$\n\n- an item\n  [^2]: note it\r\n  : so\n";
+  const wanted = text.replace(
+    /Use this\nand that|Take care|Some text|Inside it|A note here|Word|A term|It is so|an item|note it|so$/gm,
+    (words) => words.toUpperCase().replace("\n", " "),
+  );
+  assertEquals(await markdown(text), wanted);
+  for (const [name, translate] of Object.entries(ADVERSARIES)) {
+    const out = await markdown(text, translate);
+    for (const line of wanted.split("\n").filter((l) => /^ *(?::::|!|\{|\$)/.test(l))) {
+      assert(out.split("\n").includes(line), `${name}: ${line}\n${out}`);
+    }
+    for (const mark of ["[^1]: ", "[^b]: ", ": "]) {
+      assert(out.includes(`\n${mark}`), `${name}: ${out}`);
+    }
+  }
+  // Emphasis that goes on behind such a line is not torn.
+  assertEquals(await markdown("One *two\n: three* four\n"), "ONE *TWO : THREE* FOUR\n");
+  const lines = (n: number) => `a\n${": b\n".repeat(n)}`;
+  await assertProportional("own lines", 4000, (n) => markdownParts(lines(n), OPTIONS));
+});
