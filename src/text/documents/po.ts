@@ -157,7 +157,7 @@ class Writer {
     return [mark, ...this.#parts];
   }
 
-  /** Fields of a template's header that wait to be filled or are missing: the language, the plural rule. */
+  /** Fields of a template's header that wait to be filled or are missing: the language, the encoding, the plural rule. */
   header(entry: Entry, rule: string | undefined): void {
     const field = entry.fields.find((f) => f.keyword === "msgstr");
     if (field === undefined) return;
@@ -168,7 +168,10 @@ class Writer {
       .replace(
         ofSource ? /^Plural-Forms:.*$/m : /^Plural-Forms: *nplurals=INTEGER.*$/m,
         `Plural-Forms: ${rule ?? ""}`,
-      );
+      )
+      // What is written is UTF-8, whatever a template or a catalogue in ASCII calls itself.
+      .replace(/^(Content-Type:.*\bcharset=)(?!utf-?8\b).*$/im, "$1UTF-8")
+      .replace(/^(Content-Transfer-Encoding:) *ENCODING *$/m, "$1 8bit");
     if (text !== "" && !/^Language:/m.test(text)) text += `Language: ${code}\n`;
     const needsRule = rule !== undefined && this.hasPlurals && text !== "";
     if (needsRule && !/^Plural-Forms:/m.test(text)) text += `Plural-Forms: ${rule}\n`;

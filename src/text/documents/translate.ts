@@ -3,6 +3,7 @@ import { MoqeError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import { translateMarkupCounted } from "../markup/translate.ts";
 import { countCharacters, translateSegments } from "../rich/translate.ts";
+import { writtenAsDeclared } from "./charset.ts";
 import {
   DOCUMENT_FORMATS,
   DOCUMENT_MEMORY,
@@ -76,14 +77,16 @@ export async function translateDocument(
   options: DocumentOptions,
 ): Promise<TranslatedDocument> {
   const text = readText(bytes, options.maxBytes ?? longestDocument(format, MEMORY));
-  const { text: out, characters } = format === "html" || format === "xml"
+  const isPage = format === "html" || format === "xml";
+  const { text: out, characters } = isPage
     // Lines of a document's paragraphs are where an editor broke them.
     ? await translateMarkupCounted(text, format, translateTexts, {
       ...options,
       splitSentences: options.splitSentences ?? "nonewlines",
     })
     : await translateParts(READERS[format](text, options), translateTexts, options);
-  return { bytes: new TextEncoder().encode(out), characters };
+  const written = isPage ? writtenAsDeclared(out, text) : out;
+  return { bytes: new TextEncoder().encode(written), characters };
 }
 
 async function translateParts(

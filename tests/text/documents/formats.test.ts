@@ -48,6 +48,61 @@ Deno.test("gettext: comments and blank lines between plural forms end no entry",
   );
 });
 
+Deno.test("gettext: a header that names no encoding, or one without umlauts, names what is written", async () => {
+  const header = (charset: string, encoding: string) =>
+    `msgid ""\nmsgstr ""\n"Language: de\\n"\n"Content-Type: text/plain; charset=${charset}\\n"\n` +
+    `"Content-Transfer-Encoding: ${encoding}\\n"\n\nmsgid "a"\nmsgstr "`;
+  for (const charset of ["CHARSET", "ISO-8859-1", "ascii"]) {
+    assertEquals(
+      await capitals(`${header(charset, "ENCODING")}"\n`, "po"),
+      `${header("UTF-8", "8bit")}A"\n`,
+    );
+  }
+  for (const charset of ["UTF-8", "utf-8", "utf8"]) {
+    assertEquals(
+      await capitals(`${header(charset, "8bit")}"\n`, "po"),
+      `${header(charset, "8bit")}A"\n`,
+    );
+  }
+});
+
+Deno.test("pages in ASCII that say they are in another encoding than UTF-8 get references, which every encoding has", async () => {
+  const translate = ADVERSARIES["capitals"]!;
+  const umlauts: typeof translate = async (texts, signal) =>
+    (await translate(texts, signal)).map((text) => `${text} Ü😀`);
+  const page = async (text: string, format: DocumentFormat) => {
+    const { bytes } = await translateDocument(
+      new TextEncoder().encode(text),
+      format,
+      umlauts,
+      OPTIONS,
+    );
+    return new TextDecoder().decode(bytes);
+  };
+  const html = (charset: string, title: string, word: string) =>
+    `<!DOCTYPE html><head><meta ${charset}></head><p title="${title}">${word}</p>`;
+  for (
+    const charset of [
+      "charset=iso-8859-1",
+      'http-equiv="Content-Type" content="text/html; charset=windows-1252"',
+    ]
+  ) {
+    assertEquals(
+      await page(html(charset, "a", "Caf&eacute;"), "html"),
+      html(charset, "A &#xdc;&#x1f600;", "CAF&#xc9; &#xdc;&#x1f600;"),
+    );
+  }
+  const plain = 'charset="utf-8"';
+  assertEquals(await page(html(plain, "a", "b"), "html"), html(plain, "A Ü😀", "B Ü😀"));
+  // Its bytes are UTF-8 whatever it says.
+  const wrong = "charset=iso-8859-1";
+  assertEquals(await page(html(wrong, "a", "é"), "html"), html(wrong, "A Ü😀", "É Ü😀"));
+  assertEquals(
+    await page('<?xml version="1.0" encoding="US-ASCII"?><a>b</a>', "xml"),
+    '<?xml version="1.0" encoding="US-ASCII"?><a>B &#xdc;&#x1f600;</a>',
+  );
+});
+
 Deno.test("gettext: one of several lines of flags says fuzzy; those of an obsolete entry are its own", async () => {
   const guess = 'msgid "a"\nmsgstr ""\n\n';
   for (const flags of ["#, fuzzy\n#, c-format\n", "#, c-format\n#, fuzzy\n"]) {
