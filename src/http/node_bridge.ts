@@ -5,9 +5,9 @@
  * up after a body that came in more than one read, so the work of clients that left would go on. The socket's
  * own `close`, which node:http tells, always comes.
  */
+import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import type { Span } from "@opentelemetry/api";
 import { requestSpan } from "./telemetry.ts";
 
@@ -20,8 +20,11 @@ export type WebHandler = (
   env: { peer: string; span: Span | undefined },
 ) => Response | Promise<Response>;
 
-/** A listener for node's server that speaks to a handler of web requests. */
-export function webListener(handler: WebHandler) {
+/**
+ * A listener for node's server that speaks to a handler of web requests. A client that takes nothing of its answer for
+ * `stallMs` is hung up on.
+ */
+export function webListener(handler: WebHandler, stallMs: number) {
   return async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
     const left = new AbortController();
     const span = requestSpan(incoming, outgoing);
@@ -32,7 +35,8 @@ export function webListener(handler: WebHandler) {
       const request = webRequest(incoming, left.signal);
       if (request === undefined) return void outgoing.writeHead(400).end();
       const env = { peer: incoming.socket.remoteAddress ?? "unknown", span };
-      await send(await handler(request, env), incoming, outgoing);
+      const client = { left: left.signal, stallMs };
+      await send(await handler(request, env), incoming, outgoing, client);
     } catch {
       // The handler answers every error of its own; what fails here is the connection.
       outgoing.destroy();
@@ -67,14 +71,46 @@ function addressOf(target: string): URL {
   return new URL(`http://localhost${target.replaceAll("\\", "%5C")}`);
 }
 
+/** Who is answered. */
+interface Client {
+  /** Aborts when it leaves. */
+  readonly left: AbortSignal;
+  /** Time for it to take something of the answer. */
+  readonly stallMs: number;
+}
+
+/** Headers of the connection, not of the answer: HTTP/1.0 has no chunks, and a client may want the connection closed. */
+const HOP_BY_HOP = ["connection", "transfer-encoding"];
+
 async function send(
   response: Response,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
+  client: Client,
 ): Promise<void> {
   // Of a body that was refused, the rest is not read: the connection ends with the answer.
   if (!incoming.complete) outgoing.setHeader("Connection", "close");
-  outgoing.writeHead(response.status, Object.fromEntries(response.headers));
-  if (response.body === null) return void outgoing.end();
-  await pipeline(Readable.fromWeb(response.body as never), outgoing);
+  const headers = [...response.headers].filter(([name]) => !HOP_BY_HOP.includes(name));
+  outgoing.writeHead(response.status, Object.fromEntries(headers));
+  for await (const chunk of response.body ?? []) await write(outgoing, chunk, client);
+  outgoing.end();
+}
+
+/** Bytes of which a client must have taken some in time. */
+const PIECE_BYTES = 65_536;
+
+/**
+ * Writes as fast as the client reads. Rejects when it left, or took nothing for so long: whoever asks and does not read
+ * would hold the answer in memory, and a stream's place, for as long as it likes.
+ */
+async function write(
+  outgoing: ServerResponse,
+  chunk: Uint8Array,
+  { left, stallMs }: Client,
+): Promise<void> {
+  for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
+    if (outgoing.write(chunk.subarray(at, at + PIECE_BYTES))) continue;
+    const signal = AbortSignal.any([left, AbortSignal.timeout(stallMs)]);
+    await once(outgoing, "drain", { signal });
+  }
 }

@@ -8,6 +8,9 @@ import { type WebHandler, webListener } from "./node_bridge.ts";
 /** Long enough for the last answer to be on its way. */
 const QUIET_MS = 2000;
 
+/** Time for a client to take something of its answer; lines that are slow take some all the time. */
+const STALL_MS = 60_000;
+
 /** Where to listen. Port 0 takes a free one. */
 export interface Address {
   readonly host: string;
@@ -30,8 +33,9 @@ export async function listen(
   handler: WebHandler,
   address: Address,
   gate: Gate,
+  stallMs = STALL_MS,
 ): Promise<Listening> {
-  const listener = webListener(handler);
+  const listener = webListener(handler, stallMs);
   // Uploads are in no gate that says when they are over, and an answer may take longer to send than to make.
   let unfinished = 0;
   const server = createServer((incoming, outgoing) => {

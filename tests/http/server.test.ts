@@ -113,3 +113,47 @@ Deno.test("a port that is taken and an address that is not ours are told with a 
     await assertRejects(at("192.0.2.1", 0), MoqeError, "no address of this machine");
   });
 });
+
+Deno.test("a client that does not read its answer is hung up on, and gives its place back; a slow one is served", async () => {
+  const { app, engine, gate } = testApp({
+    limits: { maxBodyBytes: 10_000_000, maxChars: 100_000, maxTexts: 64 },
+  });
+  const at = { host: "127.0.0.1", port: 0 };
+  const listening = await listen((r, env) => app.fetch(r, env), at, gate, 2000);
+  const q = Array.from({ length: 60 }, (_, i) => `Word ${i} `.padEnd(90_000, "abc "));
+  const text = JSON.stringify({ q, source: "en", target: "de" });
+  const port = Number(new URL(listening.url).port);
+  const ask = async (headers: string) => {
+    const conn = await Deno.connect({ hostname: at.host, port });
+    const bytes = new TextEncoder().encode(post(text, headers));
+    for (let from = 0; from < bytes.length;) from += await conn.write(bytes.subarray(from));
+    return conn;
+  };
+  const stalled = [await ask("Accept: text/event-stream\r\n"), await ask("")];
+  await engine.called(1);
+  const slow = await ask(LAST);
+  const decoder = new TextDecoder(), piece = new Uint8Array(2 ** 20);
+  let answer = "";
+  for (let n = await slow.read(piece); n !== null; n = await slow.read(piece)) {
+    answer += decoder.decode(piece.subarray(0, n), { stream: true });
+    await after(50);
+  }
+  assertStringIncludes(answer, "Word 59 ");
+  assert(answer.endsWith("}\r\n0\r\n\r\n"));
+  for (let i = 0; i < 200 && gate.inFlight > 0; i++) await after(50);
+  assertEquals(gate.inFlight, 0);
+  for (const conn of [...stalled, slow]) conn.close();
+  assertEquals(await listening.drain(2000), true);
+});
+
+Deno.test("a stream of HTTP/1.0 has no chunks, and the connection ends as the client wants it", () =>
+  onSocket(async ({ url }) => {
+    const events = post(body(10), "Accept: text/event-stream\r\n");
+    const old = await raw(url, events.replace("HTTP/1.1", "HTTP/1.0"));
+    const [head, stream] = old.split("\r\n\r\n");
+    assert(!/^(?:transfer-encoding|connection: keep-alive)/im.test(head!), head);
+    assertStringIncludes(stream!, "event: done\n");
+    assert(stream!.startsWith("event: delta\n"), stream);
+    const last = await raw(url, events.replace("\r\n\r\n", `\r\n${LAST}\r\n`));
+    assertStringIncludes(last.toLowerCase(), "\r\nconnection: close\r\n");
+  }));
