@@ -1,6 +1,7 @@
 /** Which language each text is translated from: the one that the request names, else the one that is detected. */
 import type { ModelInfo } from "../engine/protocol.ts";
 import { detectLanguage } from "../text/detect.ts";
+import { visibleText } from "../text/markup/visible.ts";
 import { RequestError } from "./errors.ts";
 import { describeLanguage, isTrained } from "./languages.ts";
 import type { HttpOptions } from "./options.ts";
@@ -12,6 +13,8 @@ export interface ChosenSource {
   readonly confidence: number | undefined;
 }
 
+/** Characters of a page that are looked at. */
+const ENOUGH = 8192;
 /** Below this a guess among all languages gives way to the best of those that the model can read. */
 const SURE = 0.5;
 
@@ -32,7 +35,7 @@ export async function chooseSources(
   const readable = info.pairs.filter((p) => p.target === target).map((p) => p.source);
   const chosen: ChosenSource[] = [];
   for (const text of job.texts) {
-    const plain = job.format === "text" ? text : text.replace(/<[^<>]*>/g, " ");
+    const plain = job.format === "text" ? text : visibleText(text, ENOUGH);
     chosen.push(await choose(plain, target, readable, info));
   }
   return chosen;

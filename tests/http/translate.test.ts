@@ -218,3 +218,39 @@ Deno.test("detection in markup takes work in proportion", async () => {
     await chooseSources({ ...job, format: "html" }, engine.info!, options);
   });
 });
+
+Deno.test("the language of a document is that of what is translated in it", async () => {
+  const { app, engine, options } = testApp({ limits: { maxBodyBytes: 100_000 } });
+  const style = ".btn { margin: 0 auto; padding: 1em; border-radius: 3px; }\n".repeat(300);
+  const text = "The file could not be opened. Please choose another folder and try again.";
+  const files: [string, string][] = [
+    ["a.html", `<head><style>${style}</style></head><p>${text}</p>`],
+    [
+      "a.po",
+      `msgid "x"\nmsgstr "${
+        "Das ist schon übersetzt. ".repeat(20)
+      }"\n\nmsgid "${text}"\nmsgstr ""\n`,
+    ],
+  ];
+  for (const [name, content] of files) {
+    const body = new FormData();
+    body.set("file", new File([content], name));
+    body.set("target_lang", "DE");
+    const response = await app.request("/v2/document", { method: "POST", body });
+    const { document_id, message } = await response.json();
+    assertEquals([response.status, message], [200, undefined], name);
+    const job = options.desk.find(document_id)!;
+    await job.finished;
+    assertStringIncludes(new TextDecoder().decode(job.result), "deu The file", name);
+    assertEquals(engine.calls.at(-1)!.source, "eng_Latn");
+  }
+  const page = {
+    q: `<style>${style.slice(0, 3000)}</style>${text}`,
+    source: "auto",
+    target: "de",
+    format: "html",
+  };
+  const { app: wide } = testApp({ limits: { maxBodyBytes: 100_000, maxChars: 10_000 } });
+  const answer = await (await wide.request(post(page))).json();
+  assertEquals(answer.detectedLanguage?.language, "en");
+});

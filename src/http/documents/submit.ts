@@ -2,6 +2,7 @@
 import type { Context } from "hono";
 import type { Engine } from "../../engine/protocol.ts";
 import type { DocumentFormat, Glossary } from "../../text/documents/contract.ts";
+import { sampleOf } from "../../text/documents/sample.ts";
 import {
   DOCUMENT_EXTENSIONS,
   formatOfName,
@@ -16,8 +17,8 @@ import { searchParams } from "../search.ts";
 import { Versions } from "../versions.ts";
 import type { DeskApi, DeskJob, TranslateWork } from "./desk.ts";
 
-/** How much of a document its language is looked for in. */
-const DETECTED_BYTES = 8192;
+/** How much of a document its language is looked for in: behind the styles and comments that some begin with. */
+const DETECTED_BYTES = 256 * 1024;
 
 /** A file that came in, and what is to become of it. */
 export interface Upload {
@@ -50,10 +51,10 @@ export async function submit(
     throw new RequestError(400, "Invalid request: file format not supported");
   }
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const head = new TextDecoder().decode(bytes.subarray(0, DETECTED_BYTES));
-  const markup = format === "html" || format === "xml" ? "html" : "text";
-  const wanted = { texts: [head], source, target, format: markup };
-  const [chosen] = await chooseSources(wanted, info, options);
+  const sample = () =>
+    sampleOf(new TextDecoder().decode(bytes.subarray(0, DETECTED_BYTES)), format);
+  const texts = [source === undefined ? sample() : ""];
+  const [chosen] = await chooseSources({ texts, source, target, format: "text" }, info, options);
   const from = chosen!.flores;
   Object.assign(c.get("facts"), { source: from, target, format, bytes: bytes.length });
   const search = searchParams({}, info, options);
