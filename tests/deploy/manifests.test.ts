@@ -233,3 +233,16 @@ Deno.test("systemd: bounded memory, least permissions, flags that exist; checked
     .filter((line) => line !== "" && !line.includes("is not executable"));
   assertEquals(said.filter((line) => line.includes("moqe.service")), []);
 });
+
+Deno.test("replicas share nothing: a client comes back to the one that has its documents and glossaries", () => {
+  const [service] = ofKind("Service");
+  assertEquals(service.spec.sessionAffinity, "ClientIP");
+  const nginx = read("nginx.conf");
+  for (
+    const path of ["^/v[23]/document", "^/v[23]/glossar", "^/translate_file", "^/download_file/"]
+  ) {
+    assertStringIncludes(nginx, `uri:find("${path}")`);
+  }
+  // Else the address of a translated file would lack the port.
+  assertStringIncludes(nginx, "proxy_set_header Host $http_host;");
+});

@@ -107,6 +107,27 @@ async function checkRoutes(folder: string, url: string): Promise<void> {
   console.log(`  five ways to say German reached ${[...places].join(" and ")}`);
   assert(places.size === 1, lines.join("\n"));
   assertEquals((await fetch(`${url}/metrics`)).status, 404);
+  await checkDocuments(url);
+}
+
+/** A document comes back from the replica that took it, whatever its language, at an address that can be fetched. */
+async function checkDocuments(url: string): Promise<void> {
+  for (const target of ["de", "fr", "es"]) {
+    const form = new FormData();
+    form.set("file", new File(["Save it."], "a.txt"));
+    form.set("source_lang", "en");
+    form.set("target_lang", target);
+    const { document_id, document_key } =
+      await (await fetch(`${url}/v2/document`, { method: "POST", body: form })).json();
+    const body = new URLSearchParams({ document_key });
+    const status = await fetch(`${url}/v2/document/${document_id}`, { method: "POST", body });
+    assertEquals(status.status, 200, await status.text());
+    form.set("source", "en");
+    form.set("target", target);
+    const file = await fetch(`${url}/translate_file`, { method: "POST", body: form });
+    const download = await fetch((await file.json()).translatedFileUrl);
+    assertEquals(download.status, 200, await download.text());
+  }
 }
 
 async function lookups(served: Served): Promise<{ hit: number; miss: number }> {
