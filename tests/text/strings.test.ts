@@ -205,3 +205,22 @@ Deno.test("many tags and deep nests keep their places, and calls stay within the
     assertEquals(out, text.replace(/>[^<>]+</g, (t) => t.toUpperCase()));
   }
 });
+
+Deno.test("a number whose thousands are apart is one number, with the spaces that it had", async () => {
+  const spaced: TranslateTexts = (texts) =>
+    Promise.resolve(
+      texts.map((t) => t.replace(/[\u00a0\u202f\u2009'’]/g, " ").split(" ").reverse().join(" ")),
+    );
+  for (
+    const number of ["10\u00a0000", "1\u202f234\u202f567,89", "1'234", "1’234’567", "10\u2009000"]
+  ) {
+    assertEquals(
+      await one(`It is ${number} km and 1 long`, spaced).then((out) => out.split(number).length),
+      2,
+    );
+    for (const [name, translate] of Object.entries(ADVERSARIES)) {
+      const out = await one(`It is ${number} km and 1 long`, translate);
+      assertEquals(out.split(number).length, 2, `${name}: ${out}`);
+    }
+  }
+});

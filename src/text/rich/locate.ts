@@ -63,7 +63,7 @@ function exact({ wanted, kind }: KeptSpan): RegExp {
 /** Spaces between any characters and another case; a number's separators are any. */
 function bent({ wanted, kind }: KeptSpan): RegExp {
   if (kind === "number") {
-    const digits = wanted.split(/\P{N}+/u).join("[.,:/'’\u00a0\u202f -]?");
+    const digits = wanted.split(/\P{N}+/u).join("[.,:/'’\u00a0\u202f\u2009 -]?");
     return bounded(digits, wanted, kind, "gu");
   }
   if (kind === "term") return bounded(escapeRegExp(wanted), wanted, kind, "giu");
