@@ -17,6 +17,11 @@ export interface ChosenSource {
 const ENOUGH = 8192;
 /** Below this a guess among all languages gives way to the best of those that the model can read. */
 const SURE = 0.5;
+/**
+ * Letters from which on a guess is right often enough to refuse a text: of one short English text in eight
+ * ("Dark mode", "Invalid input") the tables are sure that it is in another language.
+ */
+const ENOUGH_LETTERS = 20;
 
 /**
  * A source for each text. Throws RequestError 400, in LibreTranslate's words, for a text that is surely of a language
@@ -58,13 +63,15 @@ async function choose(
 ): Promise<ChosenSource> {
   const [guess] = await detectLanguage(text);
   // Without letters there is nothing to detect, and nothing to translate either.
-  if (guess === undefined) return { flores: readable[0]!, confidence: 0 };
+  if (guess === undefined) return { flores: readable[0] ?? target, confidence: 0 };
   if (guess.flores === target || isTrained({ source: guess.flores, target }, info)) {
     return { flores: guess.flores, confidence: guess.confidence };
   }
-  if (guess.confidence < SURE) {
+  const isUnsure = guess.confidence < SURE || mayErr(text, guess.flores, readable);
+  if (isUnsure && readable.length > 0) {
     const [near] = await detectLanguage(text, readable);
-    return { flores: near?.flores ?? readable[0]!, confidence: guess.confidence };
+    const confidence = Math.min(guess.confidence, 1 - guess.confidence);
+    return { flores: near?.flores ?? readable[0]!, confidence };
   }
   const { code, name } = describeLanguage(guess.flores);
   const to = describeLanguage(target);
@@ -73,4 +80,12 @@ async function choose(
     `${to.name} (${to.code}) is not available as a target language from ${name} (${code})`,
     { fields: { supported: readable.map((flores) => describeLanguage(flores).code) } },
   );
+}
+
+/** Whether a guess of a short text says little: a language that the model reads is written in the same script. */
+function mayErr(text: string, guess: string, readable: readonly string[]): boolean {
+  let letters = 0;
+  for (const _ of text.matchAll(/\p{L}/gu)) if (++letters >= ENOUGH_LETTERS) return false;
+  const scriptOf = (flores: string) => flores.split("_")[1];
+  return readable.some((flores) => scriptOf(flores) === scriptOf(guess));
 }
