@@ -136,3 +136,19 @@ Deno.test("a document of DeepL's API opens with its key alone, not as LibreTrans
   const { document_id, document_key } = deepl;
   assertEquals(await (await result(document_id, document_key)).text(), "deu Open the file.");
 });
+
+Deno.test("HEAD of a result takes nothing: the result is still there, once", async () => {
+  const { app, options } = testApp();
+  const body = new FormData();
+  body.set("file", new File(["Hello"], "a.txt"));
+  body.set("source_lang", "EN");
+  body.set("target_lang", "DE");
+  const sent = await app.request("/v2/document", { method: "POST", body });
+  const { document_id, document_key } = await sent.json();
+  await options.desk.find(document_id)!.finished;
+  const ask = (method: string) =>
+    app.request(`/v2/document/${document_id}/result?document_key=${document_key}`, { method });
+  assertEquals((await ask("HEAD")).status, 200);
+  assertEquals(await (await ask("GET")).text(), "deu Hello");
+  assertEquals((await ask("GET")).status, 404);
+});

@@ -36,9 +36,9 @@ export function documentRoutes(engine: Engine, options: HttpOptions): Hono<HttpE
           retryAfterSeconds: job.secondsLeft ?? 2,
         });
       }
-      // As with DeepL a result can be had once.
+      // As with DeepL a result can be had once; HEAD has none.
       const answer = download(c, job);
-      options.desk.remove(job.id);
+      if (c.req.method !== "HEAD") options.desk.remove(job.id);
       return answer;
     });
 }
