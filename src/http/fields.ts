@@ -82,6 +82,10 @@ function queryPairs(c: Context<HttpEnv>): [string, unknown][] {
 
 async function bodyFields(c: Context<HttpEnv>): Promise<Fields> {
   if (c.req.method === "GET" || c.req.method === "HEAD") return {};
+  const encoding = c.req.header("Content-Encoding") ?? "identity";
+  if (encoding.toLowerCase() !== "identity") {
+    throw new RequestError(415, "Invalid request: send the body without Content-Encoding");
+  }
   const type = (c.req.header("Content-Type") ?? "").split(";")[0]!.trim().toLowerCase();
   if (type === "application/json" || type.endsWith("+json")) return jsonFields(await bodyText(c));
   if (type === "application/x-www-form-urlencoded") {

@@ -157,6 +157,33 @@ Deno.test("no route reads more of a body than its limit, whatever its method", a
   assert(readers >= 16, `only ${readers} routes read a body`);
 });
 
+Deno.test("a body that is compressed is 415 with the remedy", async () => {
+  const { app } = testApp();
+  const headers = { "Content-Type": "application/json", "Content-Encoding": "gzip" };
+  const stream = new Blob([JSON.stringify(ok)]).stream().pipeThrough(new CompressionStream("gzip"));
+  const body = await new Response(stream).arrayBuffer();
+  const response = await app.request("/translate", { method: "POST", headers, body });
+  assertEquals(response.status, 415);
+  assertStringIncludes((await response.json()).error, "without Content-Encoding");
+  const plain = await app.request(
+    post(ok, { headers: { ...headers, "Content-Encoding": "identity" } }),
+  );
+  assertEquals(plain.status, 200);
+});
+
+Deno.test("DeepL's flags may be booleans, words or numbers", async () => {
+  const { app } = testApp();
+  const flags = (value: unknown) => ({ preserve_formatting: value, outline_detection: value });
+  for (const [value, status] of [[0, 200], [1, 200], [true, 200], ["1", 200], [2, 400]]) {
+    const response = await app.request("/v2/translate", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ text: ["a"], source_lang: "EN", target_lang: "DE", ...flags(value) }),
+    });
+    assertEquals(response.status, status, `${value}: ${await response.text()}`);
+  }
+});
+
 Deno.test("a body of another type is 415", async () => {
   const { app } = testApp();
   const response = await app.request("/translate", {

@@ -5,8 +5,12 @@ import { type Fields, scalars } from "../fields.ts";
 import type { HttpLimits } from "../options.ts";
 import { codePoints } from "../search.ts";
 
-/** 0 and 1 in a form, false and true in JSON. */
-const flag = z.union([z.boolean(), z.stringbool({ truthy: ["1", "true"], falsy: ["0", "false"] })]);
+/** 0 and 1 in a form, false and true in JSON; some clients send numbers. */
+const flag = z.union([
+  z.boolean(),
+  z.literal([0, 1]).transform((n) => n === 1),
+  z.stringbool({ truthy: ["1", "true"], falsy: ["0", "false"] }),
+]);
 /** Joined by commas in a form, a list in JSON. */
 const names = z.union([z.array(z.string()), z.string()]).transform((v) =>
   (typeof v === "string" ? v.split(",") : v.flatMap((part) => part.split(",")))

@@ -67,7 +67,7 @@ const SAID = {
   "405": "Another method than the path has; Allow says which it has.",
   "408": "The body did not arrive in time.",
   "413": "More than a stated limit.",
-  "415": "The body is neither JSON nor a form.",
+  "415": "The body is neither JSON nor a form, or it is compressed.",
   "429": "Too many requests; Retry-After has the seconds.",
   "456": "The quota is used up.",
   "499": "The client left before the answer: logs and metrics have it, nobody reads it.",
