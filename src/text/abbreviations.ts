@@ -12,7 +12,7 @@ const ABBREVIATIONS: Record<string, string> = {
     `hr. fr. frl. dipl. ing. mag. bzw. z.b. d.h. u.a. u.u. o.ä. o.g. s.o. s.u. z.t. z.zt. i.d.r. i.a. v.a. evtl.
     ggf. inkl. exkl. vgl. abb. tab. kap. bd. s. str. jh. jhd. geb. gest. verh. ausg. aufl. sog. bspw. beispielsw. zzgl.
     abzgl. mind. mio. mrd. tsd. jan. feb. apr. aug. sept. okt. nov. dez. anm. hrsg. usf. bes. dt. engl. franz. lat. allg.
-    einschl. entspr. gegr. ehem. insb. urspr.`,
+    einschl. entspr. gegr. ehem. insb. urspr. fa. co. med. phil. rer. nat. jur.`,
   fr:
     `m. mm. mme. mmes. mlle. mlles. me. mgr. dr. pr. ex. p.ex. c.-à-d. env. éd. chap. art. av. bd. fig. janv. févr. avr.
     juil. sept. oct. nov. déc. réf. tél. hab. par. cf. n. vol.`,

@@ -96,6 +96,10 @@ function segmenterOf(language: string): Intl.Segmenter {
 
 /** Quotation and bracket marks that open; ICU leaves them at the end of the sentence before. */
 const CJK_OPENING = /[「『（《〈【［｛〔]+$/u;
+/** The same in Chinese, whose quotation marks close in other languages: „so“. */
+const CHINESE_OPENING = /[「『（《〈【［｛〔“‘]+$/u;
+/** A mark that closes behind a space, as French has it; ICU begins the next sentence with it. */
+const CLOSING = /^[»›]+(?:[ \u00a0\u202f]+|$)/u;
 
 /**
  * The sentences of one line in order, all of it, spaces included. Works on positions: a sentence that grows by
@@ -104,11 +108,16 @@ const CJK_OPENING = /[「『（《〈【［｛〔]+$/u;
 function sentencesOf(line: string, language: string): string[] {
   const segmenter = segmenterOf(language);
   const base = language.split("-")[0]!.toLowerCase();
+  const marks = base === "zh" || base === "yue" ? CHINESE_OPENING : CJK_OPENING;
   const ends: number[] = [];
   let start = 0; // of the segment at hand
   for (const { segment, index } of segmenter.segment(line)) {
-    const opening = CJK_OPENING.exec(segment.slice(-HEAD_UNITS))?.[0].length ?? 0;
+    const opening = marks.exec(segment.slice(-HEAD_UNITS))?.[0].length ?? 0;
     const end = index + segment.length - opening;
+    if (ends.length > 0) {
+      start += CLOSING.exec(line.slice(start, end))?.[0].length ?? 0;
+      ends[ends.length - 1] = start;
+    }
     if (end <= start) continue;
     const from = Math.max(ends.at(-2) ?? 0, start - HEAD_UNITS);
     const head = line.slice(from, start).trimEnd();

@@ -200,3 +200,35 @@ Deno.test("modes: no split at all, or none at line breaks", () => {
   assertEquals(of("off"), ["One two. Three four. Five"]);
   assertEquals(of("nonewlines"), ["One two.", "Three four.", "Five"]);
 });
+
+Deno.test("quotation marks stay with what they are around, behind a space and in Chinese too", () => {
+  assertEquals(
+    sentences("Il dit :\u00a0«\u00a0Non\u00a0!\u00a0» Puis il part. «\u202fOui.\u202f» ", "fr"),
+    [
+      "Il dit :\u00a0«\u00a0Non\u00a0!\u00a0»",
+      "Puis il part.",
+      "«\u202fOui.\u202f»",
+    ],
+  );
+  assertEquals(sentences("« Quoi ? » demanda-t-il. Fin.", "fr"), [
+    "« Quoi ? » demanda-t-il.",
+    "Fin.",
+  ]);
+  assertEquals(sentences("Er ging. »Komm!« »Nein!« Ende.", "de"), [
+    "Er ging.",
+    "»Komm!«",
+    "»Nein!«",
+    "Ende.",
+  ]);
+  assertEquals(sentences("Er sagte „so“. „Gut.“ Ende.", "de"), [
+    "Er sagte „so“.",
+    "„Gut.“",
+    "Ende.",
+  ]);
+  assertEquals(sentences("天气好！“真的吗？”他问。", "zh-Hans"), [
+    "天气好！",
+    "“真的吗？”",
+    "他问。",
+  ]);
+  assertEquals(sentences("Die Fa. Müller & Co. KG hat Dr. med. Meier.", "de").length, 1);
+});
