@@ -3,6 +3,7 @@ import type { SplitSentences, TextOptions, TranslateTexts } from "./documents/co
 import { htmlEvents } from "./markup/html.ts";
 import { isMarkedKept } from "./markup/rules.ts";
 import { rawOf, type RichItem, type Segment } from "./rich/segment.ts";
+import { endsSentence, isBlankToFill } from "./rich/tags.ts";
 import { translateSegments } from "./rich/translate.ts";
 
 /** Translates plain texts. Line breaks are kept unless `splitSentences` says otherwise. */
@@ -24,8 +25,8 @@ export function stringSegment(
   return { items: taggedItems(text), escape, splitSentences };
 }
 
-/** Tags as people write them into messages: <b>, </a>, <x id="1"/>. */
-const TAG = /<(\/?)([A-Za-z][\w:.-]{0,60})((?:\s[^<>]{0,1000})?)>/g;
+/** Tags as people write them into messages: <b>, </a>, <x id="1"/>, <br/>. */
+const TAG = /<(\/?)([A-Za-z][\w:.-]{0,60})((?:\s[^<>]{0,1000}|(?<=<[bh]r)\/)?)>/gi;
 
 /** Elements whose text is no language: it is kept. */
 const KEPT_ELEMENTS = new Set(["code", "kbd", "samp", "var", "tt"]);
@@ -33,7 +34,7 @@ const KEPT_ELEMENTS = new Set(["code", "kbd", "samp", "var", "tt"]);
 /** In deeper nests the outermost tags are points: what is kept is copied once for each level. */
 const MAX_DEPTH = 60;
 
-/** A text with its tags as items: pairs where they nest, points elsewhere. */
+/** A text with its tags as items: pairs where they nest, breaks between blocks, words to fill in, points elsewhere. */
 export function taggedItems(text: string): RichItem[] {
   const items: RichItem[] = [];
   const open: { name: string; at: number }[] = [];
@@ -42,6 +43,12 @@ export function taggedItems(text: string): RichItem[] {
     if (match.index > at) items.push({ kind: "text", text: text.slice(at, match.index) });
     at = match.index + match[0].length;
     const [raw, slash, name, rest] = match as unknown as [string, string, string, string];
+    const isBreak = endsSentence(name) &&
+      (slash === "" ? !saysKept(raw) : !open.some((o) => o.name === name));
+    if (isBreak) {
+      items.push({ kind: "atom", raw, shown: "\n", span: "tag" });
+      continue;
+    }
     items.push({ kind: "atom", raw, shown: "" });
     if (slash === "" && !rest.endsWith("/")) open.push({ name, at: items.length - 1 });
     if (open.length > MAX_DEPTH) open.shift();
@@ -66,7 +73,11 @@ export function taggedItems(text: string): RichItem[] {
     open.length = last;
   }
   if (at < text.length) items.push({ kind: "text", text: text.slice(at) });
-  return items;
+  return items.map((item) =>
+    item.kind === "atom" && item.shown === "" && isBlankToFill(item.raw)
+      ? { ...item, shown: item.raw, span: "tag" }
+      : item
+  );
 }
 
 function rawAt(items: readonly RichItem[], at: number): string {

@@ -224,3 +224,44 @@ Deno.test("a number whose thousands are apart is one number, with the spaces tha
     }
   }
 });
+
+Deno.test("breaks and blocks in a message end a sentence; a tag to fill in is a word", async () => {
+  const asked: string[] = [];
+  const translate: TranslateTexts = (texts) => {
+    asked.push(...texts);
+    return Promise.resolve(texts.map((t) => t.toUpperCase()));
+  };
+  const cases: [string, string, string[]][] = [
+    ["First line<br>Second line", "FIRST LINE<br>SECOND LINE", ["First line", "Second line"]],
+    ["One<br/>two<BR />three", "ONE<br/>TWO<BR />THREE", ["One", "two", "three"]],
+    ["<p>One</p><p class='a'>Two</p>", "<p>ONE</p><p class='a'>TWO</p>", ["One", "Two"]],
+    ["<ul><li>one</li><li>two</li></ul>", "<ul><li>ONE</li><li>TWO</li></ul>", ["one", "two"]],
+    ['<p translate="no">a</p><p>b</p>', '<p translate="no">a</p><p>B</p>', ["b"]],
+    ["Copy <source> to <target-dir>, ok", "COPY <source> TO <target-dir>, OK", [
+      "Copy <source> to <target-dir>, ok",
+    ]],
+    ["<b>open", "<b>OPEN", ["open"]],
+  ];
+  for (const [text, wanted, texts] of cases) {
+    asked.length = 0;
+    for (const splitSentences of ["on", "nonewlines", "off"] as const) {
+      assertEquals(await one(text, translate, { ...OPTIONS, splitSentences }), wanted);
+    }
+    assertEquals([...new Set(asked)], texts);
+    for (const [name, adversary] of Object.entries(ADVERSARIES)) {
+      const out = await one(text, adversary);
+      const tags = (t: string) => t.match(/<[^<>]*>/g)!.sort();
+      assertEquals(tags(out), tags(text), `${name}: ${out}`);
+    }
+  }
+  // Around a break an element stays around both.
+  assertEquals(await one("<b>a word<br>two</b> end", translate), "<b>A WORD<br>TWO</b> END");
+});
+
+Deno.test("a mark behind a word stays behind a word", async () => {
+  const out = await one(
+    'A<x id="1"/> and 5',
+    (texts) => Promise.resolve(texts.map((t) => t.toUpperCase())),
+  );
+  assertEquals(out, 'A<x id="1"/> AND 5');
+});

@@ -5,6 +5,7 @@ import { MarkupRules } from "../markup/rules.ts";
 import { type LooseItem, markupParts, paired } from "../markup/segments.ts";
 import { characterItem, textCodec } from "../markup/text.ts";
 import { rawOf, type RichItem, type Segment } from "../rich/segment.ts";
+import { endsSentence, isBlankToFill } from "../rich/tags.ts";
 import type { DocumentOptions } from "./contract.ts";
 import { ownLinesEnd } from "./markdown_lines.ts";
 import { MAZE, parser } from "./markdown_parser.ts";
@@ -222,6 +223,9 @@ class Reader {
   #tag(node: Node, raw: string): number {
     const tag = tagOf(raw), event = htmlEvents(raw)[0];
     const isKept = event?.kind === "open" && this.#rules.role(event, raw, true).startsWith("kept");
+    if (!isKept && event !== undefined && "name" in event && endsSentence(event.name)) {
+      return this.#fixed(node);
+    }
     const last = isKept ? closingTag(node, this.text) : undefined;
     if (last !== undefined) {
       const all = this.text.slice(node.from, last.to);
@@ -247,7 +251,9 @@ class Reader {
   #fixed(node: Node): number {
     let end = node.to;
     const rest = /^(?:[ \t]*\r?\n)?(?:[ \t]*>)*[ \t]*/.exec(this.text.slice(end, end + 400))![0];
-    if (node.name === "Link" || /\n$/.test(this.text.slice(node.from, end))) end += rest.length;
+    if (/^(?:Link|HTMLTag)$/.test(node.name) || /\n$/.test(this.text.slice(node.from, end))) {
+      end += rest.length;
+    }
     this.#flush(false);
     this.#parts.push(this.text.slice(node.from, end));
     this.#at = end;
@@ -278,7 +284,11 @@ function closingTag(open: Node, text: string): Node | undefined {
 /** Marks and tags that nest are pairs; one whose partner is missing, or across something fixed, is a point. */
 function nested(items: readonly (RichItem | LooseItem)[]): RichItem[] {
   return paired(items).map((item) =>
-    item.kind === "loose" ? { kind: "atom", raw: item.raw, shown: "" } : item
+    item.kind !== "loose"
+      ? item
+      : isBlankToFill(item.raw)
+      ? { kind: "atom", raw: item.raw, shown: item.raw, span: "tag" }
+      : { kind: "atom", raw: item.raw, shown: "" }
   );
 }
 

@@ -77,6 +77,12 @@ export class Alignment {
     if (next === -1) return target.at(-1)!.end;
     const before = this.#pairs.get(source[next - 1]!), after = this.#pairs.get(source[next]!);
     const leans = /\s/.test(this.sentence.text[at - 1]!);
+    // What clings to a word in front (a note's mark) stays behind a word: behind the one before the next.
+    const clings = !leans && /\s/.test(this.sentence.text[at] ?? "");
+    if (after !== undefined && before === undefined && clings) {
+      const index = target.indexOf(after);
+      return index > 0 ? target[index - 1]!.end : after.start;
+    }
     if (after !== undefined && (leans || before === undefined)) return after.start;
     if (before !== undefined) return before.end;
     const expected = this.#expected(at);

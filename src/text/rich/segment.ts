@@ -5,7 +5,10 @@ import type { SpanKind, SplitSentences } from "../documents/contract.ts";
 export type RichItem =
   /** Text as a reader sees it. `raw` where its bytes differ (an entity, an escape): such an item is never cut. */
   | { readonly kind: "text"; readonly text: string; readonly raw?: string | undefined }
-  /** Kept to the byte. The translator sees `shown` in its place; "" is a point between two characters. */
+  /**
+   * Kept to the byte. The translator sees `shown` in its place; "" is a point between two characters, "\n" a break
+   * between two sentences.
+   */
   | {
     readonly kind: "atom";
     readonly raw: string;

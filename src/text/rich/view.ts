@@ -168,20 +168,24 @@ function partsOf(
     spans,
     (s) => s.kind === "term" ? text.slice(s.start, s.end) : "0".repeat(s.end - s.start),
   );
-  // A tab stands between columns, as a line break between lines.
-  const split = splitText(mode === "on" ? filled.replaceAll("\t", "\n") : filled, {
-    language,
-    mode,
-  });
   const parts: ViewPart[] = [];
-  let start = 0;
-  for (const piece of split.pieces) {
-    const end = start + (typeof piece === "string" ? piece : split.sentences[piece]!).length;
-    const translate = typeof piece === "number" && /\p{L}/u.test(words.slice(start, end));
+  const add = (start: number, end: number, translate: boolean) => {
     const last = parts.at(-1);
     if (!translate && last?.translate === false) parts[parts.length - 1] = { ...last, end };
     else parts.push({ start, end, translate });
-    start = end;
+  };
+  let at = 0;
+  for (const next of [...spans.filter((s) => s.wanted === "\n"), undefined]) {
+    const run = filled.slice(at, next?.start);
+    // A tab stands between columns, as a line break between lines.
+    const split = splitText(mode === "on" ? run.replaceAll("\t", "\n") : run, { language, mode });
+    for (const piece of split.pieces) {
+      const end = at + (typeof piece === "string" ? piece : split.sentences[piece]!).length;
+      add(at, end, typeof piece === "number" && /\p{L}/u.test(words.slice(at, end)));
+      at = end;
+    }
+    if (next !== undefined) add(at, next.end, false);
+    at = next?.end ?? at;
   }
   return parts;
 }

@@ -131,3 +131,15 @@ Deno.test("lines that extensions read stay lines: footnotes, definitions, admoni
   const lines = (n: number) => `a\n${": b\n".repeat(n)}`;
   await assertProportional("own lines", 4000, (n) => markdownParts(lines(n), OPTIONS));
 });
+
+Deno.test("breaks and blocks of HTML in a line end what is translated together; a tag to fill in is a word", async () => {
+  const text = "| a |\n|---|\n| one<br>two |\n| <ul><li>one</li><li>two</li></ul> |\n\n" +
+    "a word<br/>line two<br>\nline *three<br>four* x.\n\n> See <file> here[^1] and<br>\n> there\n";
+  const asked: string[] = [];
+  const out = await markdown(
+    text,
+    (texts, signal) => (asked.push(...texts), CAPITALS(texts, signal)),
+  );
+  assertEquals(out, text.replace(/[a-z]\w*(?![^<>\n]*>)/g, (word) => word.toUpperCase()));
+  assert(asked.includes("one") && asked.includes("two") && !asked.includes("onetwo"));
+});
