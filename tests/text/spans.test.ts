@@ -36,6 +36,7 @@ Deno.test("what must be kept is found, and its ends are right", () => {
       "/usr/share/doc",
     ]],
     ["3.14, 1,000 and 12:30 on 2024-01-05; x86 UTF8", ["3.14", "1,000", "12:30", "2024-01-05"]],
+    ["See $t(menu.open, x) and $t() or t(a)", ["$t(menu.open, x)", "$t"]],
     ["100 % sure, 5 o'clock, and/or", ["100", "5"]],
     [
       "a &amp; b &#39; <b>c</b>",

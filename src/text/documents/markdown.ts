@@ -7,7 +7,7 @@ import { characterItem, textCodec } from "../markup/text.ts";
 import { rawOf, type RichItem, type Segment } from "../rich/segment.ts";
 import { endsSentence, isBlankToFill } from "../rich/tags.ts";
 import type { DocumentOptions } from "./contract.ts";
-import { ownLinesEnd } from "./markdown_lines.ts";
+import { LINE_BREAK, ownLinesEnd, withoutAttributes } from "./markdown_lines.ts";
 import { MAZE, parser } from "./markdown_parser.ts";
 import { escapeInline, guardStart, sameMarks } from "./markdown_text.ts";
 import type { DocumentPart } from "./parts.ts";
@@ -16,8 +16,6 @@ type Node = ReturnType<ReturnType<typeof parser.parse>["cursor"]>["node"];
 
 /** Blocks whose content is running text. */
 const TEXT_BLOCK = /^(?:Paragraph|ATXHeading\d|SetextHeading\d|TableCell|Task)$/;
-/** A line break with the spaces around it. */
-const BREAK = /(?<![ \t])[ \t]*\r?\n[ \t]*/;
 /** Deeper nests of emphasis are kept as they are. */
 const MAX_DEPTH = 60;
 
@@ -94,7 +92,9 @@ class Reader {
       from = first.to;
     }
     if (last !== null && last.name === "HeaderMark" && last.from > from) to = last.from;
-    const content = this.text.slice(from, to);
+    const line = this.text.slice(from, to);
+    const content = node.name.includes("Heading") ? withoutAttributes(line) : line;
+    to = from + content.length;
     if (content.trim() === "" || node.getChild(MAZE) !== null) return;
     from += content.length - content.trimStart().length;
     to -= content.length - content.trimEnd().length;
@@ -166,7 +166,7 @@ class Reader {
   #plain(from: number, to: number, node: Node): number {
     let at = from;
     while (at < to) {
-      const found = BREAK.exec(this.text.slice(at, to));
+      const found = LINE_BREAK.exec(this.text.slice(at, to));
       const end = found === null ? to : at + found.index;
       if (end > at) this.#items.push({ kind: "text", text: this.text.slice(at, end) });
       if (found === null) return to;

@@ -16,6 +16,9 @@ const BEGINNING = /(?:\[\^[^\]\s]{1,100}\]:|:)[ \t]+/.source;
 
 const OWN = new RegExp(`${WHOLE}|${BEGINNING}`, "y"), BREAK = /[ \t]*\r?\n[ \t]*/y;
 
+/** A line break with the spaces around it. */
+export const LINE_BREAK = /(?<![ \t])[ \t]*\r?\n[ \t]*/;
+
 /** A paragraph with the marks in it. */
 interface Block {
   readonly to: number;
@@ -51,4 +54,12 @@ function isCut(block: Block, at: number): boolean {
     if (mark.to > at) return true;
   }
   return false;
+}
+
+/** At a heading's end: {#name .class}, what it is called by and looks like. */
+const ATTRIBUTES = /(?<![ \t])[ \t]*\{[#.:][^{}\n]*\}\s*$/;
+
+/** A heading's text without its attributes: they stay at its end. */
+export function withoutAttributes(heading: string): string {
+  return heading.replace(ATTRIBUTES, "");
 }

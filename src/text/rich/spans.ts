@@ -28,7 +28,7 @@ const BRACE_PART =
   /\{%[^%\n]{0,200}%\}|\{\\[^{}\n]{1,100}\}|[$#%@]?\{\{\{?[^{}\n]{0,200}\}\}\}?|[$#%]\{[^{}\n]{0,200}\}|\{\s{0,4}[$@]?[\w.$@-]{0,100}\s{0,4}(?:[,:!][^{}\n]{0,100})?\}/;
 const PRINTF_PART =
   /%%|%\([^()\s]{1,100}\)[-+#0]{0,5}\d{0,4}(?:\.\d{1,4})?[a-zA-Z]|%[A-Za-z_][\w.-]{1,60}%|%(?:\d{1,2}\$)?[-+#0']*(?:\*|\d{1,4})?(?:\.(?:\*|\d{1,4}))?(?:hh|h|ll|l|L|q|j|z|t|I64|I32)?[diouxXeEfFgGaAcCsSpn@]|%L?\d{1,2}(?![\d$])/;
-const VARIABLE_PART = /\$[A-Za-z_]\w{0,60}\$?|\\[nrt"'\\]/;
+const VARIABLE_PART = /\$t\([^()\n]{1,200}\)|\$[A-Za-z_]\w{0,60}\$?|\\[nrt"'\\]/;
 /** Thousands may be apart by spaces that do not break, and by apostrophes: 10 000, 1'234'567. */
 const NUMBER_PART =
   /(?<![\p{L}\p{N}_])\p{Nd}+(?:[.,:/-]\p{Nd}+|[\u00a0\u202f\u2009'’]\p{Nd}{3}(?!\p{Nd}))*/u;

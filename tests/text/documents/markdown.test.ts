@@ -143,3 +143,16 @@ Deno.test("breaks and blocks of HTML in a line end what is translated together; 
   assertEquals(out, text.replace(/[a-z]\w*(?![^<>\n]*>)/g, (word) => word.toUpperCase()));
   assert(asked.includes("one") && asked.includes("two") && !asked.includes("onetwo"));
 });
+
+Deno.test("a heading keeps its name and its class at its end", async () => {
+  const text =
+    "# The title {#the-title}\n\nA title {#b .c}\n---\n\n## Last one {.note} ##\n\n# {#only}\n";
+  const wanted =
+    "# THE TITLE {#the-title}\n\nA TITLE {#b .c}\n---\n\n## LAST ONE {.note} ##\n\n# {#only}\n";
+  assertEquals(await markdown(text), wanted);
+  for (const [name, translate] of Object.entries(ADVERSARIES)) {
+    const lines = (await markdown(text, translate)).split("\n");
+    assert(lines[0]!.endsWith(" {#the-title}"), `${name}: ${lines}`);
+    assert(lines[2]!.endsWith(" {#b .c}"), `${name}: ${lines}`);
+  }
+});
