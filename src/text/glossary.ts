@@ -124,11 +124,16 @@ function indexOf(glossary: Glossary): TermIndex {
   const known = INDEXES.get(glossary)?.deref();
   if (known !== undefined) return known;
   const byStart = new Map<string, GlossaryEntry[]>();
-  for (const entry of glossary.entries) {
-    const key = startKey(entry.source.toLowerCase());
-    const list = byStart.get(key);
-    if (list === undefined) byStart.set(key, [entry]);
-    else list.push(entry);
+  for (const one of glossary.entries) {
+    const { source, target } = one;
+    // Texts from macOS have accents as characters of their own, which makes them longer.
+    for (const form of new Set([source, source.normalize("NFC"), source.normalize("NFD")])) {
+      const entry = form === source ? one : { source: form, target };
+      const key = startKey(form.toLowerCase());
+      const list = byStart.get(key);
+      if (list === undefined) byStart.set(key, [entry]);
+      else list.push(entry);
+    }
   }
   for (const list of byStart.values()) list.sort((a, b) => b.source.length - a.source.length);
   INDEXES.set(glossary, new WeakRef(byStart));

@@ -66,3 +66,19 @@ Deno.test("finding takes work in proportion to the text, with many terms", async
   }
   assert(finder.find("term4999 of").length === 1);
 });
+
+Deno.test("a term is found whichever way its accents are written", () => {
+  for (const form of ["NFC", "NFD"] as const) {
+    const finder = new TermFinder(
+      readGlossary([{ source: "größe café".normalize(form), target: "size" }]),
+    );
+    for (const written of ["NFC", "NFD"] as const) {
+      const text = "Die Größe Café, größe café".normalize(written);
+      const found = finder.find(text);
+      assertEquals(found.map((f) => [text.slice(f.start, f.end).normalize("NFC"), f.target]), [
+        ["Größe Café", "Size"],
+        ["größe café", "size"],
+      ]);
+    }
+  }
+});
