@@ -1,4 +1,5 @@
 /** Opens a checkpoint by its address. */
+import { MoqeError } from "../base/errors.ts";
 import type { Checkpoint, Folder } from "./contract.ts";
 import { DiskFolder } from "./disk_folder.ts";
 import { filePath } from "../store/open.ts";
@@ -12,7 +13,7 @@ import { readTexts } from "./texts.ts";
  * checked; weights are not. The caller closes `weights`.
  */
 export async function openCheckpoint(address: string): Promise<Checkpoint> {
-  const folder = openFolder(address);
+  const folder = await openFolder(address);
   try {
     return { texts: await readTexts(folder), weights: await openTensors(folder) };
   } catch (error) {
@@ -21,12 +22,23 @@ export async function openCheckpoint(address: string): Promise<Checkpoint> {
   }
 }
 
-function openFolder(address: string): Folder {
+async function openFolder(address: string): Promise<Folder> {
   if (/^s3:/i.test(address)) {
     const { base, http } = s3Place(address);
     return new HttpFolder(base, http);
   }
   if (/^https?:/i.test(address)) return new HttpFolder(new URL(address));
   const path = /^file:/i.test(address) ? filePath(address) : address;
+  await refuseFile(path);
   return new DiskFolder(path.replace(/(?<=.)\/+$/, ""));
+}
+
+/** What is not there at all is said by the first file that is missing. */
+async function refuseFile(path: string): Promise<void> {
+  if (!await Deno.stat(path).then((s) => s.isFile, () => false)) return;
+  throw new MoqeError("bad_input", {
+    action: `open the checkpoint ${path}`,
+    rule: "it is a file, and must be a folder with config.json, tokenizer.json and the weights",
+    remedy: "give the folder that the file is in",
+  });
 }

@@ -49,6 +49,13 @@ Deno.test("f32, f16 and bf16 rows come as f32, whole or in part", async () => {
   source.close();
 });
 
+Deno.test("a file in a checkpoint's place is refused with what to give", async () => {
+  using folder = temporaryFolder({ "model.safetensors": new Uint8Array(8) });
+  const file = `${folder.path}/model.safetensors`;
+  const error = await assertRejects(() => openCheckpoint(file), MoqeError, "it is a file");
+  assertEquals(error.code, "bad_input");
+});
+
 Deno.test("a file that shrinks after opening is noticed", async () => {
   using folder = temporaryFolder({
     "model.safetensors": safetensors({ a: f32Tensor([4], [1, 2, 3, 4]) }),
