@@ -78,14 +78,17 @@ Deno.test("the shipped model translates as transformers does with its weights", 
       `${name}: ${a.equal} of ${a.sentences} equal, ${a.excused.length} at a close call, ` +
         `${a.faults.length} faults`,
     );
-  await withPacked(folder.pathname, manifest, async (m) => {
-    const { greedy, beam } = await agreement(m, golden);
-    say("greedy", greedy);
-    say("beam 4", beam);
-    assertEquals([...greedy.faults, ...beam.faults], []);
-    assertEquals([greedy.sentences, beam.sentences], [100, 20]);
-    assert(greedy.equal >= 98, `only ${greedy.equal} of 100 are equal`);
-  }, { gpuBytes: 128 * 2 ** 20, maxBatchTokens: 512, maxSourceTokens: 128 });
+  // Rounded to f16 a key or value may move a logit by more than two close ones are apart; whole it may not.
+  for (const [kvBits, least] of [[32, 98], [16, 95]] as const) {
+    await withPacked(folder.pathname, manifest, async (m) => {
+      const { greedy, beam } = await agreement(m, golden);
+      say(`K/V in f${kvBits}, greedy`, greedy);
+      say(`K/V in f${kvBits}, beam 4`, beam);
+      assertEquals([...greedy.faults, ...beam.faults], []);
+      assertEquals([greedy.sentences, beam.sentences], [100, 20]);
+      assert(greedy.equal >= least, `only ${greedy.equal} of 100 are equal`);
+    }, { gpuBytes: 128 * 2 ** 20, maxBatchTokens: 512, maxSourceTokens: 128, kvBits });
+  }
 });
 
 Deno.test("the shipped model gives the same tokens on a GPU", async () => {

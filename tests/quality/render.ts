@@ -84,8 +84,10 @@ export function renderTable(
   const rows = results.flatMap(({ system, measured, weightError }) =>
     WIDTHS.filter((w) => `${languages[0]} ${w}` in measured.outputs).map((beams, i) => {
       const first = i === 0;
-      const bleu = meanAgainst(BLEU, sets, measured, { beams, base: base.measured });
-      const { value, low, high } = bleu.difference!;
+      // A base may have been translated by fewer widths.
+      const hasBase = `${languages[0]} ${beams}` in base.measured.outputs;
+      const against = hasBase ? base.measured : undefined;
+      const { mean, difference } = meanAgainst(BLEU, sets, measured, { beams, base: against });
       const { bytes, ledger } = measured;
       return [
         first ? system.title : "",
@@ -93,10 +95,12 @@ export function renderTable(
         first ? `${mib(bytes.experts)} + ${mib(bytes.trunk)}` : "",
         first ? `${mib(ledger.model)} / ${mib(ledger.all)}` : "",
         first && weightError !== undefined ? weightError.toFixed(4) : "",
-        same(sets, measured, base.measured, beams),
+        against === undefined ? "" : same(sets, measured, against, beams),
         ...languages.map((l) => scores(sets[l]!, measured.outputs[`${l} ${beams}`]!)),
-        bleu.mean.toFixed(2),
-        system === base.system ? "" : `${signed(value)} (${signed(low)} to ${signed(high)})`,
+        mean.toFixed(2),
+        difference === undefined || system === base.system
+          ? ""
+          : `${signed(difference.value)} (${signed(difference.low)} to ${signed(difference.high)})`,
         meanAgainst(CHRF, sets, measured, { beams }).mean.toFixed(2),
       ];
     })
