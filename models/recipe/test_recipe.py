@@ -39,36 +39,32 @@ class Network(unittest.TestCase):
             want = sum(w * block.experts[f"expert_{e}"](x[b, t]) for w, e in zip(top / top.sum(), which.tolist()))
             torch.testing.assert_close(found[b, t], want * live[b, t], atol=1e-5, rtol=1e-4)
 
-    def test_loss_and_gradients_are_those_of_cross_entropy(self):
-        x, weight, label = torch.randn(700, 32), torch.randn(97, 32), torch.randint(0, 97, (700,))
+    def check_loss(self, x, weight, label, wanted, teacher=None):
+        """Loss, plain nats and both gradients against wanted(logits [n, V]) in float64."""
         a = [v.clone().requires_grad_() for v in (x, weight)]
         b = [v.bfloat16().double().requires_grad_() for v in (x, weight)]
-        loss, nll = SmoothedCrossEntropy.apply(*a, label, 0.1)
-        want = F.cross_entropy(b[0] @ b[1].t(), label, label_smoothing=0.1)
+        loss, nll = SmoothedCrossEntropy.apply(*a, label, 0.1, teacher)
+        logits = b[0] @ b[1].t()
+        want = wanted(logits)
         loss.backward()
         want.backward()
         self.assertAlmostEqual(loss.item(), want.item(), delta=0.01 * want.item())
-        self.assertAlmostEqual(nll.item(), F.cross_entropy(b[0] @ b[1].t(), label).item(), delta=0.01 * want.item())
+        self.assertAlmostEqual(nll.item(), F.cross_entropy(logits, label).item(), delta=0.01 * want.item())
         for ours, theirs in zip(a, b):
             nmse = (ours.grad - theirs.grad).square().sum() / theirs.grad.square().sum()
             self.assertLess(nmse.item(), 1e-4)
 
+    def test_loss_and_gradients_are_those_of_cross_entropy(self):
+        x, weight, label = torch.randn(700, 32), torch.randn(97, 32), torch.randint(0, 97, (700,))
+        self.check_loss(x, weight, label, lambda logits: F.cross_entropy(logits, label, label_smoothing=0.1))
+
     def test_a_teacher_takes_its_share_of_the_target(self):
         x, weight, label = torch.randn(700, 32), torch.randn(97, 32), torch.randint(0, 97, (700,))
         other, table = torch.randn(700, 32), torch.randn(97, 32)
-        a = [v.clone().requires_grad_() for v in (x, weight)]
-        b = [v.bfloat16().double().requires_grad_() for v in (x, weight)]
-        loss, nll = SmoothedCrossEntropy.apply(*a, label, 0.1, Teacher(other, table, 0.7))
         taught = (other.bfloat16().double() @ table.bfloat16().double().t()).softmax(1)
         smooth = F.one_hot(label, 97) * 0.9 + 0.1 / 97
-        want = F.cross_entropy(b[0] @ b[1].t(), 0.3 * smooth + 0.7 * taught)
-        loss.backward()
-        want.backward()
-        self.assertAlmostEqual(loss.item(), want.item(), delta=0.01 * want.item())
-        self.assertAlmostEqual(nll.item(), F.cross_entropy(b[0] @ b[1].t(), label).item(), delta=0.01 * want.item())
-        for ours, theirs in zip(a, b):
-            nmse = (ours.grad - theirs.grad).square().sum() / theirs.grad.square().sum()
-            self.assertLess(nmse.item(), 1e-4)
+        wanted = lambda logits: F.cross_entropy(logits, 0.3 * smooth + 0.7 * taught)
+        self.check_loss(x, weight, label, wanted, Teacher(other, table, 0.7))
 
     def test_a_model_that_is_its_own_teacher_loses_only_to_the_labels(self):
         model = Translator(TINY)
@@ -182,7 +178,6 @@ class Network(unittest.TestCase):
         self.assertEqual(source.tolist(), [[90, 10, 11, 2, 1, 1]])
         self.assertEqual(target.tolist(), [[2, 91, 20, 1, 1, 1]])
         self.assertEqual(labels.tolist(), [[91, 20, 2, 1, 1, 1]])
-
 
     def test_average_is_the_weighted_mean_and_how_far_runs_lie_from_it(self):
         a, b = {"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([5.0, 4.0]).bfloat16()}

@@ -1,5 +1,6 @@
 /** A checkpoint's folder on a local disk. */
 import { MoqeError } from "../base/errors.ts";
+import { unlessMissing } from "../base/files.ts";
 import type { Folder } from "./contract.ts";
 
 /** Keeps the file read last open; reads are one at a time, since a handle has one position. */
@@ -13,14 +14,9 @@ export class DiskFolder implements Folder {
   }
 
   async stat(file: string): Promise<{ bytes: number; version: string } | undefined> {
-    try {
-      const info = await Deno.stat(`${this.path}/${file}`);
-      if (!info.isFile) return undefined;
-      return { bytes: info.size, version: String(info.mtime?.getTime()) };
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    }
+    const info = await unlessMissing(Deno.stat(`${this.path}/${file}`));
+    if (!info?.isFile) return undefined;
+    return { bytes: info.size, version: String(info.mtime?.getTime()) };
   }
 
   read(

@@ -3,6 +3,7 @@
  * again after an interrupt, passes them over where it would refuse what is there. They go when the run ends.
  */
 import { createHash } from "node:crypto";
+import { unlessMissing } from "../base/files.ts";
 
 /** Ends the name of the mark beside an output. */
 const MARK_SUFFIX = ".moqe-done";
@@ -33,13 +34,4 @@ export async function isFinished(path: string, made: string): Promise<boolean> {
 /** Takes an output's mark away, if it has one. */
 export async function unmark(path: string): Promise<void> {
   await unlessMissing(Deno.remove(path + MARK_SUFFIX));
-}
-
-async function unlessMissing<T>(found: Promise<T>): Promise<T | undefined> {
-  try {
-    return await found;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
 }

@@ -2,6 +2,7 @@
 import { basename, dirname, extname, join, resolve } from "node:path";
 import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
+import { unlessMissing } from "../base/files.ts";
 import type { DocumentFormat } from "../text/documents/contract.ts";
 import { DOCUMENT_EXTENSIONS, formatOfName } from "../text/documents/translate.ts";
 import { findLanguage } from "../text/languages.ts";
@@ -94,11 +95,5 @@ function namedFormat(input: string): DocumentFormat {
 
 /** Whether there is anything of this name. */
 export async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (thrown) {
-    if (thrown instanceof Deno.errors.NotFound) return false;
-    throw thrown;
-  }
+  return await unlessMissing(Deno.lstat(path)) !== undefined;
 }

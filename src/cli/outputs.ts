@@ -1,10 +1,11 @@
 /** Files that are written when the work is done: looked at before it begins, so that none of it is lost on a name. */
 import { errorText, MoqeError } from "../base/errors.ts";
+import { unlessMissing } from "../base/files.ts";
 
 /** Throws MoqeError `bad_input` for a file that cannot be written. What is there stays as it is. */
 export async function checkWritable(path: string): Promise<void> {
   try {
-    const found = await statOf(path);
+    const found = await unlessMissing(Deno.stat(path));
     if (found?.isDirectory) throw new Error("it is a folder");
     // A pipe or a device is not opened twice.
     if (found !== undefined && !found.isFile) return;
@@ -17,14 +18,5 @@ export async function checkWritable(path: string): Promise<void> {
       remedy: "name another place, in a folder that is there",
       cause,
     });
-  }
-}
-
-async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
-  try {
-    return await Deno.stat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
   }
 }

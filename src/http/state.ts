@@ -1,5 +1,6 @@
 /** What the service remembers beyond a restart: small JSON files in one folder, or nothing where there is none. */
 import { errorText, MoqeError } from "../base/errors.ts";
+import { unlessMissing } from "../base/files.ts";
 
 const ENDING = ".json";
 
@@ -62,9 +63,7 @@ export class StateFolder {
   /** Forgets a value. */
   remove(name: string): Promise<void> {
     return this.#inTurn(async () => {
-      await Deno.remove(this.fileOf(name)).catch((error) => {
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
-      });
+      await unlessMissing(Deno.remove(this.fileOf(name)));
     });
   }
 

@@ -1,5 +1,6 @@
 /** The journal of a pack: what a killed run had finished, so that the next goes on from there. */
 import { MoqeError } from "../base/errors.ts";
+import { unlessMissing } from "../base/files.ts";
 import { BLOCK_ALIGN } from "../base/layout.ts";
 import type { NoteStore } from "../store/contract.ts";
 import { FileStore } from "../store/file_store.ts";
@@ -25,14 +26,7 @@ export const JOURNAL_NAME = ".moqe-pack.jsonl";
 /** A journal file at `path`. */
 export function journalAt(path: string): JournalFile {
   return {
-    read: async () => {
-      try {
-        return await Deno.readTextFile(path);
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return "";
-        throw error;
-      }
-    },
+    read: async () => await unlessMissing(Deno.readTextFile(path)) ?? "",
     write: async (text) => {
       await Deno.mkdir(folderOf(path), { recursive: true });
       await Deno.writeTextFile(`${path}.tmp`, text);

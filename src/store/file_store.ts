@@ -1,5 +1,6 @@
 /** A folder of objects on a local disk, for reading and for packing into. */
 import { MoqeError } from "../base/errors.ts";
+import { unlessMissing } from "../base/files.ts";
 import { formatBytes } from "../base/units.ts";
 import type { ByteRange, RangePart, ReadOptions, WritableStore } from "./contract.ts";
 import { checkObjectName, checkRange } from "./names.ts";
@@ -62,12 +63,7 @@ export class FileStore implements WritableStore {
 
   async has(name: string): Promise<boolean> {
     checkObjectName(name);
-    try {
-      return (await Deno.stat(`${this.folder}/${name}`)).isFile;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false;
-      throw error;
-    }
+    return (await unlessMissing(Deno.stat(`${this.folder}/${name}`)))?.isFile ?? false;
   }
 
   /** Writes to a temporary name, syncs, renames: an object is there whole or not at all, also after kill -9. */
