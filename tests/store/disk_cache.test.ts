@@ -1,9 +1,7 @@
-/** The disk cache and the RAM tier: kills, several processes, full disks, rot, and the host budget. */
+/** The disk cache: kills, several processes, full disks, rot, and the host budget. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
-import { Ledger } from "../../src/base/ledger.ts";
 import { reserveRequest } from "../../src/engine/host_budget.ts";
-import type { BlockTier } from "../../src/store/contract.ts";
 import {
   defaultCacheFolder,
   DiskCache,
@@ -11,18 +9,8 @@ import {
   listBlocks,
 } from "../../src/store/disk_cache.ts";
 import { DiskTier } from "../../src/store/disk_tier.ts";
-import { StoreFetcher } from "../../src/store/fetcher.ts";
-import { HttpStore } from "../../src/store/http_store.ts";
-import type { BlockRef } from "../../src/store/manifest.ts";
-import { RamTier } from "../../src/store/ram_tier.ts";
-import { sha256, testObject } from "../support/blocks.ts";
-import { hostileStore } from "../support/hostile_store.ts";
-
-const LENGTH = 50_000;
-const object = testObject(12, LENGTH);
-const manifest = { objects: [{ name: object.name, bytes: object.bytes.length }] };
-const ref = (i: number) => object.refs[i]!;
-const block = (i: number) => object.bytes.slice(i * LENGTH, (i + 1) * LENGTH);
+import { sha256 } from "../support/blocks.ts";
+import { behind, block, LENGTH, object, read, ref } from "../support/tiered.ts";
 
 async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "moqe-cache-" });
@@ -31,33 +19,6 @@ async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-}
-
-/** A fetcher over HTTP with tiers; counts requests. */
-async function behind(
-  tiers: (ledger: Ledger) => BlockTier[],
-  use: (fetcher: StoreFetcher, requests: () => number, ledger: Ledger) => Promise<void>,
-  hostBytes = 4e6,
-): Promise<void> {
-  let requests = 0;
-  const server = hostileStore({ [object.name]: object.bytes }, () => {
-    requests++;
-    return { kind: "none" };
-  });
-  const ledger = new Ledger({ gpuBytes: 0, hostBytes });
-  try {
-    const store = new HttpStore(new URL(server.url));
-    const fetcher = new StoreFetcher(store, manifest, ledger, { tiers: tiers(ledger) });
-    await use(fetcher, () => requests, ledger);
-  } finally {
-    await server.close();
-  }
-}
-
-async function read(fetcher: StoreFetcher, i: number): Promise<void> {
-  const got = await fetcher.fetch(ref(i));
-  assertEquals(got.bytes, block(i));
-  got.release();
 }
 
 const quiet = { warn: () => {} };
@@ -291,50 +252,4 @@ Deno.test("a real full disk: a file system smaller than the budget", async () =>
       await new Deno.Command("umount", { args: [folder] }).output();
     }
   });
-});
-
-Deno.test("the RAM tier takes what is left and gives way to blocks and to whoever asks the ledger", async () => {
-  const tiers: RamTier[] = [];
-  const hostBytes = 8 * LENGTH;
-  await behind((ledger) => [tiers[0] = new RamTier(ledger, { keepFreeBytes: 2 * LENGTH })], async (
-    fetcher,
-    requests,
-    ledger,
-  ) => {
-    const tier = tiers[0]!;
-    for (let i = 0; i < 10; i++) await read(fetcher, i);
-    assertEquals(requests(), 10);
-    const held = tier.stats().blocks;
-    assertEquals([held, ledger.snapshot().host.lines.ram_tier], [5, 5 * LENGTH]);
-    for (let i = 0; i < 10; i++) await read(fetcher, i);
-    assertEquals(requests(), 10 + 10 - held, "a scan of more than fits still finds what is held");
-    const room = ledger.host("requests", 2 * LENGTH, "a test");
-    const three = await Promise.all([10, 11, 9].map((i) => fetcher.fetch(ref(i))));
-    assert(tier.stats().shrunk > 0, "blocks under way come first");
-    for (const b of three) b.release();
-    room.release();
-    const all = ledger.host("requests", hostBytes, "everything");
-    assertEquals(tier.stats().blocks, 0, "the ledger took it all");
-    all.release();
-    assertEquals(ledger.snapshot().host.usedBytes, 0);
-  }, hostBytes);
-});
-
-Deno.test("the RAM tier keeps what is asked for most, and only what it is told to", () => {
-  const ledger = new Ledger({ gpuBytes: 0, hostBytes: 3 * LENGTH });
-  const accepts = ({ sha256 }: BlockRef) => sha256 !== ref(9).sha256;
-  const tier = new RamTier(ledger, { keepFreeBytes: LENGTH, accepts });
-  const ask = (i: number) => {
-    if (tier.has(ref(i))) return true;
-    tier.put(ref(i), { bytes: block(i), release: () => {} });
-    return false;
-  };
-  for (const i of [0, 1, 0, 1, 2, 3, 9]) ask(i);
-  assertEquals([0, 1, 2, 3, 9].map((i) => tier.has(ref(i))), [true, true, false, false, false]);
-  for (let n = 0; n < 5; n++) ask(2);
-  assert(tier.has(ref(2)), "asked for more often than another");
-  tier.drop(ref(2));
-  assert(!tier.has(ref(2)));
-  tier.clear();
-  assertEquals(ledger.snapshot().host.usedBytes, 0);
 });
