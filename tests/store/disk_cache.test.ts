@@ -197,15 +197,23 @@ Deno.test("two processes of one number, as in containers, write blocks of one le
 
 Deno.test("the budget holds while more is being written at once than fits", async () => {
   await inFolder(async (folder) => {
+    // The disk is held until each of the four is either being written or refused: a write that ends sooner makes room.
     const go = Promise.withResolvers<void>();
+    let decided = 0;
+    const decide = () => ++decided === 4 && go.resolve();
     const slow: DiskIo = {
-      writeFile: (path, bytes) => go.promise.then(() => Deno.writeFile(path, bytes)),
+      writeFile(path, bytes) {
+        decide();
+        return go.promise.then(() => Deno.writeFile(path, bytes));
+      },
     };
     const open = () => DiskCache.open(folder, 2.5 * LENGTH, slow);
     const two = [await open(), await open()];
-    const writes = [0, 1, 2, 3].map((i) => two[i % 2]!.write(ref(i).sha256, block(i)));
-    setTimeout(go.resolve, 50);
-    const written = await Promise.all(writes);
+    const written = await Promise.all([0, 1, 2, 3].map(async (i) => {
+      const there = await two[i % 2]!.write(ref(i).sha256, block(i));
+      if (!there) decide();
+      return there;
+    }));
     assertEquals(written.filter((there) => there).length, 2);
     assertEquals(await total(folder), 2 * LENGTH);
   });
