@@ -2,9 +2,10 @@
  * Second moments of a matrix's input, as quantizers weigh errors by them: H = E[x x'] in blocks along the diagonal.
  * The error of a row w' in place of w is (w - w') H (w - w')'.
  */
+import { rotate } from "../base/rotation.ts";
 
 /** Full matrices up to this width, blocks of 128 beyond, whose memory and time grow with the width alone. */
-const FULL_UP_TO = 256;
+const FULL_UP_TO = 1024;
 const BLOCK = 128;
 /** Added to the diagonal, as a share of its mean: directions that no sample showed still count a little. */
 const DAMPING = 0.01;
@@ -34,7 +35,7 @@ export class Moments {
 
   /** Adds `rows` samples x f32 [rows, cols], each with its weight. */
   add(x: Float32Array, rows: number, weights: ArrayLike<number>): void {
-    const { cols, block, blocks, sums } = this;
+    const { cols, block, blocks, sums } = this, at = new Int32Array(block);
     for (let r = 0; r < rows; r++) {
       const row = x.subarray(r * cols, (r + 1) * cols), weight = weights[r]!;
       if (!(weight > 0)) continue;
@@ -42,9 +43,34 @@ export class Moments {
       for (let i = 0; i < cols; i++) sums[i]! += weight * row[i]!;
       for (let b = 0; b < blocks.length; b++) {
         const part = row.subarray(b * block, Math.min((b + 1) * block, cols));
-        addOuter(blocks[b]!, part, weight);
+        addOuter(blocks[b]!, part, weight, at);
       }
     }
+  }
+
+  /**
+   * The same of rotated samples, without another look at them, where one block holds all columns: rotated samples have
+   * no zeros, which a relu leaves plenty of.
+   */
+  rotated(): Moments {
+    const { cols, block } = this, out = new Moments(cols);
+    if (block < cols) {
+      throw new RangeError("blocks that a rotation mixes must be rotated as samples");
+    }
+    out.total = this.total;
+    out.sums.set(this.sums);
+    rotate(out.sums, 0, cols);
+    const h = out.blocks[0]!, columns = new Float64Array(cols * cols);
+    h.set(this.blocks[0]!);
+    for (let i = 0; i < cols; i++) for (let j = 0; j < i; j++) h[i * cols + j] = h[j * cols + i]!;
+    // R H R': the rows of H rotated, then the rows of what that is the other way around.
+    for (let i = 0; i < cols; i++) rotate(h, i * cols, cols);
+    for (let i = 0; i < cols; i++) {
+      for (let j = 0; j < cols; j++) columns[j * cols + i] = h[i * cols + j]!;
+    }
+    for (let i = 0; i < cols; i++) rotate(columns, i * cols, cols);
+    h.set(columns);
+    return out;
   }
 
   /** float64 [cols]: E[x]. */
@@ -53,14 +79,14 @@ export class Moments {
   }
 }
 
-/** upper(sum) += weight * x x'; rows whose x is zero (half of a hidden layer behind a relu) cost nothing. */
-function addOuter(sum: Float64Array, x: Float32Array, weight: number): void {
+/** upper(sum) += weight * x x'. Behind a relu most of x is zero: `at` is scratch for where it is not. */
+function addOuter(sum: Float64Array, x: Float32Array, weight: number, at: Int32Array): void {
   const n = x.length;
-  for (let i = 0; i < n; i++) {
-    const xi = x[i]! * weight;
-    if (xi === 0) continue;
-    const row = i * n;
-    for (let j = i; j < n; j++) sum[row + j]! += xi * x[j]!;
+  let live = 0;
+  for (let i = 0; i < n; i++) if (x[i] !== 0) at[live++] = i;
+  for (let k = 0; k < live; k++) {
+    const xi = x[at[k]!]! * weight, row = at[k]! * n;
+    for (let l = k; l < live; l++) sum[row + at[l]!]! += xi * x[at[l]!]!;
   }
 }
 

@@ -4,6 +4,7 @@ import { MoqeError } from "../../base/errors.ts";
 import type { ExpertLayerSpec } from "../../base/plan.ts";
 import { MatrixEncoder } from "../../quant/encoder.ts";
 import { dequantizeRow, type EncodedMatrix, viewMatrix } from "../../quant/matrix.ts";
+import type { Compensation } from "../../quant/compensation.ts";
 import type { Hessian } from "../../quant/moments.ts";
 import type { Recipe } from "../../quant/quantizers.ts";
 import { copyBias } from "../bias.ts";
@@ -21,8 +22,8 @@ export interface CalibratedWork {
 }
 
 /**
- * Encodes fc1 by its inputs' moments, then fc2 by those of the hidden layer that follows from them; biases take up the
- * mean error. Memory beside the block: the samples' inputs and two hidden layers, and the Hessian's blocks.
+ * Encodes fc1 by its inputs' moments, then fc2 by those of the hidden layer that follows from them; with error feedback
+ * fc2 makes up for some of what fc1's rounding changed, and biases take up the mean error. Memory beside the block: the samples' inputs and two hidden layers, and the Hessian's blocks.
  *
  * @throws MoqeError `unsupported` for experts that are no fc1, relu, fc2
  */
@@ -41,7 +42,7 @@ export async function encodeCalibrated(
     });
   }
   const block = new Uint8Array(work.layout.bytes);
-  const samples = samplesOf(work.calibration, work.ordinal, expert);
+  const samples = samplesOf(work.calibration, work.ordinal, expert, fc1!.rows);
   const rotated = work.recipe.format.rotated === true;
   const one = new Projection(reader, layer, expert, work, block, 0);
   const hidden = new HiddenLayers(samples, fc1!.cols, fc1!.rows);
@@ -51,8 +52,9 @@ export async function encodeCalibrated(
   );
   const two = new Projection(reader, layer, expert, work, block, 1);
   const means = hidden.means();
+  const { hessian, compensation } = hidden.seenByFc2(rotated, fc2!.bias);
   await two.encode(
-    hessianOf(hidden.exact, fc2!.cols, { rotated, centred: fc2!.bias }),
+    hessian,
     (_, exact, rounded, bias = 0) => {
       let error = 0;
       for (let c = 0; c < exact.length; c++) {
@@ -60,6 +62,7 @@ export async function encodeCalibrated(
       }
       return bias + error;
     },
+    work.recipe.rounding === "gptq" ? compensation : undefined,
   );
   return block;
 }
@@ -100,10 +103,12 @@ class Projection {
     this.#matrix = viewMatrix(block, rows, cols, work.recipe.format, this.#at);
   }
 
-  async encode(hessian: Hessian, onRow: OnRow): Promise<void> {
+  /** @param compensation changes what is rounded; `onRow` still has the row of the checkpoint */
+  async encode(hessian: Hessian, onRow: OnRow, compensation?: Compensation): Promise<void> {
     const { layout } = this.#at, { rows, cols, rowBytes, groups } = layout;
     const encoder = new MatrixEncoder(this.#name, rows, cols, this.work.recipe, hessian);
     const rounded = new Float32Array(cols);
+    const wanted = new Float32Array(compensation === undefined ? 0 : cols);
     for await (const chunk of this.reader.read(this.#jobs)) {
       this.work.onChunk(chunk);
       if (chunk.job.name !== this.#name) {
@@ -114,8 +119,12 @@ class Projection {
       const codes = this.block.subarray(this.#at.codesOffset + rowStart * rowBytes);
       const scalesAt = this.#at.scalesOffset + rowStart * groups * 2;
       const scales = new Uint16Array(this.block.buffer, scalesAt, rowCount * groups);
-      encoder.encodeRows(data, rowCount, codes, scales);
+      if (compensation === undefined) encoder.encodeRows(data, rowCount, codes, scales);
       for (let r = 0; r < rowCount; r++) {
+        if (compensation !== undefined) {
+          compensation.apply(data.subarray(r * cols, (r + 1) * cols), wanted);
+          encoder.encodeRows(wanted, 1, codes.subarray(r * rowBytes), scales.subarray(r * groups));
+        }
         dequantizeRow(this.#matrix, rowStart + r, rounded);
         const exact = data.subarray(r * cols, (r + 1) * cols);
         const bias = onRow(rowStart + r, exact, rounded, this.#bias?.[rowStart + r]);

@@ -1,22 +1,25 @@
 /** What an expert's two matrices are fed in calibration: samples, second moments, hidden layers, mean errors. */
 import { rotate } from "../../base/rotation.ts";
+import { Compensation } from "../../quant/compensation.ts";
 import { Hessian, hessianBlock, Moments } from "../../quant/moments.ts";
 import type { Calibration, ExpertSamples } from "./file.ts";
 
-/** Rows of the layer's other experts that stand for the layer. */
-const FOREIGN_ROWS = 256;
-
 /**
- * An expert's own samples with some of the layer's, whose whole weight is B / (n + B) for n own samples and blocks of B
- * columns: as much as B samples would have. So an expert that saw few tokens is shrunk toward its layer.
+ * An expert's own samples with some of the layer's, twice as many as the widest block of moments has columns, B, and of
+ * the weight of B: B / (n + B) for n own samples. So an expert that saw few tokens is shrunk toward its layer.
  */
-export function samplesOf(calibration: Calibration, layer: number, expert: number): ExpertSamples {
+export function samplesOf(
+  calibration: Calibration,
+  layer: number,
+  expert: number,
+  hidden: number,
+): ExpertSamples {
   const own = calibration.samples(layer, expert);
   const { cols, seen } = calibration.header.layers[layer]!;
   const others = seen.flatMap((n, e) => n > 0 && e !== expert ? [e] : []);
-  const each = Math.ceil(FOREIGN_ROWS / Math.max(1, others.length));
+  const block = Math.max(hessianBlock(cols), hessianBlock(hidden));
+  const each = Math.ceil(2 * block / Math.max(1, others.length));
   const foreign = others.map((e) => calibration.samples(layer, e, each));
-  const block = hessianBlock(cols);
   const sum = (parts: readonly ExpertSamples[]) =>
     parts.reduce((total, p) => total + p.weights.reduce((a, b) => a + b, 0), 0);
   const [ownWeight, foreignWeight] = [sum([own]), sum(foreign)];
@@ -39,12 +42,18 @@ export function hessianOf(
   cols: number,
   options: { rotated: boolean; centred: boolean },
 ): Hessian {
-  const { count, weights } = samples;
-  const x = options.rotated ? samples.x.slice() : samples.x;
-  if (options.rotated) { for (let r = 0; r < count; r++) rotate(x, r * cols, cols); }
-  const moments = new Moments(cols);
-  moments.add(x, count, weights);
-  return new Hessian(moments, options.centred);
+  return new Hessian(momentsOf(samples, cols, options.rotated), options.centred);
+}
+
+function momentsOf({ x, count, weights }: ExpertSamples, cols: number, rotated: boolean): Moments {
+  const moments = new Moments(cols), isWhole = moments.block >= cols;
+  if (!rotated || isWhole) moments.add(x, count, weights);
+  if (!rotated) return moments;
+  if (isWhole) return moments.rotated();
+  const turned = x.slice();
+  for (let r = 0; r < count; r++) rotate(turned, r * cols, cols);
+  moments.add(turned, count, weights);
+  return moments;
 }
 
 /** Hidden layers of samples, filled as rows of fc1 come. Owns two f32 [count, hidden]. */
@@ -64,18 +73,26 @@ export class HiddenLayers {
   add(unit: number, exact: Float32Array, rounded: Float32Array, bias: number | undefined): number {
     const { x, count, weights } = this.samples, { cols, hidden } = this;
     let mean = 0, total = 0;
-    for (let r = 0; r < count; r++) {
-      const at = r * cols;
-      let a = 0, b = 0;
-      for (let c = 0; c < cols; c++) {
-        const v = x[at + c]!;
-        a += v * exact[c]!;
-        b += v * rounded[c]!;
+    for (let r = 0; r < count; r += 2) {
+      // Two at once: one sum after another would wait for each addition. The last of an odd number is done twice.
+      const first = r * cols, second = Math.min(r + 1, count - 1) * cols;
+      let a = 0, b = 0, c = 0, d = 0;
+      for (let i = 0; i < cols; i++) {
+        const v = x[first + i]!, w = x[second + i]!, e = exact[i]!, q = rounded[i]!;
+        a += v * e;
+        b += v * q;
+        c += w * e;
+        d += w * q;
       }
       this.#exact[r * hidden + unit] = a;
       this.#rounded[r * hidden + unit] = b;
       mean += weights[r]! * (a - b);
       total += weights[r]!;
+      if (r + 1 === count) break;
+      this.#exact[(r + 1) * hidden + unit] = c;
+      this.#rounded[(r + 1) * hidden + unit] = d;
+      mean += weights[r + 1]! * (c - d);
+      total += weights[r + 1]!;
     }
     const corrected = bias === undefined || total === 0 ? 0 : Math.fround(bias + mean / total);
     for (let r = 0, at = unit; r < count; r++, at += hidden) {
@@ -85,9 +102,22 @@ export class HiddenLayers {
     return corrected;
   }
 
-  /** The hidden layer of unrounded weights, as samples of fc2's input. */
-  get exact(): ExpertSamples {
-    return { ...this.samples, x: this.#exact };
+  /**
+   * By what fc2's errors are weighed, its input once fc1 is rounded, and what fc2 can make up for of that rounding:
+   * undefined where the layer is too wide for it.
+   */
+  seenByFc2(rotated: boolean, centred: boolean): { hessian: Hessian; compensation?: Compensation } {
+    const { samples, hidden } = this, { weights } = samples;
+    const input = { ...samples, x: this.#rounded };
+    if (hessianBlock(hidden) < hidden) {
+      return { hessian: hessianOf(input, hidden, { rotated, centred }) };
+    }
+    const moments = momentsOf(input, hidden, false), plain = new Hessian(moments, centred);
+    const change = { was: this.#exact, is: this.#rounded, weights };
+    return {
+      hessian: rotated ? new Hessian(moments.rotated(), centred) : plain,
+      compensation: new Compensation(plain, change, centred),
+    };
   }
 
   /** float64 [hidden]: the mean hidden layer before and after rounding of fc1. */
