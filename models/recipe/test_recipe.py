@@ -10,6 +10,7 @@ import torch.nn.functional as F
 import average
 import cleaning
 import clusters
+import feedback
 import holdout
 import qat
 import sources
@@ -160,6 +161,32 @@ class Network(unittest.TestCase):
         before = error()
         grid.refit()
         self.assertLess(error(), before)
+
+    def test_feedback_keeps_outputs_that_nearest_levels_lose(self):
+        torch.manual_seed(1)
+        x = torch.randn(900, 70, dtype=torch.float64) @ torch.randn(70, 70, dtype=torch.float64)
+        weight = torch.randn(30, 70, dtype=torch.float64)
+        h = feedback.damped(feedback.moments(x, x))
+        error = lambda level: ((weight - level) @ h * (weight - level)).sum().item()
+        nearest = qat.quantized(weight.float(), qat.best_scales(weight.float())).double()
+        level, scales = feedback.rounded(weight, h)
+        self.assertLess(error(level), 0.5 * error(nearest))
+        self.assertLess(error(level), error(feedback.rounded(weight, h, rounds=0)[0]))
+        placed = feedback.inside(weight, level, feedback.spread(scales, 70)).float()
+        torch.testing.assert_close(qat.quantized(placed, scales), level.float())
+
+    def test_experts_settled_on_levels_compute_nearly_what_they_did(self):
+        torch.manual_seed(2)
+        x = torch.randn(3000, 32) @ torch.randn(32, 32)
+        def error(prepare):
+            torch.manual_seed(3)
+            block = SparseMLP(32, 64, 1)
+            expert = block.experts["expert_0"]
+            want = expert(x[2500:])
+            prepare(expert)
+            qat.attach(block)
+            return (expert(x[2500:]) - want).square().sum().item()
+        self.assertLess(error(lambda e: feedback.settle(e, x[:2500].double())), 0.4 * error(lambda e: None))
 
     def test_straight_through_reaches_every_expert_it_was_routed_to(self):
         model = Translator(TINY)
