@@ -10,6 +10,7 @@ import type { InputObserver, RoutedPass } from "../nn/context.ts";
 import { CalibrationWriter } from "../pack/calibration/file.ts";
 import { packCheckpoint } from "../pack/pack.ts";
 import { FileStore } from "../store/file_store.ts";
+import { hessianBlock } from "../quant/moments.ts";
 import { openModel } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { calibrateFlags } from "./flags.ts";
@@ -45,7 +46,8 @@ export async function calibrate(
     const { plan } = sparseModel(manifest.config);
     // Written aside: a run that fails must not take the calibration of one before with it.
     const aside = `${flags.output}.moqe-tmp`;
-    const writer = new CalibrationWriter(aside, plan, flags.samples);
+    const samples = flags.samples || samplesFor(plan);
+    const writer = new CalibrationWriter(aside, plan, samples);
     try {
       await collect(new Collector(writer), { ...flags, model }, texts, progress, interrupt);
       writer.finish();
@@ -57,16 +59,25 @@ export async function calibrate(
     await Deno.rename(aside, flags.output);
     progress.clear();
     const seen = writer.header.layers.flatMap((l) => l.seen);
-    const few = seen.filter((n) => n < flags.samples).length;
+    const few = seen.filter((n) => n < samples).length;
     console.log(
       `wrote ${flags.output}: ${texts.length} texts, ${seen.length} experts; ` +
-        `${few} saw fewer than ${flags.samples} rows, the least ${Math.min(...seen)}`,
+        `${few} saw fewer than ${samples} rows, the least ${Math.min(...seen)}`,
     );
     return EXIT.ok;
   } finally {
     progress.clear();
     if (packed !== undefined) await Deno.remove(packed, { recursive: true });
   }
+}
+
+/**
+ * Where the packer takes a layer's moments whole, several times as many rows as its columns are worth having; the blocks
+ * that it takes of wider ones need fewer.
+ */
+function samplesFor(plan: ModelPlan): number {
+  const widest = Math.max(...plan.expertLayers.flatMap((l) => l.projections.map((p) => p.cols)));
+  return hessianBlock(widest) < widest ? 512 : 4096;
 }
 
 /** Whether an address has a manifest; a checkpoint has none. */

@@ -214,7 +214,11 @@ export const calibrateFlags = {
     "PAIRS",
     "languages, each text to one of them in turn; all of the model unless given",
   ),
-  samples: int(512, { min: 16, max: 65536 }, "rows kept of each expert's input"),
+  samples: int(
+    0,
+    { min: 0, max: 65536 },
+    "rows kept of each expert's input; 0 for 4096, or 512 where experts are wider than 1024",
+  ),
   texts: int(600, { min: 1, max: 1_000_000 }, "texts to use, the first of the file"),
   ...engineFlags,
   progress: translateFlags.progress,
