@@ -1,4 +1,5 @@
 /** moqe profile: which experts each language uses, from texts that are translated one sentence at a time. */
+import { resolve } from "node:path";
 import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import { architectureOf } from "../arch/registry.ts";
@@ -16,6 +17,7 @@ import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
 import { engineOptions, modelAddress } from "./model.ts";
 import { checkWritable } from "./outputs.ts";
 import { floresPair } from "./pairs.ts";
+import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 import { readTexts, trainedPair } from "./texts.ts";
 
@@ -31,7 +33,15 @@ export async function profile(
 ): Promise<number> {
   const output = flags.output ?? PROFILES_NAME;
   await checkWritable(output);
-  if (flags.trace !== undefined) await checkWritable(flags.trace);
+  if (flags.trace !== undefined) {
+    await checkWritable(flags.trace);
+    if (resolve(flags.trace) === resolve(output)) {
+      throw usage(
+        { name: "profile" },
+        `--trace and --output are both ${output}: one would be lost`,
+      );
+    }
+  }
   const model = modelAddress(flags.model);
   const { manifest } = await openModel(model, { manifestSha256: flags.manifestSha256 });
   const { plan } = architectureOf(manifest.config).read(manifest.config);

@@ -22,6 +22,15 @@ Deno.test("an output that cannot be written is refused before the model is looke
   }
 });
 
+Deno.test("profiles and the trace that they come from do not go to one file", async () => {
+  using folder = temporaryFolder({ texts: "Open the file.\n" });
+  const args = ["profile", `${folder.path}/texts`, "--model", "/no/model"];
+  const both = ["--output", `${folder.path}/p`, "--trace", `${folder.path}/./p`];
+  const { code, err } = await moqe([...args, ...both]);
+  assertEquals(code, 2, err);
+  assertStringIncludes(err, "--trace and --output are both");
+});
+
 Deno.test("looking leaves what is there, and nothing where nothing was", async () => {
   using folder = temporaryFolder({ mine: "mine" });
   const { path } = folder;

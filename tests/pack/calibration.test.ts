@@ -155,6 +155,32 @@ Deno.test("a calibration keeps a sample of rows with their squared shares", asyn
   calibration.close();
 });
 
+Deno.test("a calibration on a full disk says so", async () => {
+  using folder = temporaryFolder();
+  const { checkpoint: { weights }, plan } = await openGolden("every_layer");
+  weights.close();
+  const mounted = await new Deno.Command("mount", {
+    args: ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder.path],
+    stderr: "null",
+  }).output().catch(() => undefined);
+  if (!mounted?.success) return console.log("no right to mount here: nothing was tested");
+  try {
+    const writer = new CalibrationWriter(`${folder.path}/c`, plan, 4096);
+    const { cols } = plan.expertLayers[0]!.projections[0]!;
+    const error = assertThrows(
+      () => {
+        for (;;) writer.add(0, 0, new Float32Array(cols), 1);
+      },
+      MoqeError,
+      "make room there",
+    );
+    assertEquals(error.code, "unavailable");
+    writer.abandon();
+  } finally {
+    await new Deno.Command("umount", { args: [folder.path] }).output();
+  }
+});
+
 Deno.test("a layer that saw one row, however often, can be packed: it has no variance", async () => {
   using folder = temporaryFolder();
   const { checkpoint: { weights }, plan } = await openGolden("every_layer");

@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { MoqeError } from "../../base/errors.ts";
+import { errorText, MoqeError } from "../../base/errors.ts";
 import type { ModelPlan } from "../../base/plan.ts";
 import { halfTable } from "../../quant/half.ts";
 
@@ -88,18 +88,32 @@ export class CalibrationWriter {
     const record = new Uint8Array(recordBytes(l.cols));
     new Float32Array(record.buffer, 0, 1)[0] = share;
     new Float16Array(record.buffer, 4, l.cols).set(x);
-    const at = this.#starts[layer]! + (expert * samples + place) * record.length;
-    this.#file.seekSync(at, Deno.SeekMode.Start);
-    this.#file.writeSync(record);
+    this.#write(this.#starts[layer]! + (expert * samples + place) * record.length, record);
   }
 
   /** Writes the header and closes the file. */
   finish(): void {
     const text = new TextEncoder().encode(JSON.stringify(this.header));
     const length = new Uint8Array(new Uint32Array([text.length]).buffer);
-    this.#file.seekSync(this.#starts.at(-1)!, Deno.SeekMode.Start);
-    for (const bytes of [text, length]) this.#file.writeSync(bytes);
+    const end = this.#starts.at(-1)!;
+    this.#write(end, text);
+    this.#write(end + text.length, length);
     this.#file.close();
+  }
+
+  /** Throws MoqeError `unavailable` with what the disk says. */
+  #write(at: number, bytes: Uint8Array): void {
+    try {
+      this.#file.seekSync(at, Deno.SeekMode.Start);
+      for (let done = 0; done < bytes.length;) done += this.#file.writeSync(bytes.subarray(done));
+    } catch (cause) {
+      throw new MoqeError("unavailable", {
+        action: `write the calibration ${this.path}`,
+        rule: errorText(cause),
+        remedy: "make room there, or name another --output",
+        cause,
+      });
+    }
   }
 
   /** Closes without a header: the file is of no use. */
