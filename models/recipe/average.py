@@ -1,7 +1,7 @@
 """The mean of the weights of models with one start: python average.py OUT.safetensors FOLDER FOLDER ... [--shares A,B,...]
 
 A folder is a run (its state.pt: float32, of training on four levels what the levels are made from) or a Hugging Face folder,
-such as what the runs began from. OUT is bf16, or with --qat, for runs of `train.py --qat`, float32: more would be lost. It
+such as what the runs began from; behind the first also a safetensors file with the same configuration. OUT is bf16, or with --qat, for runs of `train.py --qat`, float32: more would be lost. It
 goes to `train.py --weights` or `export.py --weights`.
 
 Runs on other batches share what the language taught them and differ by what their samples did; the mean keeps the former
@@ -30,8 +30,10 @@ def apart(models: list[dict], middle: dict) -> float:
     return (gap / sum(v.square().sum() for v in middle.values())).sqrt().item()
 
 
-def read(folder: str) -> tuple[dict, int, int]:
-    """(state dictionary, steps, target tokens) of a run; a Hugging Face folder has none of the latter two."""
+def read(folder: str, first: str) -> tuple[dict, int, int]:
+    """(state dictionary, steps, target tokens) of a run; what is no run has none of the latter two."""
+    if folder.endswith(".safetensors"):
+        return read_model(first, folder).state_dict(), 0, 0
     path = os.path.join(folder, "state.pt")
     if not os.path.exists(path):
         return read_model(folder).state_dict(), 0, 0
@@ -49,7 +51,7 @@ def main() -> None:
     given = [float(s) for s in a.shares.split(",")] if a.shares else [1.0] * len(a.folders)
     if len(given) != len(a.folders) or sum(given) <= 0:
         raise SystemExit(f"--shares {a.shares}: one number for each of {len(a.folders)} folders, not all 0")
-    models, steps, tokens = zip(*map(read, a.folders))
+    models, steps, tokens = zip(*(read(f, a.folders[0]) for f in a.folders))
     middle, config = mean(models, [s / sum(given) for s in given]), read_config(a.folders[0])
     kind = torch.float32 if a.qat else torch.bfloat16
     tensors = {file_name(k, config): v.to(kind).contiguous() for k, v in middle.items()}
