@@ -31,6 +31,9 @@ export async function calibrate(
   { flags, positionals }: Invocation<typeof calibrateFlags>,
 ): Promise<number> {
   const [address, textsFile] = positionals as [string, string];
+  if (flags.samples > 0 && flags.samples < 16) {
+    throw usage({ name: "calibrate" }, `--samples ${flags.samples}: 16 at least, or 0`);
+  }
   const texts = readTexts("calibrate", textsFile, flags.texts);
   await checkWritable(flags.output);
   using interrupt = listenForInterrupt();

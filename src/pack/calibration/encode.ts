@@ -23,7 +23,8 @@ export interface CalibratedWork {
 
 /**
  * Encodes fc1 by its inputs' moments, then fc2 by those of the hidden layer that follows from them; with error feedback
- * fc2 makes up for some of what fc1's rounding changed, and biases take up the mean error. Memory beside the block: the samples' inputs and two hidden layers, and the Hessian's blocks.
+ * fc2 makes up for some of what fc1's rounding changed, and biases take up the mean error. Memory beside the block: the
+ * samples' inputs and two hidden layers, and the Hessian's blocks.
  *
  * @throws MoqeError `unsupported` for experts that are no fc1, relu, fc2
  */
@@ -52,7 +53,11 @@ export async function encodeCalibrated(
   );
   const two = new Projection(reader, layer, expert, work, block, 1);
   const means = hidden.means();
-  const { hessian, compensation } = hidden.seenByFc2(rotated, fc2!.bias);
+  const { hessian, compensation } = hidden.seenByFc2({
+    rotated,
+    centred: fc2!.bias,
+    feedback: work.recipe.rounding === "gptq",
+  });
   await two.encode(
     hessian,
     (_, exact, rounded, bias = 0) => {
@@ -62,7 +67,7 @@ export async function encodeCalibrated(
       }
       return bias + error;
     },
-    work.recipe.rounding === "gptq" ? compensation : undefined,
+    compensation,
   );
   return block;
 }

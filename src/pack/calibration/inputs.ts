@@ -46,14 +46,15 @@ export function hessianOf(
 }
 
 function momentsOf({ x, count, weights }: ExpertSamples, cols: number, rotated: boolean): Moments {
-  const moments = new Moments(cols), isWhole = moments.block >= cols;
-  if (!rotated || isWhole) moments.add(x, count, weights);
-  if (!rotated) return moments;
-  if (isWhole) return moments.rotated();
-  const turned = x.slice();
-  for (let r = 0; r < count; r++) rotate(turned, r * cols, cols);
-  moments.add(turned, count, weights);
-  return moments;
+  const moments = new Moments(cols);
+  if (rotated && moments.block < cols) {
+    const turned = x.slice();
+    for (let r = 0; r < count; r++) rotate(turned, r * cols, cols);
+    moments.add(turned, count, weights);
+    return moments;
+  }
+  moments.add(x, count, weights);
+  return rotated ? moments.rotated() : moments;
 }
 
 /** Hidden layers of samples, filled as rows of fc1 come. Owns two f32 [count, hidden]. */
@@ -103,13 +104,15 @@ export class HiddenLayers {
   }
 
   /**
-   * By what fc2's errors are weighed, its input once fc1 is rounded, and what fc2 can make up for of that rounding:
-   * undefined where the layer is too wide for it.
+   * By what fc2's errors are weighed, its input once fc1 is rounded, and with error feedback what fc2 can make up for of
+   * that rounding: undefined where the layer is too wide for it.
    */
-  seenByFc2(rotated: boolean, centred: boolean): { hessian: Hessian; compensation?: Compensation } {
+  seenByFc2(
+    { rotated, centred, feedback }: { rotated: boolean; centred: boolean; feedback: boolean },
+  ): { hessian: Hessian; compensation?: Compensation } {
     const { samples, hidden } = this, { weights } = samples;
     const input = { ...samples, x: this.#rounded };
-    if (hessianBlock(hidden) < hidden) {
+    if (!feedback || hessianBlock(hidden) < hidden) {
       return { hessian: hessianOf(input, hidden, { rotated, centred }) };
     }
     const moments = momentsOf(input, hidden, false), plain = new Hessian(moments, centred);
