@@ -1,8 +1,9 @@
 """The mean of the weights of models with one start: python average.py OUT.safetensors FOLDER FOLDER ... [--shares A,B,...]
 
-A folder is a run (its state.pt: float32, of training on four levels what the levels are made from) or a Hugging Face folder,
-such as what the runs began from; behind the first also a safetensors file with the same configuration. OUT is bf16, or with --qat, for runs of `train.py --qat`, float32: more would be lost. It
-goes to `train.py --weights` or `export.py --weights`.
+A folder is a run (its state.pt: float32, of training on four levels what the levels are made from; of one with codes that
+stay its last.safetensors) or a Hugging Face folder, such as what the runs began from; behind the first also a safetensors
+file with the same configuration. OUT is bf16, or with --qat, for runs of `train.py --qat` or `--qat-scales`, float32: more
+would be lost. It goes to `train.py --weights` or `export.py --weights`.
 
 Runs on other batches share what the language taught them and differ by what their samples did; the mean keeps the former
 (model soups, Wortsman et al. 2022). It is also how processes that exchange nothing do the work of one run.
@@ -38,7 +39,10 @@ def read(folder: str, first: str) -> tuple[dict, int, int]:
     if not os.path.exists(path):
         return read_model(folder).state_dict(), 0, 0
     state = torch.load(path, map_location="cpu", weights_only=True)
-    return state["model"], state["step"], state["tokens"]
+    model = state["model"]
+    if any(k.endswith(".gain") for k in model):
+        model = read_model(folder, os.path.join(folder, "last.safetensors")).state_dict()
+    return model, state["step"], state["tokens"]
 
 
 def main() -> None:
@@ -46,7 +50,7 @@ def main() -> None:
     ap.add_argument("out")
     ap.add_argument("folders", nargs="+")
     ap.add_argument("--shares", help="how much of each, with commas; as much of all where not given")
-    ap.add_argument("--qat", action="store_true", help="the runs are of train.py --qat")
+    ap.add_argument("--qat", action="store_true", help="the runs are of train.py --qat or --qat-scales")
     a = ap.parse_args()
     given = [float(s) for s in a.shares.split(",")] if a.shares else [1.0] * len(a.folders)
     if len(given) != len(a.folders) or sum(given) <= 0:

@@ -30,16 +30,21 @@ class Pair:
         return picked[rng.random(count) < self.chance[picked]]
 
 
+def languages(folder: str) -> dict[str, list[int]]:
+    """The language tokens (of source and target) of each pair in a folder of tokens.py."""
+    with open(os.path.join(folder, "meta.json"), encoding="utf8") as f:
+        return json.load(f)["pairs"]
+
+
 class Batches:
     """Iterating gives (source [B, S], target [B, T], labels [B, T]) id tensors of about `slots` positions a side.
 
-    Pairs are drawn equally often. Sentences wait in one list per (S, T) of the grid until they fill a batch.
+    `folders`: one, or several with commas between. Pairs are drawn equally often, of every folder. Sentences wait in one
+    list per (S, T) of the grid until they fill a batch.
     """
 
-    def __init__(self, folder: str, pairs: list[str], slots: int, seed: int):
-        with open(os.path.join(folder, "meta.json"), encoding="utf8") as f:
-            languages = json.load(f)["pairs"]
-        self.pairs = [Pair(folder, p, *languages[p]) for p in pairs]
+    def __init__(self, folders: str, pairs: list[str], slots: int, seed: int):
+        self.pairs = [Pair(folder, p, *languages(folder)[p]) for folder in folders.split(",") for p in pairs]
         self.slots, self.rng = slots, np.random.default_rng(seed)
         self.waiting = {}
 

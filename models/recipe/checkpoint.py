@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model import Config, Translator
-from qat import exact_weights
+from qat import exact_weights, plain
 from runtime import atomically
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -61,7 +61,7 @@ def write_weights(model: Translator, path: str, note: dict) -> None:
     """
     exact = exact_weights(model)
     stored = lambda k, v: exact[k].cpu() if k in exact else v.detach().to("cpu", torch.bfloat16)
-    tensors = {file_name(k, model.config): stored(k, v).contiguous() for k, v in model.state_dict().items()}
+    tensors = {file_name(k, model.config): stored(k, v).contiguous() for k, v in plain(model).items()}
     metadata = {"format": "pt", **{k: str(v) for k, v in note.items()}}
 
     def write(temporary: str) -> None:

@@ -90,16 +90,51 @@ class GridLinear(nn.Linear):
         return quantized(self.weight, self.scales)
 
 
-def attach(model: nn.Module) -> list[GridLinear]:
-    """Puts every expert's matrices on the grid, in place; parameter names do not change."""
-    made = []
+class ScaleLinear(nn.Module):
+    """A linear layer with codes that stay as they are and scales that are trained, as shares of what they began as."""
+
+    def __init__(self, linear: nn.Linear):
+        super().__init__()
+        self.in_features, weight = linear.in_features, linear.weight.detach()
+        self.bias = linear.bias
+        self.register_buffer("base", best_scales(weight))
+        codes = levels(weight, self.base)
+        codes.flatten(1)[:, self.in_features:] = 0
+        self.register_buffer("codes", codes.bfloat16())
+        self.gain = nn.Parameter(torch.zeros_like(self.base))
+
+    def forward(self, x):
+        weight = (self.codes * (self.base * (1 + self.gain)).to(x.dtype)).flatten(1)[:, :self.in_features]
+        return F.linear(x, weight, self.bias)
+
+    @torch.no_grad()
+    def exact(self) -> torch.Tensor:
+        """float32 [N, K] with f16 scales."""
+        return folded(self.codes, self.base, self.gain)[:, :self.in_features]
+
+
+def folded(codes, base, gain) -> torch.Tensor:
+    """The state of a ScaleLinear -> its weights [N, padded K], float32 with f16 scales."""
+    return (codes.float() * (base * (1 + gain)).half().float()).flatten(1)
+
+
+def attach(model: nn.Module, kind: type = GridLinear) -> list:
+    """Puts every expert's matrices on the grid, in place."""
+    make, made = getattr(kind, "of", kind), []
     for sparse in [m for m in model.modules() if hasattr(m, "experts")]:
         for expert in sparse.experts.values():
-            expert.fc1, expert.fc2 = GridLinear.of(expert.fc1), GridLinear.of(expert.fc2)
+            expert.fc1, expert.fc2 = make(expert.fc1), make(expert.fc2)
             made += [expert.fc1, expert.fc2]
     return made
 
 
 def exact_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """Parameter name -> quantized float32 weights, for the modules that are on the grid."""
-    return {f"{n}.weight": m.exact() for n, m in model.named_modules() if isinstance(m, GridLinear)}
+    return {f"{n}.weight": m.exact() for n, m in model.named_modules() if isinstance(m, (GridLinear, ScaleLinear))}
+
+
+def plain(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The state dictionary with the names of a model that is not quantized; matrices on the grid as their exact weights."""
+    scaled = [n for n, m in model.named_modules() if isinstance(m, ScaleLinear)]
+    own = {f"{n}.{part}" for n in scaled for part in ("codes", "base", "gain")}
+    return {**{k: v for k, v in model.state_dict().items() if k not in own}, **exact_weights(model)}

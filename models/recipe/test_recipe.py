@@ -154,6 +154,34 @@ class Network(unittest.TestCase):
         self.assertTrue(torch.equal(qat.quantized(exact, qat.best_scales(exact)), exact))
         self.assertLessEqual(len(exact[0, :64].abs().unique()), 2)
 
+    def test_trained_scales_keep_codes_and_are_found_again_exactly(self):
+        linear = torch.nn.Linear(100, 40)
+        linear.weight.data.copy_(qat.quantized(linear.weight.detach(), qat.best_scales(linear.weight.detach())))
+        begun = linear.weight.detach().clone()
+        layer, x = qat.ScaleLinear(linear), torch.randn(7, 100)
+        self.assertTrue(torch.equal(layer.exact(), begun))
+        torch.testing.assert_close(layer(x), linear(x))
+        layer(x).square().sum().backward()
+        with torch.no_grad():
+            layer.gain -= 0.1 * layer.gain.grad.sign()
+        exact = layer.exact()
+        self.assertFalse(torch.equal(exact, begun))
+        self.assertTrue(torch.equal(exact.sign(), begun.sign()))
+        self.assertTrue(torch.equal(qat.quantized(exact, qat.best_scales(exact)), exact))
+        torch.testing.assert_close(layer(x), F.linear(x, exact, layer.bias), atol=1e-2, rtol=1e-2)
+
+    def test_a_model_with_trained_scales_is_written_as_any_other(self):
+        model = Translator(TINY)
+        for grid in qat.attach(model):
+            grid.weight.data.copy_(grid.exact())
+        exact = qat.exact_weights(model)
+        plain = Translator(TINY)
+        plain.load_state_dict(model.state_dict())
+        qat.attach(plain, qat.ScaleLinear)
+        found = qat.plain(plain)
+        self.assertEqual(found.keys(), Translator(TINY).state_dict().keys())
+        self.assertTrue(all(torch.equal(found[k], v) for k, v in exact.items()))
+
     def test_refitting_never_adds_error(self):
         grid = qat.GridLinear.of(torch.nn.Linear(100, 40))
         grid.scales.mul_(1.7)

@@ -28,12 +28,14 @@ PAUSE_SECONDS = 60
 
 def arguments():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("data", help="folder of tokens.py")
+    ap.add_argument("data", help="folder of tokens.py or distil.py, or several with commas between")
     ap.add_argument("out")
     ap.add_argument("--init", required=True, help="Hugging Face folder: its configuration, tokenizer and weights")
     ap.add_argument("--scratch", action="store_true", help="take only configuration and tokenizer from --init")
     ap.add_argument("--dense", action="store_true", help="train the dense twin (implies --scratch)")
     ap.add_argument("--qat", action="store_true", help="train with the experts' matrices in 2 bits (qat.py)")
+    ap.add_argument("--qat-scales", action="store_true", help="keep the codes of weights in 2 bits, train their scales")
+    ap.add_argument("--scale-lr", type=float, default=1.0, help="of the scales of --qat-scales, times --lr")
     ap.add_argument("--refit-steps", type=int, default=10, help="steps between two fits of the scales of --qat")
     ap.add_argument("--weights", help="safetensors to start from instead of those of --init")
     ap.add_argument("--pairs", default="de,fr,es")
@@ -72,14 +74,16 @@ def initial_model(a) -> Translator:
     return model
 
 
-def optimizers(model: Translator, lr: float, router_lr: float, adamw_only: bool) -> list:
-    """Muon for hidden matrices; AdamW for embeddings, routers (`router_lr` times the rate), norms and biases."""
-    named = list(model.named_parameters())
+def optimizers(model: Translator, lr: float, router_lr: float, scale_lr: float, adamw_only: bool) -> list:
+    """Muon for hidden matrices; AdamW for embeddings, routers (`router_lr` times the rate), scales, norms and biases."""
+    scales = [p for n, p in model.named_parameters() if n.endswith(".gain")]
+    named = [(n, p) for n, p in model.named_parameters() if not n.endswith(".gain")]
     outer = lambda n, p: adamw_only or p.dim() < 2 or n == "shared.weight" or "classifier" in n
     rest = [(n, p) for n, p in named if outer(n, p)]
     groups = [{"params": [p for n, p in rest if p.dim() == 2 and "classifier" not in n], "weight_decay": 0.01},
               {"params": [p for n, p in rest if "classifier" in n], "weight_decay": 0.01, "share": router_lr},
-              {"params": [p for _, p in rest if p.dim() < 2], "weight_decay": 0.0}]
+              {"params": [p for _, p in rest if p.dim() < 2], "weight_decay": 0.0},
+              {"params": scales, "weight_decay": 0.0, "share": scale_lr}]
     adamw = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), eps=1e-8, fused=True)
     hidden = [p for n, p in named if not outer(n, p)]
     return [adamw, Muon(hidden, lr)] if hidden else [adamw]
@@ -93,7 +97,9 @@ class Run:
         self.step = self.tokens = 0
         self.seconds = 0.0
         self.model = initial_model(a).to(self.device)
-        self.optimizers = optimizers(self.model, a.lr, a.router_lr, a.adamw)
+        if a.qat_scales:
+            qat.attach(self.model, qat.ScaleLinear)
+        self.optimizers = optimizers(self.model, a.lr, a.router_lr, a.scale_lr, a.adamw)
         self.teacher = read_model(a.init, a.teacher).to(self.device).eval() if a.teacher else None
         self.path = os.path.join(a.out, "state.pt")
         if os.path.exists(self.path):

@@ -1,8 +1,12 @@
-"""BLEU and chrF++ of what score.ts wrote, by sacrebleu: `python score.py OUT...`, a line of JSON a folder and search."""
+"""BLEU and chrF++ of what score.ts wrote, by sacrebleu: `python score.py OUT...`, a line of JSON a folder and search.
 
+`--against OUT` adds the difference of the mean BLEU to another folder's, with the 95 % of a paired bootstrap.
+"""
+
+import argparse
 import json
 import pathlib
-import sys
+import random
 
 import sacrebleu
 
@@ -28,7 +32,42 @@ def score(folder: pathlib.Path, beams: int) -> dict:
     return {**result, "mean": [round(t, 2) for t in totals], "signatures": [str(m.get_signature()) for m in (bleu, chrf)]}
 
 
-if __name__ == "__main__":
-    for name in sys.argv[1:]:
+def counts(folder: pathlib.Path, beams: int) -> dict:
+    """What BLEU counts in each sentence, by language: lists of numbers that add up."""
+    def of(path):
+        references = lines(folder / f"{path.name.split('.')[0]}.reference.txt")
+        return sacrebleu.metrics.BLEU()._extract_corpus_statistics(lines(path), [references])
+    return {path.name: of(path) for path in sorted(folder.glob(f"*.{beams}.txt"))}
+
+
+def mean_bleu(found: dict, rows: dict) -> float:
+    """Mean over languages of the BLEU of some sentences, by their numbers."""
+    def bleu(statistics, picked):
+        total = [sum(column) for column in zip(*(statistics[i] for i in picked))]
+        return sacrebleu.metrics.BLEU()._compute_score_from_stats(total).score
+    return sum(bleu(found[name], rows[name]) for name in found) / len(found)
+
+
+def difference(ours: pathlib.Path, theirs: pathlib.Path, beams: int, samples: int = 500) -> dict:
+    """How much better ours are, and between what 95 % of resamplings of the sentences lie."""
+    a, b, rng = counts(ours, beams), counts(theirs, beams), random.Random(0)
+    every = {name: range(len(found)) for name, found in a.items()}
+    gap = lambda rows: mean_bleu(a, rows) - mean_bleu(b, rows)
+    found = sorted(gap({n: rng.choices(r, k=len(r)) for n, r in every.items()}) for _ in range(samples))
+    low, high = found[round(0.025 * samples)], found[round(0.975 * samples) - 1]
+    return {"against": theirs.name, "difference": [round(v, 2) for v in (gap(every), low, high)]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", nargs="+", type=pathlib.Path)
+    parser.add_argument("--against", type=pathlib.Path)
+    a = parser.parse_args()
+    for folder in a.out:
         for width in (1, 4):
-            print(json.dumps(score(pathlib.Path(name), width)), flush=True)
+            more = difference(folder, a.against, width) if a.against else {}
+            print(json.dumps({**score(folder, width), **more}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,11 +3,12 @@
 /** Folders of Hugging Face layout that the table is made from; a system whose folder is not given is left out. */
 export const CHECKPOINTS = {
   moe: "`longest` with its layers split into experts (`upcycle.py`), trained on unquantized",
-  more: "the same after further training without quantization",
-  qat: "the same after quantization-aware training (`train.py --qat`)",
-  previous: "the release before, 40.6 M target tokens in all, on four levels since the last 2.5 M",
+  more: "the mean of `moe` and of what further training of it made, with dropout, unquantized",
+  qat:
+    "`more` on four levels, at last towards its own translations (`distil.py`, `train.py --qat`)",
+  previous: "an earlier release, 40.6 M target tokens in all, on four levels since the last 2.5 M",
   before:
-    "the release before that, 30.8 M target tokens in all, read back from its packed form (2-bit experts, 8-bit trunk)",
+    "the release before `previous`, 30.8 M target tokens in all, read back from its packed form (2-bit experts, 8-bit trunk)",
   twin:
     "the dense twin, from scratch, 17.1 M target tokens; `before` began as it, its layers split into experts",
   longer: "the twin trained on, to 30.8 M target tokens in all, as many as `before`",
