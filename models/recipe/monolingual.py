@@ -2,7 +2,8 @@
 
 python monolingual.py TOKENIZER OUT --guard DEV FILE...: FILE is en-XX.tsv, .tsv.gz or .tsv.xz of the training text. XX
 gets what the other files have and its own has not, and every package description (fetched into OUT/apt) that its own has
-not. Held out as for corpus.py: description buckets, and what shares most six-grams with a dev row of DEV.
+not. Held out as for corpus.py: description buckets (of sentences and of whole paragraphs), and what shares most six-grams
+with a dev row of DEV.
 """
 import argparse
 import json
@@ -30,12 +31,16 @@ def described(archive: Archive) -> dict[str, str]:
     found = {}
     for language, text in archive.descriptions():
         for body in re.findall(r"^Description-en: (.*(?:\n .*)*)", text, re.M) if language == "en" else ():
-            for part in sources.paragraphs(body):
-                for sentence in cleaning.sentences(cleaning.plain(part)):
-                    k = holdout.key(sentence)
-                    if holdout.bucket(k) >= holdout.HELD_BUCKETS:
-                        found.setdefault(k, sentence)
+            for paragraph in map(cleaning.plain, sources.paragraphs(body)):
+                for sentence in cleaning.sentences(paragraph):
+                    if not held(paragraph) and not held(sentence):
+                        found.setdefault(holdout.key(sentence), sentence)
     return found
+
+
+def held(text: str) -> bool:
+    """Whether this description, a sentence or (where a translation has others) a whole paragraph, is held out."""
+    return holdout.bucket(holdout.key(text)) < holdout.HELD_BUCKETS
 
 
 def usable(sentence: str) -> bool:
