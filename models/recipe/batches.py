@@ -1,7 +1,9 @@
 """Packed token arrays -> an endless stream of batches whose shapes come from a small grid."""
 import json
 import os
+from itertools import chain
 
+from runtime import atomically
 import numpy as np
 import torch
 
@@ -28,6 +30,21 @@ class Pair:
         """Up to `count` random sentence numbers; interface labels of a word or two are mostly passed over."""
         picked = rng.integers(0, len(self.cell), count)
         return picked[rng.random(count) < self.chance[picked]]
+
+
+def write_pair(folder: str, name: str, pairs: list) -> None:
+    """[(source ids, target ids)] -> the four arrays that a Pair reads, each of them whole or not there."""
+    for part, sides in (("src", [p[0] for p in pairs]), ("tgt", [p[1] for p in pairs])):
+        lengths = np.array([len(ids) for ids in sides], np.uint16)
+        flat = np.fromiter(chain.from_iterable(sides), np.uint16, int(lengths.sum()))
+        for ending, found in (("npy", flat), ("len.npy", lengths)):
+            atomically(os.path.join(folder, f"{name}.{part}.{ending}"), lambda path: save(path, found))
+
+
+def save(path: str, found: np.ndarray) -> None:
+    """np.save under exactly this name."""
+    with open(path, "wb") as f:
+        np.save(f, found)
 
 
 def languages(folder: str) -> dict[str, list[int]]:

@@ -16,7 +16,7 @@ import runtime
 import numpy as np
 import torch
 
-from batches import EOS, GRID, Pair, languages
+from batches import EOS, GRID, LONGEST, Pair, languages, write_pair
 from beam import Beams
 from checkpoint import read_model
 from decode import pad
@@ -81,22 +81,6 @@ def work(pile: Pile, beams: Beams, out: list) -> bool:
     return True
 
 
-def write(folder: str, name: str, kept: list) -> None:
-    """The arrays of tokens.py for one pair; translations that are empty or longer than a batch takes are left out."""
-    kept = [p for p in kept if 1 <= len(p[1]) <= GRID[-1] - 2]
-    for part, k in (("src", 0), ("tgt", 1)):
-        flat = np.array([t for p in kept for t in p[k]], np.uint16)
-        lengths = np.array([len(p[k]) for p in kept], np.uint16)
-        for ending, a in ((".npy", flat), (".len.npy", lengths)):
-            runtime.atomically(os.path.join(folder, f"{name}.{part}{ending}"), lambda path: save(path, a))
-
-
-def save(path: str, a: np.ndarray) -> None:
-    """np.save under exactly this name."""
-    with open(path, "wb") as f:
-        np.save(f, a)
-
-
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("data", help="folder of tokens.py or monolingual.py")
@@ -128,9 +112,9 @@ def main() -> None:
 
 
 def report(out: str, kept: dict, begun: float) -> float:
-    """Writes what there is, prints how much; the time now."""
+    """Writes what there is but for empty and too long translations, prints how much; the time now."""
     for name, pairs in kept.items():
-        write(out, name, pairs)
+        write_pair(out, name, [p for p in pairs if 1 <= len(p[1]) <= LONGEST])
     now, tokens = time.monotonic(), sum(len(p[1]) for pairs in kept.values() for p in pairs)
     count = sum(map(len, kept.values()))
     print(f"{count} sentences, {tokens} tokens, {tokens / (now - begun):.0f} a second", flush=True)

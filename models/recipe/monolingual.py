@@ -11,13 +11,12 @@ import os
 import random
 import re
 
-import numpy as np
 from tokenizers import Tokenizer
 
 import cleaning
 import holdout
 import sources
-from batches import LONGEST
+from batches import LONGEST, write_pair
 from corpus import dev_rows
 from debs import Archive
 from tokens import CODES, rows
@@ -54,10 +53,7 @@ def write(out: str, name: str, texts: list[str], tokenizer: Tokenizer) -> int:
     ids = [e.ids for e in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
     ids = [i for i in ids if 1 <= len(i) <= LONGEST]
     random.Random(0).shuffle(ids)
-    np.save(os.path.join(out, f"{name}.src.npy"), np.array([t for i in ids for t in i], np.uint16))
-    np.save(os.path.join(out, f"{name}.src.len.npy"), np.array([len(i) for i in ids], np.uint16))
-    np.save(os.path.join(out, f"{name}.tgt.npy"), np.zeros(0, np.uint16))
-    np.save(os.path.join(out, f"{name}.tgt.len.npy"), np.zeros(len(ids), np.uint16))
+    write_pair(out, name, [(i, []) for i in ids])
     return len(ids)
 
 

@@ -7,7 +7,7 @@ import runtime  # noqa: F401
 import torch
 
 import distil
-from batches import EOS, Pair
+from batches import EOS, Pair, write_pair
 from beam import Beams
 from model import Config, Translator
 
@@ -92,7 +92,7 @@ class Choice(unittest.TestCase):
     def test_what_is_written_is_read_as_training_text(self):
         with tempfile.TemporaryDirectory() as folder:
             kept = [([5, 6, 7], [8, 9]), ([5], []), ([6, 6], [7] * 500), ([11], [12, 13, 14])]
-            distil.write(folder, "de", kept)
+            distil.report(folder, {"de": kept}, 0)
             pair = Pair(folder, "de", 91, 90)
             texts = [(pair.src[a:b].tolist(), pair.tgt[c:d].tolist()) for a, b, c, d in
                      zip(pair.src_at, pair.src_at[1:], pair.tgt_at, pair.tgt_at[1:])]
@@ -101,7 +101,7 @@ class Choice(unittest.TestCase):
     def test_a_run_keeps_sentences_of_its_share_and_its_model(self):
         with tempfile.TemporaryDirectory() as folder:
             sources = [([k, k + 1] * 6, [k]) for k in range(5, 45)]
-            distil.write(folder, "de", sources)
+            write_pair(folder, "de", sources)
             pair = Pair(folder, "de", 91, LANGUAGE)
             pile = distil.Pile(pair, 1, 64, (1, 2))
             out = []

@@ -13,7 +13,7 @@ import re
 import numpy as np
 from tokenizers import Tokenizer
 
-from batches import LONGEST
+from batches import LONGEST, write_pair
 
 CODES = {"en": "eng_Latn", "de": "deu_Latn", "fr": "fra_Latn", "es": "spa_Latn", "it": "ita_Latn", "pt_BR": "por_Latn",
          "ru": "rus_Cyrl", "ja": "jpn_Jpan"}
@@ -54,9 +54,7 @@ def main() -> None:
     for path in a.files:
         name = re.fullmatch(r"(?:dev\.)?en-(\w+)\.tsv(\.gz|\.xz)?", os.path.basename(path)).group(1)
         kept = list(encode(tokenizer, list(rows(path, a.drop))))
-        for part, k in (("src", 0), ("tgt", 1)):
-            np.save(os.path.join(a.out, f"{name}.{part}.npy"), np.concatenate([p[k] for p in kept]))
-            np.save(os.path.join(a.out, f"{name}.{part}.len.npy"), np.array([len(p[k]) for p in kept], np.uint16))
+        write_pair(a.out, name, kept)
         about["pairs"][name] = [tokenizer.token_to_id(CODES["en"]), tokenizer.token_to_id(CODES[name])]
         print(name, len(kept), "pairs,", sum(len(p[1]) for p in kept), "target tokens", flush=True)
     with open(os.path.join(a.out, "meta.json"), "w", encoding="utf8") as f:
