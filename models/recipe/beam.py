@@ -6,8 +6,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from model import Attention, Translator
-
+from model import Translator
 
 BALLAST = 16
 """Sentences that leave a batch at once."""
@@ -117,8 +116,7 @@ class State:
     def __init__(self, model: Translator, source: torch.Tensor, beams: int):
         memory, self.mask = model.encode(source)
         self.model, self.beams, self.step = model, beams, 0
-        self.cross = [tuple(heads(p(memory), layer.cross_attention) for p in projections(layer.cross_attention))
-                      for layer in model.decoder.layers]
+        self.cross = [layer.cross_attention.keys_values(memory) for layer in model.decoder.layers]
         self.own = [tuple(keys.new_empty(len(source) * beams, keys.shape[1], 0, keys.shape[3]) for keys in pair)
                     for pair in self.cross]
 
@@ -138,11 +136,11 @@ class State:
         x = x[:, None]
         for layer, own, cross in zip(model.decoder.layers, self.own, self.cross):
             h = layer.self_attn_layer_norm(x).bfloat16()
-            for part, project in zip(own, projections(layer.self_attn)):
-                part[:, :, self.step - 1] = heads(project(h), layer.self_attn)[:, :, 0]
-            x = x + attend(layer.self_attn, h, *own, unused)
+            for part, new in zip(own, layer.self_attn.keys_values(h)):
+                part[:, :, self.step - 1] = new[:, :, 0]
+            x = x + layer.self_attn.attend(h, *own, unused)
             h = layer.cross_attention_layer_norm(x).bfloat16()
-            h = attend(layer.cross_attention, h.view(-1, K, c.d_model), *cross, self.mask)
+            h = layer.cross_attention.attend(h.view(-1, K, c.d_model), *cross, self.mask)
             x = x + h.reshape(x.shape)
             h = layer.ff_layer_norm(x).bfloat16()
             x = x + (layer.ffn(h, live) if layer.sparse else layer.ffn(h))
@@ -154,21 +152,3 @@ class State:
         if len(kept) < len(self.mask):
             self.cross = [tuple(part.index_select(0, kept) for part in layer) for layer in self.cross]
             self.mask = self.mask.index_select(0, kept)
-
-
-def projections(attention: Attention):
-    """Keys, then values."""
-    return attention.k_proj, attention.v_proj
-
-
-def heads(x: torch.Tensor, attention: Attention) -> torch.Tensor:
-    """[B, T, D] -> [B, H, T, d]."""
-    return x.view(*x.shape[:2], attention.heads, -1).transpose(1, 2)
-
-
-def attend(attention: Attention, x, keys, values, mask) -> torch.Tensor:
-    """x [B, Q, D] over keys and values [B, H, T, d] -> [B, Q, D]; mask is added to the scores [B, H, Q, T]."""
-    q = heads(attention.q_proj(x), attention)
-    score = torch.matmul(q, keys.transpose(-1, -2)).float() * q.shape[-1] ** -0.5 + mask
-    mixed = torch.matmul(score.softmax(-1).to(q.dtype), values)
-    return attention.out_proj(mixed.transpose(1, 2).reshape(x.shape))

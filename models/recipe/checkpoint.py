@@ -61,7 +61,7 @@ def write_weights(model: Translator, path: str, note: dict) -> None:
     """
     exact = exact_weights(model)
     stored = lambda k, v: exact[k].cpu() if k in exact else v.detach().to("cpu", torch.bfloat16)
-    tensors = {file_name(k, model.config): stored(k, v).contiguous() for k, v in plain(model).items()}
+    tensors = {file_name(k, model.config): stored(k, v).contiguous() for k, v in plain(model, exact).items()}
     metadata = {"format": "pt", **{k: str(v) for k, v in note.items()}}
 
     def write(temporary: str) -> None:

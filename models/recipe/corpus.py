@@ -48,7 +48,7 @@ class Collector:
             if not cleaning.acceptable(a, b, language):
                 continue
             k = holdout.key(a)
-            if kind == "desc" and holdout.bucket(k) < holdout.HELD_BUCKETS:
+            if kind == "desc" and holdout.held_description(k):
                 self.left_out["description bucket"] += 1
             elif self.guard.hits(k, b):
                 self.left_out["near a dev row"] += 1

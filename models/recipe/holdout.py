@@ -25,6 +25,11 @@ def bucket(source_key: str) -> int:
     return int(hashlib.md5(source_key.encode()).hexdigest()[:6], 16) % 100
 
 
+def held_description(source_key: str) -> bool:
+    """Whether a package description's sentence or paragraph is held out."""
+    return bucket(source_key) < HELD_BUCKETS
+
+
 def domains() -> frozenset:
     """Text domains of held-out packages: their catalogues can lie in another package of the same source."""
     found = set()

@@ -6,7 +6,6 @@ not. Held out as for corpus.py: description buckets (of sentences and of whole p
 with a dev row of DEV.
 """
 import argparse
-import json
 import os
 import random
 import re
@@ -19,7 +18,7 @@ import sources
 from batches import LONGEST, write_pair
 from corpus import dev_rows
 from debs import Archive
-from tokens import CODES, rows
+from tokens import pair_of, rows, write_about
 
 WORDS = range(4, 61)
 """Words of a sentence that is taken."""
@@ -31,15 +30,13 @@ def described(archive: Archive) -> dict[str, str]:
     for language, text in archive.descriptions():
         for body in re.findall(r"^Description-en: (.*(?:\n .*)*)", text, re.M) if language == "en" else ():
             for paragraph in map(cleaning.plain, sources.paragraphs(body)):
+                if holdout.held_description(holdout.key(paragraph)):
+                    continue  # where a translation has other sentences, the pair is of whole paragraphs
                 for sentence in cleaning.sentences(paragraph):
-                    if not held(paragraph) and not held(sentence):
-                        found.setdefault(holdout.key(sentence), sentence)
+                    k = holdout.key(sentence)
+                    if not holdout.held_description(k):
+                        found.setdefault(k, sentence)
     return found
-
-
-def held(text: str) -> bool:
-    """Whether this description, a sentence or (where a translation has others) a whole paragraph, is held out."""
-    return holdout.bucket(holdout.key(text)) < holdout.HELD_BUCKETS
 
 
 def usable(sentence: str) -> bool:
@@ -71,17 +68,14 @@ def main() -> None:
     archive.update()
     texts = {"": described(archive)}
     for path in a.files:
-        texts[re.search(r"en-(\w+)\.tsv", os.path.basename(path)).group(1)] = {holdout.key(s): s for s, _ in rows(path)}
+        texts[pair_of(path)] = {holdout.key(s): s for s, _ in rows(path)}
     fine = lambda k, s: usable(s) and not guard.hits(k, s)
     everything = {k: s for found in texts.values() for k, s in found.items()}
     everything = {k: s for k, s in everything.items() if fine(k, s)}
-    about = {"vocab_size": tokenizer.get_vocab_size(), "pairs": {}}
     for name in filter(None, texts):
-        about["pairs"][name] = [tokenizer.token_to_id(CODES["en"]), tokenizer.token_to_id(CODES[name])]
         new = [s for k, s in everything.items() if k not in texts[name]]
         print(name, write(a.out, name, new, tokenizer), "sentences", flush=True)
-    with open(os.path.join(a.out, "meta.json"), "w", encoding="utf8") as f:
-        json.dump(about, f)
+    write_about(a.out, tokenizer, list(filter(None, texts)))
 
 
 if __name__ == "__main__":

@@ -110,17 +110,12 @@ class ScaleLinear(nn.Module):
     @torch.no_grad()
     def exact(self) -> torch.Tensor:
         """float32 [N, K] with f16 scales."""
-        return folded(self.codes, self.base, self.gain)[:, :self.in_features]
+        return (self.codes.float() * (self.base * (1 + self.gain)).half().float()).flatten(1)[:, :self.in_features]
 
 
-def folded(codes, base, gain) -> torch.Tensor:
-    """The state of a ScaleLinear -> its weights [N, padded K], float32 with f16 scales."""
-    return (codes.float() * (base * (1 + gain)).half().float()).flatten(1)
-
-
-def attach(model: nn.Module, kind: type = GridLinear) -> list:
-    """Puts every expert's matrices on the grid, in place."""
-    make, made = getattr(kind, "of", kind), []
+def attach(model: nn.Module, make=GridLinear.of) -> list:
+    """Puts every expert's matrices on the grid, in place; make(linear) gives what takes a linear layer's place."""
+    made = []
     for sparse in [m for m in model.modules() if hasattr(m, "experts")]:
         for expert in sparse.experts.values():
             expert.fc1, expert.fc2 = make(expert.fc1), make(expert.fc2)
@@ -133,8 +128,8 @@ def exact_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return {f"{n}.weight": m.exact() for n, m in model.named_modules() if isinstance(m, (GridLinear, ScaleLinear))}
 
 
-def plain(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The state dictionary with the names of a model that is not quantized; matrices on the grid as their exact weights."""
+def plain(model: nn.Module, exact: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state dictionary with the names of a model that is not quantized; `exact`: its exact_weights()."""
     scaled = [n for n, m in model.named_modules() if isinstance(m, ScaleLinear)]
     own = {f"{n}.{part}" for n in scaled for part in ("codes", "base", "gain")}
-    return {**{k: v for k, v in model.state_dict().items() if k not in own}, **exact_weights(model)}
+    return {**{k: v for k, v in model.state_dict().items() if k not in own}, **exact}

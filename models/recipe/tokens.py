@@ -41,6 +41,18 @@ def encode(tokenizer: Tokenizer, pairs: list, block: int = 20000):
                 yield np.array(source.ids, np.uint16), np.array(target.ids, np.uint16)
 
 
+def pair_of(path: str) -> str:
+    """XX of a file en-XX.tsv or dev.en-XX.tsv, packed or not."""
+    return re.fullmatch(r"(?:dev\.)?en-(\w+)\.tsv(\.gz|\.xz)?", os.path.basename(path)).group(1)
+
+
+def write_about(out: str, tokenizer: Tokenizer, names: list[str]) -> None:
+    """OUT/meta.json: the vocabulary's size and the language tokens of each pair."""
+    pairs = {name: [tokenizer.token_to_id(CODES["en"]), tokenizer.token_to_id(CODES[name])] for name in names}
+    with open(os.path.join(out, "meta.json"), "w", encoding="utf8") as f:
+        json.dump({"vocab_size": tokenizer.get_vocab_size(), "pairs": pairs}, f)
+
+
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("tokenizer", help="folder with tokenizer.json")
@@ -50,15 +62,12 @@ def main() -> None:
     a = ap.parse_args()
     os.makedirs(a.out, exist_ok=True)
     tokenizer = Tokenizer.from_file(os.path.join(a.tokenizer, "tokenizer.json"))
-    about = {"vocab_size": tokenizer.get_vocab_size(), "pairs": {}}
     for path in a.files:
-        name = re.fullmatch(r"(?:dev\.)?en-(\w+)\.tsv(\.gz|\.xz)?", os.path.basename(path)).group(1)
+        name = pair_of(path)
         kept = list(encode(tokenizer, list(rows(path, a.drop))))
         write_pair(a.out, name, kept)
-        about["pairs"][name] = [tokenizer.token_to_id(CODES["en"]), tokenizer.token_to_id(CODES[name])]
         print(name, len(kept), "pairs,", sum(len(p[1]) for p in kept), "target tokens", flush=True)
-    with open(os.path.join(a.out, "meta.json"), "w", encoding="utf8") as f:
-        json.dump(about, f)
+    write_about(a.out, tokenizer, list(map(pair_of, a.files)))
 
 
 if __name__ == "__main__":
