@@ -138,10 +138,10 @@ class State:
             h = layer.self_attn_layer_norm(x).bfloat16()
             for part, new in zip(own, layer.self_attn.keys_values(h)):
                 part[:, :, self.step - 1] = new[:, :, 0]
-            x = x + layer.self_attn.attend(h, *own, unused)
+            x = x + layer.self_attn.attend(layer.self_attn.queries(h), *own, unused)
             h = layer.cross_attention_layer_norm(x).bfloat16()
-            h = layer.cross_attention.attend(h.view(-1, K, c.d_model), *cross, self.mask)
-            x = x + h.reshape(x.shape)
+            queries = layer.cross_attention.queries(h.view(-1, K, c.d_model))
+            x = x + layer.cross_attention.attend(queries, *cross, self.mask).view(x.shape)
             h = layer.ff_layer_norm(x).bfloat16()
             x = x + (layer.ffn(h, live) if layer.sparse else layer.ffn(h))
         return model.decoder.layer_norm(x)[:, 0]

@@ -77,22 +77,25 @@ class Attention(nn.Module):
 
     def forward(self, x, source, mask):
         """x [B, T, D] attends to source [B, S, D]; mask is added to the scores [B, heads, T, S]."""
-        return self.attend(x, *self.keys_values(source), mask)
+        return self.attend(self.queries(x), *self.keys_values(source), mask)
 
     def split(self, x):
         """[B, T, D] -> [B, heads, T, D / heads]."""
         return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
+    def queries(self, x):
+        """x [B, T, D] -> [B, heads, T, D / heads], scaled."""
+        return self.split(self.q_proj(x)) * (x.shape[-1] // self.heads) ** -0.5
+
     def keys_values(self, source):
         """source [B, S, D] -> keys, values [B, heads, S, D / heads]."""
         return self.split(self.k_proj(source)), self.split(self.v_proj(source))
 
-    def attend(self, x, k, v, mask):
-        """x [B, T, D] over keys and values [B, heads, S, D / heads] -> [B, T, D]."""
-        q = self.split(self.q_proj(x)) * (x.shape[-1] // self.heads) ** -0.5
+    def attend(self, q, k, v, mask):
+        """Queries [B, heads, T, D / heads] over keys and values [B, heads, S, D / heads] -> [B, T, D]."""
         score = torch.matmul(q, k.transpose(-1, -2)) + mask.to(q.dtype)
         mixed = torch.matmul(score.softmax(-1, dtype=score.dtype), v)
-        return self.out_proj(mixed.transpose(1, 2).reshape(x.shape))
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
 class Layer(nn.Module):
