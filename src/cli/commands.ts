@@ -111,7 +111,7 @@ export const COMMANDS: readonly Command[] = [
   defineCommand({
     name: "verify",
     summary: "read a packed model whole and check every hash",
-    details: [],
+    details: ["Each --mirror is read whole, too, and must have the very same manifest."],
     positionals: [
       { name: "MODEL", help: "the model's address; the shipped one unless given", optional: true },
     ],

@@ -1,29 +1,64 @@
-/** moqe verify: reads a model whole and checks every hash. */
+/** moqe verify: reads a model whole, and each mirror of it, and checks every hash. */
+import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import { verifyModel } from "../pack/verify.ts";
-import { openModel } from "../store/open.ts";
+import { type OpenedModel, openModel } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { verifyFlags } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { modelAddress } from "./model.ts";
 import { Progress } from "./progress.ts";
 
-/** Runs the command; a damaged model is exit code 1 with one line a fault. */
+/** Runs the command; a model or a mirror that is damaged is exit code 1 with one line a fault. */
 export async function verify(
   { flags, positionals }: Invocation<typeof verifyFlags>,
 ): Promise<number> {
   using interrupt = listenForInterrupt();
-  const { signal } = interrupt;
-  const { manifestSha256: pinned } = flags;
   const progress = new Progress({ force: flags.progress });
+  const { signal } = interrupt;
   const opened = await openModel(modelAddress(positionals[0] ?? flags.model), {
     mirrors: flags.mirror,
-    manifestSha256: pinned,
+    manifestSha256: flags.manifestSha256,
     signal,
   });
+  const name = opened.manifest.name;
+  let areWhole = await isWhole(name, opened, progress, signal);
+  for (const address of flags.mirror) {
+    const mirror = await openMirror(address, opened.manifestSha256, signal);
+    if (mirror === undefined) areWhole = false;
+    else if (!await isWhole(`${name} at ${mirror.store.origin}`, mirror, progress, signal)) {
+      areWhole = false;
+    }
+  }
+  if (areWhole) console.log(`manifest sha256 ${opened.manifestSha256}`);
+  return areWhole ? EXIT.ok : EXIT.failure;
+}
+
+/** A mirror whose manifest is the model's; undefined, and told, where it has none or another. */
+async function openMirror(
+  address: string,
+  manifestSha256: string,
+  signal: AbortSignal,
+): Promise<OpenedModel | undefined> {
+  try {
+    return await openModel(address, { manifestSha256, signal });
+  } catch (error) {
+    if (!(error instanceof MoqeError) || error.code === "cancelled") throw error;
+    console.error(`moqe: a mirror is of no use: ${error.message}`);
+    return undefined;
+  }
+}
+
+/** Reads all of a store's objects; tells whether they are what the manifest says, and each fault. */
+async function isWhole(
+  what: string,
+  { store, manifest }: OpenedModel,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<boolean> {
   const report = await verifyModel(
-    opened.store,
-    opened.manifest,
+    store,
+    manifest,
     ({ what, doneBytes, totalBytes }) =>
       progress.show(
         `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}, ${what.slice(0, 12)}`,
@@ -32,14 +67,10 @@ export async function verify(
     signal,
   );
   progress.clear();
-  for (const fault of report.faults) console.error(`moqe: ${fault}`);
+  const { faults } = report;
+  for (const fault of faults) console.error(`moqe: ${fault}`);
   const read = `${report.objects} objects, ${report.blocks} blocks, ${formatBytes(report.bytes)}`;
-  const name = opened.manifest.name;
-  if (report.faults.length > 0) {
-    console.error(`moqe: ${name} is damaged: ${report.faults.length} faults in ${read}`);
-    return EXIT.failure;
-  }
-  console.log(`${name} is whole: ${read}`);
-  console.log(`manifest sha256 ${opened.manifestSha256}`);
-  return EXIT.ok;
+  if (faults.length === 0) console.log(`${what} is whole: ${read}`);
+  else console.error(`moqe: ${what} is damaged: ${faults.length} faults in ${read}`);
+  return faults.length === 0;
 }

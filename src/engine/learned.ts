@@ -1,6 +1,7 @@
 /** What is known of languages' experts: the model's published profiles, refined by what service learned here. */
 import { createHash } from "node:crypto";
 import { errorCode, errorText } from "../base/errors.ts";
+import { replaceText } from "../base/files.ts";
 import type { Logger } from "../base/log.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import type { Usage } from "../experts/policy/usage.ts";
@@ -81,9 +82,7 @@ export class Learned {
       state[stack][language] = learnedProfile(this.plan.expertLayers, stack, chances);
     }
     try {
-      const temporary = `${this.path}.${Deno.pid}`;
-      await Deno.writeTextFile(temporary, JSON.stringify(state));
-      await Deno.rename(temporary, this.path);
+      await replaceText(this.path, JSON.stringify(state));
     } catch (error) {
       this.log.warn("what was learned of languages is not kept", { error: errorText(error) });
     }

@@ -44,21 +44,29 @@ interface Pending {
 type Read = { type: "read"; name: string; ranges: readonly ByteRange[]; noCache: boolean };
 type ReadAll = { type: "readAll"; name: string; maxBytes: number };
 
+/** A Worker that ended (a fault of ours, or of the host) fails its reads; the next read starts another. */
 class WorkerStores implements StorePort {
-  readonly #worker: Worker;
+  #worker: Worker | undefined;
+  #isClosed = false;
   readonly #pending = new Map<number, Pending>();
+  /** What each store's Worker counted last, and what those before it had. */
   readonly #retries: (RetryCounts | undefined)[] = [];
-  #failure: MoqeError | undefined;
+  readonly #earlier: (RetryCounts | undefined)[] = [];
   #nextId = 1;
 
-  constructor(url: string, private readonly addresses: readonly string[]) {
-    this.#worker = new Worker(url, { type: "module", name: STORE_WORKER_NAME });
-    this.#worker.onmessage = ({ data }: MessageEvent<StoreEvent>) => this.#on(data);
-    this.#worker.onerror = (event) => {
+  constructor(private readonly url: string, private readonly addresses: readonly string[]) {
+    this.#worker = this.#start();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(this.url, { type: "module", name: STORE_WORKER_NAME });
+    worker.onmessage = ({ data }: MessageEvent<StoreEvent>) => this.#on(data);
+    worker.onerror = (event) => {
       event.preventDefault();
-      this.#end(`its Worker ended: ${event.message}`);
+      if (this.#worker === worker) this.#end(`its Worker ended: ${event.message}`);
     };
-    this.#send({ type: "open", addresses });
+    worker.postMessage({ type: "open", addresses: this.addresses } satisfies StoreCommand);
+    return worker;
   }
 
   open(address: string): ObjectStore {
@@ -76,16 +84,13 @@ class WorkerStores implements StorePort {
         (await read({ type: "readAll", name, maxBytes }, options))[0]!.bytes,
       readHashed: (name, ranges, options = {}) =>
         read({ type: "read", name, ranges, noCache: options.noCache ?? false }, options),
-      retries: () => this.#retries[store] ?? noRetries(),
+      retries: () => sum(this.#earlier[store], this.#retries[store]),
     };
   }
 
   close(): void {
-    this.#end("it was closed");
-  }
-
-  #send(command: StoreCommand): void {
-    this.#worker.postMessage(command);
+    this.#isClosed = true;
+    this.#end(CLOSED);
   }
 
   /** An aborted read ends when the Worker has ended it: until then its bytes are somewhere, and stay counted. */
@@ -94,12 +99,14 @@ class WorkerStores implements StorePort {
     command: Read | ReadAll,
     signal: AbortSignal | undefined,
   ): Promise<HashedBlock[]> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.#isClosed) return Promise.reject(failure(CLOSED));
+    const worker = this.#worker ??= this.#start();
     const id = this.#nextId++;
     const { promise, resolve, reject } = Promise.withResolvers<HashedBlock[]>();
     this.#pending.set(id, { store, resolve, reject });
-    const abort = () => this.#send({ type: "cancel", id });
-    this.#send({ ...command, id, store });
+    const send = (c: StoreCommand) => worker.postMessage(c);
+    const abort = () => send({ type: "cancel", id });
+    send({ ...command, id, store });
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort, { once: true });
     return promise.finally(() => signal?.removeEventListener("abort", abort));
@@ -115,9 +122,27 @@ class WorkerStores implements StorePort {
   }
 
   #end(rule: string): void {
-    this.#failure ??= new MoqeError("unavailable", { action: "read from the store", rule });
-    this.#worker.terminate();
-    for (const { reject } of this.#pending.values()) reject(this.#failure);
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    for (const { reject } of this.#pending.values()) reject(failure(rule));
     this.#pending.clear();
+    for (const store of this.addresses.keys()) {
+      this.#earlier[store] = sum(this.#earlier[store], this.#retries[store]);
+      this.#retries[store] = undefined;
+    }
   }
+}
+
+const CLOSED = "it was closed";
+
+function failure(rule: string): MoqeError {
+  return new MoqeError("unavailable", { action: "read from the store", rule });
+}
+
+function sum(...counts: (RetryCounts | undefined)[]): RetryCounts {
+  const total = noRetries();
+  for (const reason of Object.keys(total) as (keyof RetryCounts)[]) {
+    for (const some of counts) total[reason] += some?.[reason] ?? 0;
+  }
+  return total;
 }

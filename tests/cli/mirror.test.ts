@@ -28,6 +28,14 @@ Deno.test("what is damaged or missing comes from mirrors, given as often as ther
   const mirrors = ["--mirror", gone.url, "--mirror", SHIPPED];
   const mirrored = await moqe([...args, "--model", folder.path, ...mirrors], { input });
   assertEquals([mirrored.code, mirrored.out, mirrored.err], [0, whole.out, ""]);
+  // verify reads every one of them, whatever the first has.
+  const bad = await moqe(["verify", SHIPPED, ...mirrors, "--mirror", folder.path]);
+  assertEquals(bad.code, 1);
+  assertStringIncludes(bad.out, `tiny-en-de-fr-es is whole`);
+  assertStringIncludes(bad.out, `tiny-en-de-fr-es at ${SHIPPED.replace(/\/$/, "")} is whole`);
+  assertStringIncludes(bad.err, "a mirror is of no use");
+  assertStringIncludes(bad.err, `at ${folder.path} is damaged`);
+  assertEquals((await moqe(["verify", SHIPPED, "--mirror", SHIPPED])).code, 0);
   // The manifest, too: from the first that has one.
   await Deno.remove(`${folder.path}/manifest.json`);
   const plan = await moqe(["plan", folder.path], {

@@ -101,3 +101,29 @@ Deno.test("the store's Worker: hashes, errors in their own words, cancellation, 
     await server.close();
   }
 });
+
+Deno.test("a Worker that dies takes its reads with it; the next one has another, and no count is lost", async () => {
+  const content = new Uint8Array(100).map((_, i) => i);
+  const busy: Fault = { kind: "status", status: 503, retryAfter: "0" };
+  let faults: Fault[] = [busy];
+  const server = hostileStore({ [NAME]: content }, () => faults.shift() ?? { kind: "none" });
+  const port = openStorePort([server.url])!;
+  try {
+    const store = port.open(server.url), stranger = port.open(`${server.url}elsewhere`);
+    const range = { offset: 3, length: 5 };
+    assertEquals(await store.readRange(NAME, range), content.slice(3, 8));
+    faults = [{ kind: "stall" }];
+    const waiting = store.readRange(NAME, range);
+    // An address that the Worker was not opened with is a fault of its caller's that the Worker does not survive.
+    const fatal = stranger.readRange(NAME, range);
+    for (const read of [waiting, fatal]) {
+      assertEquals((await assertRejects(() => read, MoqeError)).code, "unavailable");
+    }
+    faults = [busy];
+    assertEquals(await store.readRange(NAME, range), content.slice(3, 8));
+    assertEquals(store.retries!().server + store.retries!().throttled, 2);
+  } finally {
+    port.close();
+    await server.close();
+  }
+});

@@ -5,12 +5,14 @@
  *                   [--longer F] [--longest F] [--furthest F] [--scratch F]
  *                   [--before F] [--previous F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
  *
- * Packs every system of systems.ts, translates the even dev rows by moqe itself, scores, and writes Markdown.
+ * Packs every system of systems.ts, translates the even dev rows by moqe itself, scores, and writes Markdown: into the
+ * marked parts of --out (document.ts); what people wrote around them stays.
  * WORK keeps each system's result by what made it: a second run does only what is new. --only (a pattern of ids) and
  * --beams (1, 4 or 1,4) leave the rest for later; what was measured before is shown all the same.
  */
 import { parseArgs } from "node:util";
 import { devSet, LANGUAGES, measure, STATED_SLOTS } from "./measure.ts";
+import { filled, type Part } from "./document.ts";
 import { packSystem } from "./pack.ts";
 import { renderTable, type Result } from "./render.ts";
 import {
@@ -70,9 +72,14 @@ const widths = values.beams!.split(",").map(Number);
 async function resultOf(system: System): Promise<Result | undefined> {
   const checkpoint = values[system.checkpoint as CheckpointName];
   if (checkpoint === undefined) return undefined;
-  if (system.flags.includes("CALIBRATION") && values.calibration === undefined) return undefined;
-  const weights = Deno.statSync(`${checkpoint}/model.safetensors`);
-  const key = JSON.stringify([system.flags, checkpoint, weights.size, weights.mtime, rows]);
+  const calibration = system.flags.includes("CALIBRATION") ? values.calibration : "none";
+  if (calibration === undefined) return undefined;
+  const key = JSON.stringify([
+    system.flags,
+    ...state(`${checkpoint}/model.safetensors`),
+    ...(calibration === "none" ? [] : state(calibration)),
+    rows,
+  ]);
   const path = `${work}/${system.id}.json`;
   const file = readJson(path);
   const known: Omit<Result, "system"> | undefined = file?.key === key ? file.result : undefined;
@@ -90,12 +97,28 @@ async function resultOf(system: System): Promise<Result | undefined> {
   return { ...result, system };
 }
 
+/** What tells one state of a file from another. */
+function state(path: string): unknown[] {
+  const { size, mtime } = Deno.statSync(path);
+  return [path, size, mtime];
+}
+
 // deno-lint-ignore no-explicit-any
 function readJson(path: string): any {
   try {
     return JSON.parse(Deno.readTextFileSync(path));
   } catch {
     return undefined;
+  }
+}
+
+/** A file's text; none where there is no file. */
+function readText(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
   }
 }
 
@@ -123,19 +146,11 @@ function trainedFor(name: CheckpointName): string {
   } steps, ${millions} M target tokens of its last run)`;
 }
 
-/** A section of Markdown; none without results. */
-function section(
-  title: string,
-  words: string,
-  results: readonly Result[],
-  first: Result,
-  name: string,
-  depth = 2,
-) {
-  if (results.length === 0) return "";
-  return `\n${"#".repeat(depth)} ${title}\n\n${words}${
-    renderTable(results, sets, { base: first, name })
-  }\n`;
+/** A table as a part of the file; none without results. */
+function table(heading: string, results: readonly Result[], first: Result, name: string): Part[] {
+  if (results.length === 0) return [];
+  const title = heading.replace(/^#+ /, "");
+  return [{ name: title, heading, text: renderTable(results, sets, { base: first, name }) }];
 }
 
 const systems = await all(SYSTEMS);
@@ -146,40 +161,29 @@ for (const { title, base, others } of TWIN_GROUPS) {
     twins.push({ title, results: [first, ...rest] });
   }
 }
-const parts = await all(PART_SYSTEMS);
 const base = systems.find((r) => r.system.id === "moe-f16");
 if (base === undefined) throw new Error("moe-f16 has no result: everything is compared with it");
 const shown = [...systems, ...twins.flatMap((t) => t.results)];
 const used = new Set(shown.map((r) => r.system.checkpoint as CheckpointName));
-const text = `# Quality
-
-Made by \`deno task table\` (tests/quality/). Every figure is of moqe itself: packed, then translated on the CPU backend,
+const method =
+  `Made by \`deno task table\` (tests/quality/). Every figure is of moqe itself: packed, then translated on the CPU backend,
 first ${rows} even rows of each dev set, BLEU / chrF++ equal to sacrebleu's \`${BLEU.signature}\` and \`${CHRF.signature}\`.
 The interval after a difference is that of a paired bootstrap over sentences (${SAMPLES} samples, the mean of the three
 pairs). "Weight error" is the squared error of the quantized weights (of the experts alone, where they are) over their
 squares; "same text" the share of translations equal to those of the system that the difference is to, by the same
 search; "peak ledger" what the model holds at its peak (trunk, an arena of ${STATED_SLOTS} expert slots, activations of 128 tokens a pass,
 beam 4), then the same with K/V cache, manifest and tokenizer. The host's measured runtime comes on top; it is the same
-for all.
-
-Checkpoints:
-
-${[...used].map((name) => `- \`${name}\`: ${CHECKPOINTS[name]}${trainedFor(name)}`).join("\n")}
-
-Read with care: 600 sentences leave about one BLEU of chance in a difference (the intervals), and every checkpoint is one
-run. models/recipe/README.md has the commands that make each.
-${section("Systems", "", systems, base, "f16")}${
-  twins.length === 0 ? "" : "\n## Beside the dense twin\n\nAt equal active parameters and data.\n"
-}${
-  twins.map(({ title, results }) => section(title, "", results, results[0]!, "dense", 3)).join("")
-}${
-  section(
-    "One part alone",
-    "Least-error symmetric codes for one part (\`moqe pack --part\`), everything else f16.\n\n",
-    parts,
-    base,
-    "f16",
-  )
-}`;
-Deno.writeTextFileSync(values.out!, text);
+for all.`;
+const checkpoints = [...used].map((name) =>
+  `- \`${name}\`: ${CHECKPOINTS[name]}${trainedFor(name)}`
+);
+const parted = await all(PART_SYSTEMS);
+const document = filled(readText(values.out!), [
+  { name: "method", heading: "# Quality", text: method },
+  { name: "checkpoints", heading: "Checkpoints:", text: checkpoints.join("\n") },
+  ...table("## Systems", systems, base, "f16"),
+  ...twins.flatMap(({ title, results }) => table(`### ${title}`, results, results[0]!, "dense")),
+  ...table("## One part alone", parted, base, "f16"),
+]);
+Deno.writeTextFileSync(values.out!, document);
 console.error(`wrote ${values.out}`);

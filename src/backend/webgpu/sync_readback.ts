@@ -2,6 +2,7 @@
  * Does this runtime hand over a mapped buffer without waiting? It is not documented, and where it does not hold the
  * process may die: so a child process tries it, and the answer is kept by runtime and adapter.
  */
+import { replaceText } from "../../base/files.ts";
 
 const TRIALS = 200;
 const PATIENCE_MS = 10_000;
@@ -96,9 +97,7 @@ async function remembered(file: string | undefined): Promise<Record<string, unkn
 async function remember(file: string, answers: Record<string, unknown>): Promise<void> {
   try {
     await Deno.mkdir(file.slice(0, file.lastIndexOf("/")), { recursive: true });
-    const own = `${file}.${Deno.pid}`;
-    await Deno.writeTextFile(own, JSON.stringify(answers, undefined, 2));
-    await Deno.rename(own, file);
+    await replaceText(file, JSON.stringify(answers, undefined, 2));
   } catch {
     // A state directory that cannot be written costs a second at the next start, no more.
   }
