@@ -9,12 +9,15 @@ import glob
 import json
 import os
 import random
+import re
 from collections import Counter
+from itertools import chain
 
 import cleaning
 import holdout
 import sources
 from debs import Archive, files
+from tokens import pair_of, rows
 
 
 def package_list(path: str) -> list[tuple[str, str]]:
@@ -34,10 +37,19 @@ def dev_rows(folder: str | None):
 class Collector:
     """Clean pairs by language, one per source key and translation, the held-out ones left out and counted."""
 
-    def __init__(self, languages: list[str], guard: holdout.Guard):
+    def __init__(self, languages: list[str], guard: holdout.Guard, known: dict[str, set] | None = None):
+        """known: by language, keys of sources that are left out because other files have them."""
         self.guard, self.left_out = guard, Counter()
+        self.held, self.known = set(), known or {}
         self.pairs = {language: {} for language in languages}
         self.interface = ("ui", "game")
+
+    def hold(self, pairs) -> None:
+        """Sentences of a held-out catalogue: none is taken from any package. Short labels are everybody's."""
+        for english, other in pairs:
+            english, _ = cleaning.without_accelerators(english, other)
+            keys = {holdout.key(part) for part, _ in cleaning.split(english, english)}
+            self.held |= {k for k in keys if len(k.split()) >= holdout.LEAST_WORDS}
 
     def add(self, language: str, kind: str, name: str, english: str, other: str) -> None:
         if language not in self.pairs:
@@ -50,6 +62,10 @@ class Collector:
             k = holdout.key(a)
             if kind == "desc" and holdout.held_description(k):
                 self.left_out["description bucket"] += 1
+            elif k in self.held:
+                self.left_out["in a held-out catalogue"] += 1
+            elif k in self.known.get(language, ()):
+                self.left_out["in files at hand"] += 1
             elif self.guard.hits(k, b):
                 self.left_out["near a dev row"] += 1
             elif k:
@@ -73,15 +89,14 @@ class Collector:
         return {**totals, "left_out": dict(self.left_out)}
 
 
-def collect(archive: Archive, packages: list, collector: Collector) -> None:
-    """All texts of all packages into the collector, package by package; manual pages at the end, together."""
-    pages, owner = {}, {}
+def collect(debs: dict, packages: list, collector: Collector) -> None:
+    """All texts of all packages into the collector, package by package; pages at the end, together."""
+    manuals, helps, owner = {}, {}, {}
     for kind, package in packages:
-        deb = archive.download(package)
-        if deb is None:
+        if package not in debs:
             print("the archive has no package", package, "- left out", flush=True)
             continue
-        catalogues, found = sources.package_texts(files(deb, sources.wanted))
+        catalogues, pages, help = sources.package_texts(files(debs[package], sources.wanted))
         count = 0
         for language, domain, pairs in catalogues:
             if holdout.held_origin(kind, package, domain):
@@ -90,12 +105,24 @@ def collect(archive: Archive, packages: list, collector: Collector) -> None:
             for english, other in pairs if language in collector.pairs else ():
                 collector.add(language, kind, package, english, other)
                 count += 1
-        pages.update(found)
-        owner.update({page: package for page in found})
-        print(package, count, "catalogue entries,", len(found), "manual pages", flush=True)
-    for language, page, english, other in sources.manuals(pages):
-        if not holdout.held_origin("doc", owner[language, page], page.split(".")[0]):
+        of_use = lambda found: {k: data for k, data in found.items() if k[0] is None or k[0] in collector.pairs}
+        manuals.update(of_use(pages))
+        helps.update(of_use(help))
+        owner.update({page: package for page in (*pages, *help)})
+        print(package, count, "catalogue entries,", len(pages) + len(help), "pages", flush=True)
+    for language, page, english, other in chain(sources.manuals(manuals), sources.help_pages(helps)):
+        # The first folder of a help page is its document, as a manual's name is.
+        if not holdout.held_origin("doc", owner[language, page], re.split(r"[./]", page)[0]):
             collector.add(language, "doc", owner[language, page], english, other)
+
+
+def hold_catalogues(debs: dict, collector: Collector) -> None:
+    """What the held-out packages' catalogues say in English is no training text, whoever says it, too."""
+    for package in holdout.CATALOGUES:
+        catalogues, _, _ = sources.package_texts(files(debs[package], sources.wanted))
+        for language, _, pairs in catalogues:
+            if language in collector.pairs:
+                collector.hold(pairs)
 
 
 def main() -> None:
@@ -103,14 +130,20 @@ def main() -> None:
     ap.add_argument("out")
     ap.add_argument("--guard", help="folder with dev.en-XX.tsv")
     ap.add_argument("--languages", default="de,fr,es")
-    ap.add_argument("--packages", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "packages.txt"))
+    ap.add_argument("--packages", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "packages.txt"),
+                    help="file, or several with commas between")
+    ap.add_argument("--without", nargs="*", default=[], help="en-XX.tsv (.gz, .xz) whose sources are left out")
     ap.add_argument("--no-descriptions", action="store_true")
     a = ap.parse_args()
     os.makedirs(a.out, exist_ok=True)
     archive = Archive(os.path.join(a.out, "apt"))
     archive.update()
-    collector = Collector(a.languages.split(","), holdout.Guard(dev_rows(a.guard)))
-    collect(archive, package_list(a.packages), collector)
+    known = {pair_of(path): {holdout.key(a) for a, _ in rows(path, drop=())} for path in a.without}
+    collector = Collector(a.languages.split(","), holdout.Guard(dev_rows(a.guard)), known)
+    packages = [line for path in a.packages.split(",") for line in package_list(path)]
+    debs = archive.fetch([*holdout.CATALOGUES, *(package for _, package in packages)])
+    hold_catalogues(debs, collector)
+    collect(debs, packages, collector)
     if not a.no_descriptions:
         for language, english, other in sources.descriptions(archive.descriptions()):
             collector.add(language, "desc", "debian-descriptions", english, other)

@@ -7,6 +7,10 @@ LANGUAGES = "en,de,fr,es"
 """Package descriptions in these languages are fetched with the package lists."""
 
 
+AT_ONCE = 100
+"""Packages that one apt-get is asked for."""
+
+
 class Archive:
     """apt with its lists and downloads under `folder`."""
 
@@ -20,13 +24,20 @@ class Archive:
     def update(self) -> None:
         subprocess.run(["apt-get", *self.options, "update"], check=True)
 
-    def download(self, package: str) -> str | None:
-        """Path of the package's .deb, fetched unless it is there; None if the archive has no such package."""
-        debs = os.path.join(self.folder, "debs")
-        have = lambda: [f for f in os.listdir(debs) if f.startswith(package + "_") and f.endswith(".deb")]
-        if not have() and subprocess.run(["apt-get", *self.options, "download", package], cwd=debs).returncode:
-            return None
-        return os.path.join(debs, have()[0])
+    def fetch(self, packages: list[str]) -> dict[str, str]:
+        """{package: path of its .deb}, fetched unless it is there; without those that the archive does not have."""
+        debs, download = os.path.join(self.folder, "debs"), ["apt-get", *self.options, "download"]
+        have = lambda: {f.split("_")[0]: os.path.join(debs, f) for f in os.listdir(debs) if f.endswith(".deb")}
+        due = [p for p in packages if p not in have()]
+        for at in range(0, len(due), AT_ONCE):
+            some = due[at:at + AT_ONCE]
+            # apt fetches nothing at all where it does not know one of them.
+            if subprocess.run([*download, *some], cwd=debs).returncode:
+                for package in some:
+                    if package not in have():
+                        subprocess.run([*download, package], cwd=debs)
+        found = have()
+        return {p: found[p] for p in packages if p in found}
 
     def descriptions(self) -> list[tuple[str, str]]:
         """(language, text of the whole Translation file) of every one fetched."""

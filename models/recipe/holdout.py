@@ -11,6 +11,11 @@ ui/claws-mail game/wesnoth-1.18-httt game/wesnoth-1.18-wof ui/kleopatra doc/npm-
 doc/evolution""".split())
 DEV = frozenset("""doc/maint-guide doc/debian-faq doc/kmymoney doc/okular doc/korganizer ui/gramps ui/inkscape
 game/wesnoth-1.18-trow ui/akregator ui/picard doc/totem-common""".split())
+LEAST_WORDS = 5
+"""Of a row of the dev and test sets."""
+CATALOGUES = ("claws-mail-i18n", "phpmyadmin", "kleopatra", "epiphany-browser-data", "gramps", "inkscape", "akregator",
+              "picard", "wesnoth-1.18-httt", "wesnoth-1.18-wof", "wesnoth-1.18-trow")
+"""Binary packages with the catalogues of TEST and DEV."""
 HELD_BUCKETS = 3
 """Descriptions whose bucket is below this are held out: 0 is test, 1 is dev, 2 is neither."""
 

@@ -1,11 +1,16 @@
-"""Files of packages -> raw (English, translation) texts: gettext catalogues, manual pages, package descriptions."""
+"""Files of packages -> raw (English, translation) texts: catalogues, manual and help pages, package descriptions."""
 import gzip
 import re
 import struct
+import xml.etree.ElementTree as ET
 from collections import defaultdict
 
 CATALOGUE = re.compile(r"(?:^|/)(?P<language>[a-z]{2,3}(?:[_@-]\w+)*)/LC_MESSAGES/(?P<domain>[^/]+)\.mo$")
 MANUAL = re.compile(r"^usr/share/man/(?:(?P<language>[a-z]{2}(?:_[A-Z]{2})?)/)?man\d\w*/(?P<page>[^/]+?)\.gz$")
+
+HELP = re.compile(r"^usr/share/(?:help|doc/(?:kde/)?HTML)/(?P<language>[A-Za-z_@]+)/(?P<page>.+\.(?:page|docbook|xml))$")
+PARAGRAPHS = frozenset("p para simpara title subtitle desc term td entry".split())
+"""Elements of Mallard and DocBook pages that hold running text, where none of them is inside."""
 
 
 def language_of(tag: str) -> str:
@@ -73,9 +78,34 @@ def manuals(pages: dict):
                     yield language, name, english, translation
 
 
+def elements(page: bytes) -> list[tuple[str, str]]:
+    """A help page as (element, text) of each innermost paragraph; none of one that is no XML."""
+    text = re.sub(r"<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>", "", page.decode("utf8", "replace"), count=1, flags=re.S)
+    text = re.sub(r"&(?!(?:amp|lt|gt|quot|apos|#\w+);)([\w.-]+);", r"\1", text)
+    try:
+        tree = ET.fromstring(text)
+    except ET.ParseError:
+        return []
+    name = lambda e: e.tag.rsplit("}", 1)[-1] if isinstance(e.tag, str) else ""
+    held = [e for e in tree.iter() if name(e) in PARAGRAPHS]
+    inner = [e for e in held if not any(name(d) in PARAGRAPHS for d in e.iter() if d is not e)]
+    return [(name(e), " ".join("".join(e.itertext()).split())) for e in inner]
+
+
+def help_pages(pages: dict):
+    """{(language or None, page): bytes} -> (language, page, English, translation) where the elements agree."""
+    for (language, name), data in pages.items():
+        if language is None or (None, name) not in pages:
+            continue
+        ours, theirs = elements(pages[None, name]), elements(data)
+        if [k for k, _ in ours] == [k for k, _ in theirs]:
+            for (_, english), (_, translation) in zip(ours, theirs):
+                yield language, name, english, translation
+
+
 def package_texts(files):
-    """(path, bytes) stream -> (catalogues [(language, domain, pairs)], manual pages {(language, page): bytes})."""
-    found, pages = [], {}
+    """(path, bytes) stream -> (catalogues [(language, domain, pairs)], manual pages {(language, page): bytes}, help)."""
+    found, pages, help = [], {}, {}
     for path, data in files:
         if m := CATALOGUE.search(path):
             found.append((language_of(m["language"]), m["domain"], list(catalogue(data))))
@@ -83,12 +113,14 @@ def package_texts(files):
             text = gzip.decompress(data)
             if not text.startswith(b".so "):
                 pages[language_of(m["language"]) if m["language"] else None, m["page"]] = text
-    return found, pages
+        elif m := HELP.match(path):
+            help[None if m["language"] in ("C", "en") else language_of(m["language"]), m["page"]] = data
+    return found, pages, help
 
 
 def wanted(path: str) -> bool:
     """Whether package_texts reads this path."""
-    return bool(CATALOGUE.search(path) or MANUAL.match(path))
+    return bool(CATALOGUE.search(path) or MANUAL.match(path) or HELP.match(path))
 
 
 def descriptions(translations):

@@ -59,9 +59,13 @@ def main() -> None:
     ap.add_argument("out")
     ap.add_argument("files", nargs="+")
     ap.add_argument("--drop", nargs="*", default=list(NOISY), help="origins left out (default: %(default)s)")
+    ap.add_argument("--merge-dropout", type=float, default=0, help="share of the BPE's merges passed over, by chance")
     a = ap.parse_args()
     os.makedirs(a.out, exist_ok=True)
     tokenizer = Tokenizer.from_file(os.path.join(a.tokenizer, "tokenizer.json"))
+    if a.merge_dropout:
+        # Other cuts of the same words (Provilkov et al. 2020): train on such a folder beside the plain one.
+        tokenizer.model.dropout = a.merge_dropout
     for path in a.files:
         name = pair_of(path)
         kept = list(encode(tokenizer, list(rows(path, a.drop))))
