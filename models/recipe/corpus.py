@@ -119,6 +119,9 @@ def collect(debs: dict, packages: list, collector: Collector) -> None:
 def hold_catalogues(debs: dict, collector: Collector) -> None:
     """What the held-out packages' catalogues say in English is no training text, whoever says it, too."""
     for package in holdout.CATALOGUES:
+        if package not in debs:
+            print("the archive has no package", package, "- its sentences are not held out elsewhere", flush=True)
+            continue
         catalogues, _, _ = sources.package_texts(files(debs[package], sources.wanted))
         for language, _, pairs in catalogues:
             if language in collector.pairs:

@@ -7,7 +7,6 @@ from collections import defaultdict
 
 CATALOGUE = re.compile(r"(?:^|/)(?P<language>[a-z]{2,3}(?:[_@-]\w+)*)/LC_MESSAGES/(?P<domain>[^/]+)\.mo$")
 MANUAL = re.compile(r"^usr/share/man/(?:(?P<language>[a-z]{2}(?:_[A-Z]{2})?)/)?man\d\w*/(?P<page>[^/]+?)\.gz$")
-
 HELP = re.compile(r"^usr/share/(?:help|doc/(?:kde/)?HTML)/(?P<language>[A-Za-z_@]+)/(?P<page>.+\.(?:page|docbook|xml))$")
 PARAGRAPHS = frozenset("p para simpara title subtitle desc term td entry".split())
 """Elements of Mallard and DocBook pages that hold running text, where none of them is inside."""
@@ -64,18 +63,23 @@ def blocks(page: bytes) -> list[tuple[str, str]]:
     return out
 
 
+def beside(pages: dict):
+    """{(language or None, page): bytes} -> (language, page, English bytes, translated bytes) of pages with both."""
+    for (language, name), data in pages.items():
+        if language is not None and (None, name) in pages:
+            yield language, name, pages[None, name], data
+
+
 def manuals(pages: dict):
     """{(language or None, page): bytes} -> (language, page, English, translation) where the block kinds agree."""
-    for (language, name), data in pages.items():
-        if language is None or (None, name) not in pages:
-            continue
-        ours, theirs = blocks(pages[None, name]), blocks(data)
+    for language, name, english, other in beside(pages):
+        ours, theirs = blocks(english), blocks(other)
         if theirs and len(theirs) > len(ours):
             theirs = theirs[:len(ours)]  # the last section names the translators
         if [k for k, _ in ours] == [k for k, _ in theirs]:
-            for (kind, english), (_, translation) in zip(ours, theirs):
+            for (kind, a), (_, b) in zip(ours, theirs):
                 if kind not in ("literal", "TH"):
-                    yield language, name, english, translation
+                    yield language, name, a, b
 
 
 def elements(page: bytes) -> list[tuple[str, str]]:
@@ -94,13 +98,11 @@ def elements(page: bytes) -> list[tuple[str, str]]:
 
 def help_pages(pages: dict):
     """{(language or None, page): bytes} -> (language, page, English, translation) where the elements agree."""
-    for (language, name), data in pages.items():
-        if language is None or (None, name) not in pages:
-            continue
-        ours, theirs = elements(pages[None, name]), elements(data)
+    for language, name, english, other in beside(pages):
+        ours, theirs = elements(english), elements(other)
         if [k for k, _ in ours] == [k for k, _ in theirs]:
-            for (_, english), (_, translation) in zip(ours, theirs):
-                yield language, name, english, translation
+            for (_, a), (_, b) in zip(ours, theirs):
+                yield language, name, a, b
 
 
 def package_texts(files):
