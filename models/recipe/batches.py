@@ -11,16 +11,21 @@ PAD, EOS = 1, 2
 GRID = np.array([6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96])
 """Lengths (with language and </s>) are padded up to one of these, so that few shapes occur (see moe.GROUP)."""
 LONGEST = int(GRID[-1]) - 2
+TO_ENGLISH = "-en"
+"""Ends the name of a pair into English: de is en to de, de-en the other way around."""
 
 
 class Pair:
-    """One language pair: token ids of all sentences end to end, and where each starts."""
+    """One language pair: token ids of all sentences end to end, and where each starts.
 
-    def __init__(self, folder: str, name: str, source: int, target: int):
+    `source` and `target` are the language tokens; `sides` the files of each, ("tgt", "src") for the other direction.
+    """
+
+    def __init__(self, folder: str, name: str, source: int, target: int, sides: tuple[str, str] = ("src", "tgt")):
         read = lambda part: np.load(os.path.join(folder, f"{name}.{part}.npy"), mmap_mode="r")
-        self.src, self.tgt = read("src"), read("tgt")
-        self.src_at = np.concatenate([[0], np.cumsum(read("src.len").astype(np.int64))])
-        self.tgt_at = np.concatenate([[0], np.cumsum(read("tgt.len").astype(np.int64))])
+        starts = lambda side: np.concatenate([[0], np.cumsum(read(side + ".len").astype(np.int64))])
+        self.src, self.tgt = map(read, sides)
+        self.src_at, self.tgt_at = map(starts, sides)
         self.source, self.target = source, target
         lengths = np.stack([np.diff(self.src_at), np.diff(self.tgt_at)], 1) + 2
         self.cell = np.searchsorted(GRID, lengths)
@@ -53,6 +58,21 @@ def languages(folder: str) -> dict[str, list[int]]:
         return json.load(f)["pairs"]
 
 
+def write_languages(folder: str, vocabulary: int, pairs: dict[str, list[int]]) -> None:
+    """What `languages` reads."""
+    with open(os.path.join(folder, "meta.json"), "w", encoding="utf8") as f:
+        json.dump({"vocab_size": vocabulary, "pairs": pairs}, f)
+
+
+def open_pair(folder: str, name: str) -> Pair:
+    """The pair XX of a folder, which is from English, or XX-en: the same the other way around unless it has its own."""
+    known, forward = languages(folder), name.removesuffix(TO_ENGLISH)
+    if name in known:
+        return Pair(folder, name, *known[name])
+    source, target = known[forward]
+    return Pair(folder, forward, target, source, ("tgt", "src"))
+
+
 class Batches:
     """Iterating gives (source [B, S], target [B, T], labels [B, T]) id tensors of about `slots` positions a side.
 
@@ -61,7 +81,7 @@ class Batches:
     """
 
     def __init__(self, folders: str, pairs: list[str], slots: int, seed: int):
-        self.pairs = [Pair(folder, p, *languages(folder)[p]) for folder in folders.split(",") for p in pairs]
+        self.pairs = [open_pair(folder, p) for folder in folders.split(",") for p in pairs]
         self.slots, self.rng = slots, np.random.default_rng(seed)
         self.waiting = {}
 

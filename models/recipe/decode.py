@@ -22,9 +22,9 @@ class Greedy:
         encoded = self.tokenizer.encode_batch(texts, add_special_tokens=False)
         return [[code, *e.ids, c.eos_token_id] for e in encoded]
 
-    def translate(self, texts: list[str], language: str, batch: int = 50) -> list[str]:
-        """English texts -> translations, in the order given."""
-        source = self.ids(texts, "en")
+    def translate(self, texts: list[str], language: str, batch: int = 50, source_language: str = "en") -> list[str]:
+        """Texts -> translations, in the order given."""
+        source = self.ids(texts, source_language)
         order = sorted(range(len(texts)), key=lambda i: len(source[i]))
         out = [""] * len(texts)
         for at in range(0, len(order), batch):

@@ -8,7 +8,6 @@ model's tokens (their section 3.3); else the most probable.
 import argparse
 import math
 import os
-import shutil
 import time
 from collections import Counter
 
@@ -16,7 +15,7 @@ import runtime
 import numpy as np
 import torch
 
-from batches import EOS, GRID, LONGEST, Pair, languages, write_pair
+from batches import EOS, GRID, LONGEST, Pair, open_pair, write_languages, write_pair
 from beam import Beams
 from checkpoint import read_model
 from decode import pad
@@ -99,10 +98,10 @@ def main() -> None:
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
     os.makedirs(a.out, exist_ok=True)
-    shutil.copyfile(os.path.join(a.data, "meta.json"), os.path.join(a.out, "meta.json"))
     beams = Beams(read_model(a.init, a.weights).to(runtime.device(a.device)), a.beams)
     names, share = a.pairs.split(","), tuple(map(int, a.share.split("/")))
-    piles = [Pile(Pair(a.data, n, *languages(a.data)[n]), a.seed, a.slots, share) for n in names]
+    piles = [Pile(open_pair(a.data, n), a.seed, a.slots, share) for n in names]
+    write_languages(a.out, beams.model.config.vocab_size, {n: [p.pair.source, p.pair.target] for n, p in zip(names, piles)})
     kept = {n: [] for n in names}
     begun = saved = time.monotonic()
     while time.monotonic() - begun < a.minutes * 60 and any([work(p, beams, kept[n]) for n, p in zip(names, piles)]):

@@ -11,6 +11,7 @@ import runtime
 import sacrebleu
 import torch
 
+from batches import TO_ENGLISH
 from decode import Greedy
 from tokens import rows
 
@@ -20,7 +21,7 @@ def main() -> None:
     ap.add_argument("folder")
     ap.add_argument("dev")
     ap.add_argument("--weights", help="safetensors instead of the folder's")
-    ap.add_argument("--pairs", default="de,fr,es")
+    ap.add_argument("--pairs", default="de,fr,es", help="de: from English, de-en: into it (default: %(default)s)")
     ap.add_argument("--rows", type=int, default=500, help="at most so many a language")
     ap.add_argument("--odd", action="store_true")
     ap.add_argument("--show", type=int, default=0)
@@ -29,12 +30,16 @@ def main() -> None:
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
     greedy = Greedy(a.folder, runtime.device(a.device), a.weights)
-    for language in a.pairs.split(","):
+    for name in a.pairs.split(","):
+        language = name.removesuffix(TO_ENGLISH)
         pairs = list(rows(os.path.join(a.dev, f"dev.en-{language}.tsv"), drop=()))[0 if a.odd else 1::2][:a.rows]
-        source, reference = [p[0] for p in pairs], [p[1] for p in pairs]
-        found = greedy.translate(source, language)
+        sides, tongues = list(zip(*pairs)), ("en", language)
+        if name != language:
+            sides, tongues = sides[::-1], tongues[::-1]
+        source, reference = map(list, sides)
+        found = greedy.translate(source, tongues[1], source_language=tongues[0])
         bleu, chrf = sacrebleu.metrics.BLEU(), sacrebleu.metrics.CHRF(word_order=2)
-        score = {"pair": f"en-{language}", "rows": len(pairs),
+        score = {"pair": "-".join(tongues), "rows": len(pairs),
                  "bleu": round(bleu.corpus_score(found, [reference]).score, 2),
                  "chrf++": round(chrf.corpus_score(found, [reference]).score, 2),
                  "signatures": [str(bleu.get_signature()), str(chrf.get_signature())]}

@@ -1,11 +1,14 @@
-"""python -m unittest test_corpus: help pages side by side, and what may not be taken from any package."""
+"""python -m unittest test_corpus: help pages side by side, what may not be taken, and pairs both ways around."""
 import os
 import subprocess
 import tempfile
 import unittest
 
+import numpy as np
+
 import holdout
 import sources
+from batches import collate, open_pair, write_languages, write_pair
 from corpus import Collector
 from debs import Archive
 
@@ -93,6 +96,24 @@ class Packages(unittest.TestCase):
                 subprocess.run = real
         self.assertEqual((list(found), list(again)), (["one", "two"], ["two", "one"]))
         self.assertEqual(calls, [["one", "gone", "two"], ["one"], ["gone"], ["two"]])
+
+
+class Directions(unittest.TestCase):
+    def test_a_pair_into_english_is_the_same_the_other_way_around_unless_it_has_files_of_its_own(self):
+        ids = lambda *numbers: np.array(numbers, np.uint16)
+        with tempfile.TemporaryDirectory() as folder:
+            write_languages(folder, 100, {"de": [91, 92], "fr-en": [93, 91]})
+            write_pair(folder, "de", [(ids(5, 6, 7), ids(8, 9)), (ids(10), ids(11, 12))])
+            write_pair(folder, "fr-en", [(ids(20, 21), ids(22))])
+            pair = open_pair(folder, "de-en")
+            source, target, labels = collate([(pair, 0), (pair, 1)], 6, 6)
+            own = open_pair(folder, "fr-en")
+            self.assertEqual((own.source, own.target, list(own.src), list(own.tgt)), (93, 91, [20, 21], [22]))
+            self.assertEqual(open_pair(folder, "de").cell[0].tolist(), pair.cell[0].tolist()[::-1])
+            self.assertRaises(KeyError, open_pair, folder, "es-en")
+        self.assertEqual(source.tolist(), [[92, 8, 9, 2, 1, 1], [92, 11, 12, 2, 1, 1]])
+        self.assertEqual(labels.tolist(), [[91, 5, 6, 7, 2, 1], [91, 10, 2, 1, 1, 1]])
+        self.assertEqual(target.tolist(), [[2, 91, 5, 6, 7, 1], [2, 91, 10, 1, 1, 1]])
 
 
 if __name__ == "__main__":

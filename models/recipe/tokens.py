@@ -5,7 +5,6 @@ python tokens.py TOKENIZER OUT FILE...: each FILE is en-XX.tsv, .tsv.gz or .tsv.
 """
 import argparse
 import gzip
-import json
 import lzma
 import os
 import re
@@ -13,7 +12,7 @@ import re
 import numpy as np
 from tokenizers import Tokenizer
 
-from batches import LONGEST, write_pair
+from batches import LONGEST, write_languages, write_pair
 
 CODES = {"en": "eng_Latn", "de": "deu_Latn", "fr": "fra_Latn", "es": "spa_Latn", "it": "ita_Latn", "pt_BR": "por_Latn",
          "ru": "rus_Cyrl", "ja": "jpn_Jpan"}
@@ -49,8 +48,7 @@ def pair_of(path: str) -> str:
 def write_about(out: str, tokenizer: Tokenizer, names: list[str]) -> None:
     """OUT/meta.json: the vocabulary's size and the language tokens of each pair."""
     pairs = {name: [tokenizer.token_to_id(CODES["en"]), tokenizer.token_to_id(CODES[name])] for name in names}
-    with open(os.path.join(out, "meta.json"), "w", encoding="utf8") as f:
-        json.dump({"vocab_size": tokenizer.get_vocab_size(), "pairs": pairs}, f)
+    write_languages(out, tokenizer.get_vocab_size(), pairs)
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ def arguments():
     ap.add_argument("--scale-lr", type=float, default=1.0, help="of the scales of --qat-scales, times --lr")
     ap.add_argument("--refit-steps", type=int, default=10, help="steps between two fits of the scales of --qat")
     ap.add_argument("--weights", help="safetensors to start from instead of those of --init")
-    ap.add_argument("--pairs", default="de,fr,es")
+    ap.add_argument("--pairs", default="de,fr,es", help="de: from English, de-en: into it (default: %(default)s)")
     ap.add_argument("--minutes", type=float, default=60)
     ap.add_argument("--steps", type=int, default=10**9)
     ap.add_argument("--slots", type=int, default=6144, help="positions a batch and side, padding included")
