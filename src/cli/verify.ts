@@ -59,9 +59,9 @@ async function isWhole(
   const report = await verifyModel(
     store,
     manifest,
-    ({ what, doneBytes, totalBytes }) =>
+    ({ what: object, doneBytes, totalBytes }) =>
       progress.show(
-        `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}, ${what.slice(0, 12)}`,
+        `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}, ${object.slice(0, 12)}`,
         doneBytes / totalBytes,
       ),
     signal,

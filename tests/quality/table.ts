@@ -24,6 +24,7 @@ import {
   TWIN_GROUPS,
 } from "./systems.ts";
 import { weightError } from "./weights.ts";
+import { unlessMissing } from "../../src/base/files.ts";
 import { BLEU } from "../../src/text/metrics/bleu.ts";
 import { CHRF } from "../../src/text/metrics/chrf.ts";
 import { SAMPLES } from "../../src/text/metrics/bootstrap.ts";
@@ -72,14 +73,12 @@ const widths = values.beams!.split(",").map(Number);
 async function resultOf(system: System): Promise<Result | undefined> {
   const checkpoint = values[system.checkpoint as CheckpointName];
   if (checkpoint === undefined) return undefined;
-  const calibration = system.flags.includes("CALIBRATION") ? values.calibration : "none";
-  if (calibration === undefined) return undefined;
-  const key = JSON.stringify([
-    system.flags,
-    ...state(`${checkpoint}/model.safetensors`),
-    ...(calibration === "none" ? [] : state(calibration)),
-    rows,
-  ]);
+  const files = [`${checkpoint}/model.safetensors`];
+  if (system.flags.includes("CALIBRATION")) {
+    if (values.calibration === undefined) return undefined;
+    files.push(values.calibration);
+  }
+  const key = JSON.stringify([system.flags, ...files.flatMap(state), rows]);
   const path = `${work}/${system.id}.json`;
   const file = readJson(path);
   const known: Omit<Result, "system"> | undefined = file?.key === key ? file.result : undefined;
@@ -109,16 +108,6 @@ function readJson(path: string): any {
     return JSON.parse(Deno.readTextFileSync(path));
   } catch {
     return undefined;
-  }
-}
-
-/** A file's text; none where there is no file. */
-function readText(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
   }
 }
 
@@ -178,7 +167,7 @@ const checkpoints = [...used].map((name) =>
   `- \`${name}\`: ${CHECKPOINTS[name]}${trainedFor(name)}`
 );
 const parted = await all(PART_SYSTEMS);
-const document = filled(readText(values.out!), [
+const document = filled(await unlessMissing(Deno.readTextFile(values.out!)) ?? "", [
   { name: "method", heading: "# Quality", text: method },
   { name: "checkpoints", heading: "Checkpoints:", text: checkpoints.join("\n") },
   ...table("## Systems", systems, base, "f16"),
