@@ -4,10 +4,9 @@ import type { Engine } from "../../engine/protocol.ts";
 import { quickDoors } from "../doors.ts";
 import { methodNotAllowed, RequestError } from "../errors.ts";
 import { textField } from "../fields.ts";
-import { describeLanguage, sideOf } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
-import { deeplCode } from "./codes.ts";
+import { deeplLanguages } from "./codes.ts";
 
 /** Shown where a key has no quota: DeepL's clients want a number, and this is the one that DeepL itself shows. */
 const NO_LIMIT = 1_000_000_000_000;
@@ -30,12 +29,12 @@ function languages(c: Context<HttpEnv>, engine: Engine): Response {
   if (type !== "source" && type !== "target") {
     throw new RequestError(400, "Value for 'type' not supported: it must be source or target.");
   }
-  const codes = sideOf(loadedModel(engine), type);
-  const entries = codes.map((flores) => ({
-    language: deeplCode(flores),
-    name: describeLanguage(flores).name,
-    // Only targets have it; no model here knows formal from informal.
-    ...(type === "target" ? { supports_formality: false } : {}),
-  }));
-  return c.json(entries.sort((a, b) => a.language < b.language ? -1 : 1));
+  return c.json(
+    deeplLanguages(loadedModel(engine), type).map(({ code, name }) => ({
+      language: code,
+      name,
+      // Only targets have it; no model here knows formal from informal.
+      ...(type === "target" ? { supports_formality: false } : {}),
+    })),
+  );
 }
