@@ -4,7 +4,7 @@
  *   deno run -A tests/manual/score.ts MODEL CORPUS OUT [ROWS] [THREADS]
  *
  * CORPUS holds dev.en-XX.tsv. Rows are numbered from 1; odd ones tuned the training, even ones report. Writes
- * OUT/XX.reference.txt and, greedy and by four beams, OUT/XX.1.txt and OUT/XX.4.txt, a line a sentence.
+ * OUT/PAIR.reference.txt and, greedy and by four beams, OUT/PAIR.1.txt and OUT/PAIR.4.txt, a line a sentence.
  */
 import { startEngine } from "../../src/engine/client.ts";
 import { devSet, translateAll } from "../quality/measure.ts";
@@ -30,14 +30,14 @@ const { pairs } = await engine.ready;
 const write = (name: string, lines: string[]) =>
   Deno.writeTextFileSync(`${out}/${name}`, lines.join("\n") + "\n");
 for (const { source, target } of pairs) {
-  const code = findLanguage(target)!.code;
-  const { sources, references } = devSet(corpus!, code, Number(rows));
-  write(`${code}.reference.txt`, references);
+  const pair = [source, target].map((l) => findLanguage(l)!.code).join("-");
+  const { sources, references } = devSet(corpus!, pair, Number(rows));
+  write(`${pair}.reference.txt`, references);
   for (const beams of BEAMS) {
     const start = performance.now();
-    write(`${code}.${beams}.txt`, await translateAll(engine, sources, { source, target, beams }));
+    write(`${pair}.${beams}.txt`, await translateAll(engine, sources, { source, target, beams }));
     const seconds = ((performance.now() - start) / 1000).toFixed(0);
-    console.log(`en-${code}, beams ${beams}: ${sources.length} rows in ${seconds} s`);
+    console.log(`${pair}, beams ${beams}: ${sources.length} rows in ${seconds} s`);
   }
 }
 await engine.close();

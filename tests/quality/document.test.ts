@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { filled } from "./document.ts";
+import { filled, made as madeOf } from "./document.ts";
 
 const part = (name: string, text: string) => ({ name, heading: `## ${name}`, text });
 const made = (name: string, text: string) => `<!-- made: ${name} -->\n\n${text}\n\n<!-- end -->`;
@@ -22,6 +22,11 @@ Deno.test("an empty file gets every part, and the same parts again change nothin
   const once = filled("", parts);
   assertEquals(once, `## a\n\n${made("a", "x")}\n\n## b\n\n${made("b", "y")}\n`);
   assertEquals(filled(once, parts), once);
+});
+
+Deno.test("what a part holds is read back as it was given", () => {
+  const document = filled("# Title\n", [part("a", "x\n\ny"), part("b", "z")]);
+  assertEquals(["a", "b", "c"].map((name) => madeOf(document, name)), ["x\n\ny", "z", ""]);
 });
 
 Deno.test("a comment that nothing closes is refused before anything is lost", () => {

@@ -33,6 +33,12 @@ export function filled(document: string, parts: readonly Part[]): string {
   return [kept, ...added].filter((s) => s !== "").join("\n");
 }
 
+/** The text of a part that the file has; "" where it has not. */
+export function made(document: string, name: string): string {
+  const found = [...document.matchAll(MADE)].find((m) => m[1] === name)?.[0] ?? "";
+  return found.split("\n").slice(1, -1).join("\n").trim();
+}
+
 function marked({ name, text }: Part): string {
   return `<!-- made: ${name} -->\n\n${text.trim()}\n\n<!-- end -->`;
 }

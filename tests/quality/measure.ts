@@ -1,4 +1,5 @@
 /** What one packed model does: its translations of the even dev rows, its bytes, its peak ledger. */
+import { floresPair } from "../../src/cli/pairs.ts";
 import { startEngine } from "../../src/engine/client.ts";
 import type { Engine, EngineOptions } from "../../src/engine/protocol.ts";
 import { MANIFEST_NAME, parseManifest } from "../../src/store/manifest.ts";
@@ -10,21 +11,18 @@ const BATCH = 100;
 const LEDGER_ROWS = 24;
 export const STATED_SLOTS = 20;
 
-export const LANGUAGES: Readonly<Record<string, string>> = {
-  de: "deu_Latn",
-  fr: "fra_Latn",
-  es: "spa_Latn",
-};
-
 /** Even rows of a dev file (rows are numbered from 1; odd ones tune). */
 export interface DevSet {
+  /** FLORES codes. */
+  source: string;
+  target: string;
   sources: string[];
   references: string[];
 }
 
 /** All that is kept of a system's run. */
 export interface Measured {
-  /** Translations by language and beam width: "de 4". */
+  /** Translations by pair and beam width: "en-de 4". */
   outputs: Record<string, string[]>;
   seconds: number;
   bytes: { experts: number; trunk: number; total: number };
@@ -36,11 +34,17 @@ export interface Measured {
   ledger: { model: number; all: number };
 }
 
-/** The first `most` even rows of dev.en-XX.tsv. */
-export function devSet(corpus: string, language: string, most: number): DevSet {
-  const lines = Deno.readTextFileSync(`${corpus}/dev.en-${language}.tsv`).trimEnd().split("\n");
+/** The first `most` even rows of dev.en-XX.tsv, for `pair` en-XX or XX-en. */
+export function devSet(corpus: string, pair: string, most: number): DevSet {
+  const backwards = pair.endsWith("-en");
+  const file = backwards ? `en-${pair.slice(0, -"-en".length)}` : pair;
+  const lines = Deno.readTextFileSync(`${corpus}/dev.${file}.tsv`).trimEnd().split("\n");
   const rows = lines.filter((_, i) => i % 2 === 1).slice(0, most).map((l) => l.split("\t"));
-  return { sources: rows.map((r) => r[0]!), references: rows.map((r) => r[1]!) };
+  const [source, target] = floresPair(pair).split("-") as [string, string];
+  const [english, other] = [rows.map((r) => r[0]!), rows.map((r) => r[1]!)];
+  return backwards
+    ? { source, target, sources: other, references: english }
+    : { source, target, sources: english, references: other };
 }
 
 /** Translates every dev set with every beam width. */
@@ -52,20 +56,19 @@ export async function measure(
   const start = performance.now();
   const outputs: Record<string, string[]> = {};
   await withEngine(model, { maxBatchTokens: 512 }, async (engine) => {
-    for (const [language, { sources }] of Object.entries(sets)) {
+    for (const [pair, { source, target, sources }] of Object.entries(sets)) {
       for (const width of beams) {
-        const settings = { source: "eng_Latn", target: LANGUAGES[language]!, beams: width };
-        outputs[`${language} ${width}`] = await translateAll(engine, sources, settings);
+        const settings = { source, target, beams: width };
+        outputs[`${pair} ${width}`] = await translateAll(engine, sources, settings);
       }
     }
   });
   const seconds = (performance.now() - start) / 1000;
   const bytes = sizes(model);
-  const [language, { sources }] = Object.entries(sets)[0]!;
+  const { source, target, sources } = Object.values(sets)[0]!;
   const stated = { maxBatchTokens: 128, maxSlots: STATED_SLOTS };
   const ledger = await withEngine(model, stated, async (engine) => {
-    const settings = { source: "eng_Latn", target: LANGUAGES[language]!, beams: 4 };
-    await translateAll(engine, sources.slice(0, LEDGER_ROWS), settings);
+    await translateAll(engine, sources.slice(0, LEDGER_ROWS), { source, target, beams: 4 });
     const { gpu, host } = (await engine.stats()).ledger;
     const model = gpu.peakBytes - gpu.lines.kv;
     return { model, all: gpu.peakBytes + host.lines.manifest + host.lines.tokenizer };

@@ -24,25 +24,25 @@ function counts(metric: Metric, set: DevSet, output: readonly string[]): Float64
   return output.map((line, i) => metric.counts(line, set.references[i]!));
 }
 
-/** "18.7 / 43.1" of one language. */
+/** "18.7 / 43.1" of one pair. */
 function scores(set: DevSet, output: readonly string[]): string {
   return [BLEU, CHRF].map((m) => interval(m, counts(m, set, output)).score.toFixed(1)).join(" / ");
 }
 
-/** Mean score over languages, and its difference to a base with the 95 % interval of a paired bootstrap. */
+/** Mean score over pairs, and its difference to a base with the 95 % interval of a paired bootstrap. */
 export function meanAgainst(
   metric: Metric,
   sets: Sets,
   ours: Measured,
   options: { beams: number; base?: Measured | undefined },
 ): { mean: number; difference?: { value: number; low: number; high: number } } {
-  const languages = Object.keys(sets);
-  const key = (l: string) => `${l} ${options.beams}`;
-  const mine = languages.map((l) => counts(metric, sets[l]!, ours.outputs[key(l)]!));
-  const mean = mine.reduce((sum, c) => sum + interval(metric, c).score / languages.length, 0);
+  const pairs = Object.keys(sets);
+  const key = (p: string) => `${p} ${options.beams}`;
+  const mine = pairs.map((p) => counts(metric, sets[p]!, ours.outputs[key(p)]!));
+  const mean = mine.reduce((sum, c) => sum + interval(metric, c).score / pairs.length, 0);
   const { base } = options;
   if (base === undefined) return { mean };
-  const theirs = languages.map((l) => counts(metric, sets[l]!, base.outputs[key(l)]!));
+  const theirs = pairs.map((p) => counts(metric, sets[p]!, base.outputs[key(p)]!));
   const differences = resampled(mine.map((c, i) => ({ ours: c, theirs: theirs[i]! })), metric);
   return { mean, difference: differences };
 }
@@ -50,9 +50,9 @@ export function meanAgainst(
 /** Share of translations that are the same text as the base's. */
 function same(sets: Sets, ours: Measured, base: Measured, beams: number): string {
   let equal = 0, all = 0;
-  for (const language of Object.keys(sets)) {
-    const theirs = base.outputs[`${language} ${beams}`]!;
-    for (const [i, text] of ours.outputs[`${language} ${beams}`]!.entries()) {
+  for (const pair of Object.keys(sets)) {
+    const theirs = base.outputs[`${pair} ${beams}`]!;
+    for (const [i, text] of ours.outputs[`${pair} ${beams}`]!.entries()) {
       all++;
       if (text === theirs[i]) equal++;
     }
@@ -68,7 +68,7 @@ export function renderTable(
   sets: Sets,
   { base, name }: { base: Result; name: string },
 ): string {
-  const languages = Object.keys(sets);
+  const pairs = Object.keys(sets);
   const head = [
     "system",
     "search",
@@ -76,16 +76,16 @@ export function renderTable(
     "peak ledger, MiB",
     "weight error",
     "same text",
-    ...languages.map((l) => `en-${l}`),
+    ...pairs,
     "mean BLEU",
     `to ${name} (95 %)`,
     "mean chrF++",
   ];
   const rows = results.flatMap(({ system, measured, weightError }) =>
-    WIDTHS.filter((w) => `${languages[0]} ${w}` in measured.outputs).map((beams, i) => {
+    WIDTHS.filter((w) => `${pairs[0]} ${w}` in measured.outputs).map((beams, i) => {
       const first = i === 0;
       // A base may have been translated by fewer widths.
-      const hasBase = `${languages[0]} ${beams}` in base.measured.outputs;
+      const hasBase = `${pairs[0]} ${beams}` in base.measured.outputs;
       const against = hasBase ? base.measured : undefined;
       const { mean, difference } = meanAgainst(BLEU, sets, measured, { beams, base: against });
       const { bytes, ledger } = measured;
@@ -96,7 +96,7 @@ export function renderTable(
         first ? `${mib(ledger.model)} / ${mib(ledger.all)}` : "",
         first && weightError !== undefined ? weightError.toFixed(4) : "",
         against === undefined ? "" : same(sets, measured, against, beams),
-        ...languages.map((l) => scores(sets[l]!, measured.outputs[`${l} ${beams}`]!)),
+        ...pairs.map((p) => scores(sets[p]!, measured.outputs[`${p} ${beams}`]!)),
         mean.toFixed(2),
         difference === undefined || system === base.system
           ? ""

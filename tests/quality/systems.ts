@@ -15,9 +15,15 @@ export const CHECKPOINTS = {
   longest: "`longer` trained on, to 40.6 M target tokens in all, as many as `previous`",
   furthest: "`longest` trained on, to as many target tokens in all as `qat`",
   scratch: "a mixture from scratch by the twin's own schedule: same active parameters, data, steps",
+  six: "`qat` trained on for six directions, unquantized",
+  sixQat: "`six` on four levels again",
+  sixTwin: "`longest` trained on for six directions",
 } as const;
 
 export type CheckpointName = keyof typeof CHECKPOINTS;
+
+/** What the dev files can score: from English, and the same files into it. */
+export const FROM_ENGLISH = ["en-de", "en-fr", "en-es"], INTO_ENGLISH = ["de-en", "fr-en", "es-en"];
 
 /** One row of a table. */
 export interface System {
@@ -105,9 +111,11 @@ export const SYSTEMS: readonly System[] = [
   QAT_8BIT_TRUNK,
 ];
 
-/** A dense twin and mixtures with its active parameters; `base` is what the others are held against. */
-export interface TwinGroup {
+/** Rows of one table; `base` is what the others are held against. */
+export interface Group {
   readonly title: string;
+  /** FROM_ENGLISH unless given. */
+  readonly pairs?: readonly string[];
   readonly base: System;
   readonly others: readonly System[];
 }
@@ -120,10 +128,64 @@ const LONGEST: System = {
   checkpoint: "longest",
   flags: [],
 };
+const LOW_TRUNK = ["--trunk", "4bit", "--embedding", "4bit"];
 const SHIPPED: System = { ...QAT_8BIT_TRUNK, title: "MoE as shipped, 2-bit QAT, 8-bit trunk" };
 
-/** Each at equal target tokens unless its title says otherwise, one after the other. */
-export const TWIN_GROUPS: readonly TwinGroup[] = [
+const SIX_DIRECTIONS = [...FROM_ENGLISH, ...INTO_ENGLISH];
+const SIX_QAT: System = {
+  id: "six-qat-8bit-trunk",
+  title: "2-bit QAT, 8-bit trunk",
+  checkpoint: "sixQat",
+  flags: [],
+};
+
+/** One model for both directions of each pair. */
+export const SIX: Group = {
+  title: "Six directions",
+  pairs: SIX_DIRECTIONS,
+  base: {
+    id: "six-f16",
+    title: "f16 experts, 8-bit trunk",
+    checkpoint: "six",
+    flags: F16,
+  },
+  others: [
+    {
+      id: "six-paper",
+      title: "2-bit moqe-linear-half (the paper's absmax), 8-bit trunk",
+      checkpoint: "six",
+      flags: ["--quantizer", "moqe-linear-half"],
+    },
+    {
+      id: "six-nearest",
+      title: "2-bit symmetric, 8-bit trunk",
+      checkpoint: "six",
+      flags: [],
+    },
+    {
+      id: "six-lloyd-gptq",
+      title: "2-bit lloyd, gptq, 8-bit trunk",
+      checkpoint: "six",
+      flags: ["--quantizer", "lloyd", ...HOW.gptq],
+    },
+    {
+      id: "six-3bit-lloyd-gptq",
+      title: "3-bit lloyd, gptq, 8-bit trunk",
+      checkpoint: "six",
+      flags: ["--experts", "3bit", "--quantizer", "lloyd", ...HOW.gptq],
+    },
+    SIX_QAT,
+  ],
+};
+
+/** Dense twins and mixtures with their active parameters, at equal target tokens unless a title says otherwise. */
+export const TWIN_GROUPS: readonly Group[] = [
+  {
+    title: "Six directions, beside the dense twin",
+    pairs: SIX_DIRECTIONS,
+    base: { id: "six-twin-8bit", title: "dense, 8-bit", checkpoint: "sixTwin", flags: [] },
+    others: [{ ...SIX_QAT, title: "MoE, 2-bit QAT, 8-bit trunk" }],
+  },
   {
     title: "From scratch, 17.1 M target tokens each",
     base: TWIN,
@@ -171,6 +233,21 @@ export const TWIN_GROUPS: readonly TwinGroup[] = [
     title: "What ships, and the dense model that it began as (40.6 M target tokens)",
     base: LONGEST,
     others: [SHIPPED],
+  },
+  {
+    title: "What ships, and the same dense model, with a 4-bit trunk",
+    base: {
+      id: "longest-4bit-trunk",
+      title: "dense, 4-bit",
+      checkpoint: "longest",
+      flags: LOW_TRUNK,
+    },
+    others: [{
+      id: "qat-4bit-trunk",
+      title: "MoE, 2-bit QAT, 4-bit trunk",
+      checkpoint: "qat",
+      flags: LOW_TRUNK,
+    }],
   },
   {
     title: "What ships, at equal target tokens",

@@ -1,8 +1,8 @@
 /**
  * The quality table, made by one command from checkpoints that the recipe makes:
  *
- *   deno task table WORK --corpus FOLDER --moe FOLDER [--more F] [--qat F] [--calibration FILE] [--twin F]
- *                   [--longer F] [--longest F] [--furthest F] [--scratch F]
+ *   deno task table WORK --corpus FOLDER [--six F] [--sixQat F] [--sixTwin F] [--moe F] [--more F] [--qat F]
+ *                   [--calibration FILE] [--twin F] [--longer F] [--longest F] [--furthest F] [--scratch F]
  *                   [--before F] [--previous F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
  *
  * Packs every system of systems.ts, translates the even dev rows by moqe itself, scores, and writes Markdown: into the
@@ -11,14 +11,17 @@
  * --beams (1, 4 or 1,4) leave the rest for later; what was measured before is shown all the same.
  */
 import { parseArgs } from "node:util";
-import { devSet, LANGUAGES, measure, STATED_SLOTS } from "./measure.ts";
-import { filled, type Part } from "./document.ts";
+import { type DevSet, devSet, measure, STATED_SLOTS } from "./measure.ts";
+import { filled, made, type Part } from "./document.ts";
 import { packSystem } from "./pack.ts";
 import { renderTable, type Result } from "./render.ts";
 import {
   type CheckpointName,
   CHECKPOINTS,
+  FROM_ENGLISH,
+  type Group,
   PART_SYSTEMS,
+  SIX,
   type System,
   SYSTEMS,
   TWIN_GROUPS,
@@ -44,6 +47,9 @@ const { values, positionals } = parseArgs({
     furthest: { type: "string" },
     previous: { type: "string" },
     scratch: { type: "string" },
+    six: { type: "string" },
+    sixQat: { type: "string" },
+    sixTwin: { type: "string" },
     calibration: { type: "string" },
     rows: { type: "string", default: "200" },
     only: { type: "string", default: "" },
@@ -52,17 +58,15 @@ const { values, positionals } = parseArgs({
   },
 });
 const [work] = positionals;
-if (work === undefined || values.corpus === undefined || values.moe === undefined) {
+const given = Object.keys(CHECKPOINTS).some((name) => name in values);
+if (work === undefined || values.corpus === undefined || !given) {
   console.error(
-    "usage: deno task table WORK --corpus FOLDER --moe FOLDER; tests/quality/table.ts says more",
+    "usage: deno task table WORK --corpus FOLDER --six FOLDER; tests/quality/table.ts says more",
   );
   Deno.exit(2);
 }
 Deno.mkdirSync(work, { recursive: true });
 const rows = Number(values.rows);
-const sets = Object.fromEntries(
-  Object.keys(LANGUAGES).map((l) => [l, devSet(values.corpus!, l, rows)]),
-);
 
 const widths = values.beams!.split(",").map(Number);
 
@@ -70,25 +74,25 @@ const widths = values.beams!.split(",").map(Number);
  * A system's result, made or remembered; undefined where its checkpoint or the calibration was not given, or where
  * nothing of it was asked for yet.
  */
-async function resultOf(system: System): Promise<Result | undefined> {
-  const checkpoint = values[system.checkpoint as CheckpointName];
+async function resultOf(system: System, pairs: readonly string[]): Promise<Result | undefined> {
+  const checkpoint = values[system.checkpoint];
   if (checkpoint === undefined) return undefined;
   const files = [`${checkpoint}/model.safetensors`];
   if (system.flags.includes("CALIBRATION")) {
     if (values.calibration === undefined) return undefined;
     files.push(values.calibration);
   }
-  const key = JSON.stringify([system.flags, ...files.flatMap(state), rows]);
+  const key = JSON.stringify([system.flags, ...files.flatMap(state), rows, pairs]);
   const path = `${work}/${system.id}.json`;
   const file = readJson(path);
   const known: Omit<Result, "system"> | undefined = file?.key === key ? file.result : undefined;
-  const missing = widths.filter((w) => known?.measured.outputs[`de ${w}`] === undefined);
+  const missing = widths.filter((w) => known?.measured.outputs[`${pairs[0]} ${w}`] === undefined);
   if (missing.length === 0 || !new RegExp(values.only!).test(system.id)) {
     return known && { ...known, system };
   }
   const packed = `${work}/packed`;
-  await packSystem(system, checkpoint, packed, values.calibration);
-  const measured = await measure(packed, missing, sets);
+  await packSystem(system, checkpoint, packed, { pairs, calibration: values.calibration });
+  const measured = await measure(packed, missing, setsOf(pairs));
   console.error(`${system.id}, beams ${missing}: ${measured.seconds.toFixed(0)} s`);
   Object.assign(measured.outputs, known?.measured.outputs);
   const result = { measured, weightError: await weightError(packed, checkpoint) };
@@ -111,15 +115,6 @@ function readJson(path: string): any {
   }
 }
 
-async function all(systems: readonly System[]): Promise<Result[]> {
-  const found: Result[] = [];
-  for (const system of systems) {
-    const result = await resultOf(system);
-    if (result !== undefined) found.push(result);
-  }
-  return found;
-}
-
 /** " (2,326 steps, 12.9 M target tokens)": what the recipe noted in a checkpoint's weights, if it did. */
 function trainedFor(name: CheckpointName): string {
   using file = Deno.openSync(`${values[name]!}/model.safetensors`);
@@ -135,44 +130,64 @@ function trainedFor(name: CheckpointName): string {
   } steps, ${millions} M target tokens of its last run)`;
 }
 
-/** A table as a part of the file; none without results. */
-function table(heading: string, results: readonly Result[], first: Result, name: string): Part[] {
-  if (results.length === 0) return [];
-  const title = heading.replace(/^#+ /, "");
-  return [{ name: title, heading, text: renderTable(results, sets, { base: first, name }) }];
+function setsOf(pairs: readonly string[]): Record<string, DevSet> {
+  return Object.fromEntries(pairs.map((pair) => [pair, devSet(values.corpus!, pair, rows)]));
 }
 
-const systems = await all(SYSTEMS);
-const twins: { title: string; results: Result[] }[] = [];
-for (const { title, base, others } of TWIN_GROUPS) {
-  const [first, ...rest] = [...await all([base]), ...await all(others)];
-  if (first?.system.id === base.id && rest.length > 0) {
-    twins.push({ title, results: [first, ...rest] });
+/** A table as a part of the file, and the checkpoints in it; nothing without its base or without anything beside it. */
+async function table(
+  heading: string,
+  { title, pairs = FROM_ENGLISH, base, others }: Group,
+  name: string,
+): Promise<{ parts: Part[]; used: CheckpointName[] }> {
+  const results: Result[] = [];
+  for (const system of [base, ...others]) {
+    const result = await resultOf(system, pairs);
+    if (result !== undefined) results.push(result);
   }
+  const [first] = results;
+  if (first?.system !== base || results.length < 2) return { parts: [], used: [] };
+  const text = renderTable(results, setsOf(pairs), { base: first, name });
+  return {
+    parts: [{ name: title, heading: `${heading} ${title}`, text }],
+    used: results.map((r) => r.system.checkpoint),
+  };
 }
-const base = systems.find((r) => r.system.id === "moe-f16");
-if (base === undefined) throw new Error("moe-f16 has no result: everything is compared with it");
-const shown = [...systems, ...twins.flatMap((t) => t.results)];
-const used = new Set(shown.map((r) => r.system.checkpoint as CheckpointName));
+
+const [f16, ...quantized] = SYSTEMS;
+const tables = [
+  await table("##", SIX, "f16"),
+  await table("##", { title: "Systems", base: f16!, others: quantized }, "f16"),
+];
+for (const group of TWIN_GROUPS) tables.push(await table("###", group, "dense"));
+tables.push(
+  await table("##", { title: "One part alone", base: f16!, others: PART_SYSTEMS }, "f16"),
+);
+const used = new Set(tables.flatMap((t) => t.used));
 const method =
   `Made by \`deno task table\` (tests/quality/). Every figure is of moqe itself: packed, then translated on the CPU backend,
 first ${rows} even rows of each dev set, BLEU / chrF++ equal to sacrebleu's \`${BLEU.signature}\` and \`${CHRF.signature}\`.
-The interval after a difference is that of a paired bootstrap over sentences (${SAMPLES} samples, the mean of the three
+The interval after a difference is that of a paired bootstrap over sentences (${SAMPLES} samples, the mean of the
 pairs). "Weight error" is the squared error of the quantized weights (of the experts alone, where they are) over their
 squares; "same text" the share of translations equal to those of the system that the difference is to, by the same
 search; "peak ledger" what the model holds at its peak (trunk, an arena of ${STATED_SLOTS} expert slots, activations of 128 tokens a pass,
 beam 4), then the same with K/V cache, manifest and tokenizer. The host's measured runtime comes on top; it is the same
 for all.`;
-const checkpoints = [...used].map((name) =>
-  `- \`${name}\`: ${CHECKPOINTS[name]}${trainedFor(name)}`
+const before = await unlessMissing(Deno.readTextFile(values.out!)) ?? "";
+/** What the file says of checkpoints whose tables were not made this time stays. */
+const told = new Map(
+  made(before, "checkpoints").split("\n").filter(Boolean).map((line) => [line.split("`")[1], line]),
 );
-const parted = await all(PART_SYSTEMS);
-const document = filled(await unlessMissing(Deno.readTextFile(values.out!)) ?? "", [
+for (const name of used) {
+  const trained = trainedFor(name);
+  // Weights read back from a release carry no note of their training: an older line knows more.
+  if (trained === "" && told.has(name)) continue;
+  told.set(name, `- \`${name}\`: ${CHECKPOINTS[name]}${trained}`);
+}
+const document = filled(before, [
   { name: "method", heading: "# Quality", text: method },
-  { name: "checkpoints", heading: "Checkpoints:", text: checkpoints.join("\n") },
-  ...table("## Systems", systems, base, "f16"),
-  ...twins.flatMap(({ title, results }) => table(`### ${title}`, results, results[0]!, "dense")),
-  ...table("## One part alone", parted, base, "f16"),
+  { name: "checkpoints", heading: "Checkpoints:", text: [...told.values()].join("\n") },
+  ...tables.flatMap((t) => t.parts),
 ]);
 Deno.writeTextFileSync(values.out!, document);
 console.error(`wrote ${values.out}`);
