@@ -16,8 +16,8 @@ export const CHECKPOINTS = {
   furthest: "`longest` trained on, to as many target tokens in all as `qat`",
   scratch: "a mixture from scratch by the twin's own schedule: same active parameters, data, steps",
   six: "`qat` trained on for six directions, unquantized",
-  sixQat: "`six` on four levels again",
-  sixTwin: "`longest` trained on for six directions",
+  "six-qat": "`six` on four levels again",
+  "six-twin": "`longest` trained on for six directions",
 } as const;
 
 export type CheckpointName = keyof typeof CHECKPOINTS;
@@ -135,7 +135,7 @@ const SIX_DIRECTIONS = [...FROM_ENGLISH, ...INTO_ENGLISH];
 const SIX_QAT: System = {
   id: "six-qat-8bit-trunk",
   title: "2-bit QAT, 8-bit trunk",
-  checkpoint: "sixQat",
+  checkpoint: "six-qat",
   flags: [],
 };
 
@@ -183,7 +183,7 @@ export const TWIN_GROUPS: readonly Group[] = [
   {
     title: "Six directions, beside the dense twin",
     pairs: SIX_DIRECTIONS,
-    base: { id: "six-twin-8bit", title: "dense, 8-bit", checkpoint: "sixTwin", flags: [] },
+    base: { id: "six-twin-8bit", title: "dense, 8-bit", checkpoint: "six-twin", flags: [] },
     others: [{ ...SIX_QAT, title: "MoE, 2-bit QAT, 8-bit trunk" }],
   },
   {

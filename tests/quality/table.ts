@@ -1,7 +1,7 @@
 /**
  * The quality table, made by one command from checkpoints that the recipe makes:
  *
- *   deno task table WORK --corpus FOLDER [--six F] [--sixQat F] [--sixTwin F] [--moe F] [--more F] [--qat F]
+ *   deno task table WORK --corpus FOLDER [--six F] [--six-qat F] [--six-twin F] [--moe F] [--more F] [--qat F]
  *                   [--calibration FILE] [--twin F] [--longer F] [--longest F] [--furthest F] [--scratch F]
  *                   [--before F] [--previous F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
  *
@@ -48,8 +48,8 @@ const { values, positionals } = parseArgs({
     previous: { type: "string" },
     scratch: { type: "string" },
     six: { type: "string" },
-    sixQat: { type: "string" },
-    sixTwin: { type: "string" },
+    "six-qat": { type: "string" },
+    "six-twin": { type: "string" },
     calibration: { type: "string" },
     rows: { type: "string", default: "200" },
     only: { type: "string", default: "" },
