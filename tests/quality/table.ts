@@ -32,24 +32,16 @@ import { BLEU } from "../../src/text/metrics/bleu.ts";
 import { CHRF } from "../../src/text/metrics/chrf.ts";
 import { SAMPLES } from "../../src/text/metrics/bootstrap.ts";
 
+/** Each checkpoint's folder is a flag of its name. */
+const checkpointFlags = Object.fromEntries(
+  Object.keys(CHECKPOINTS).map((name) => [name, { type: "string" }]),
+) as Record<CheckpointName, { type: "string" }>;
 const { values, positionals } = parseArgs({
   args: Deno.args,
   allowPositionals: true,
   options: {
     corpus: { type: "string" },
-    moe: { type: "string" },
-    more: { type: "string" },
-    qat: { type: "string" },
-    before: { type: "string" },
-    twin: { type: "string" },
-    longer: { type: "string" },
-    longest: { type: "string" },
-    furthest: { type: "string" },
-    previous: { type: "string" },
-    scratch: { type: "string" },
-    six: { type: "string" },
-    "six-qat": { type: "string" },
-    "six-twin": { type: "string" },
+    ...checkpointFlags,
     calibration: { type: "string" },
     rows: { type: "string", default: "200" },
     only: { type: "string", default: "" },
