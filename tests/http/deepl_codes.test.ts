@@ -37,3 +37,16 @@ Deno.test("every target that is listed can be asked for, and so can its plain co
     await response.body?.cancel();
   }
 });
+
+Deno.test("a pair that is not trained is refused with what can be asked for instead", async () => {
+  const { app } = testApp({}, (engine) => engine.info = { ...engine.info!, pairs: PAIRS });
+  const response = await app.request("/v2/translate", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ text: ["Hallo"], source_lang: "DE", target_lang: "PT-BR" }),
+  });
+  assertEquals([response.status, (await response.json()).message], [
+    400,
+    "Value for 'target_lang' not supported with 'source_lang' DE. Supported: EN-GB, EN-US.",
+  ]);
+});

@@ -8,7 +8,7 @@ import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
 import { codePoints } from "../search.ts";
 import { type TextJob, translateFor } from "../texts.ts";
-import { deeplCode, readLanguage } from "./codes.ts";
+import { deeplCode, deeplLanguages, readLanguage } from "./codes.ts";
 import { glossaryOf } from "./glossary_choice.ts";
 import { type DeeplTranslate, readDeeplTranslate } from "./translate_input.ts";
 
@@ -56,7 +56,8 @@ export function readPair(
   if (input.source_lang === undefined) return { source: undefined, target };
   const source = readLanguage(input.source_lang, "source", info);
   if (isTrained({ source, target }, info)) return { source, target };
-  const targets = info.pairs.filter((p) => p.source === source).map((p) => deeplCode(p.target));
+  const pairs = info.pairs.filter((p) => p.source === source);
+  const targets = deeplLanguages({ ...info, pairs }, "target").map((l) => l.code);
   throw new RequestError(
     400,
     `Value for 'target_lang' not supported with 'source_lang' ${deeplCode(source)}. Supported: ${
