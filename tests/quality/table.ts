@@ -138,7 +138,10 @@ async function table(
     if (result !== undefined) results.push(result);
   }
   const [first] = results;
-  if (first?.system !== base || results.length < 2) return { parts: [], used: [] };
+  if (first?.system !== base || results.length < 2) {
+    if (results.length > 0) console.error(`${title}: no table, it needs ${base.id} and one more`);
+    return { parts: [], used: [] };
+  }
   const text = renderTable(results, setsOf(pairs), { base: first, name });
   return {
     parts: [{ name: title, heading: `${heading} ${title}`, text }],
