@@ -10,7 +10,7 @@ import { priorOf } from "../experts/profiles.ts";
 import { firstKeys } from "../experts/trace.ts";
 import { DiskCache, type DiskEntry, listBlocks } from "../store/disk_cache.ts";
 import { StoreFetcher } from "../store/fetcher.ts";
-import type { BlockRef, Manifest } from "../store/manifest.ts";
+import { type BlockRef, type Manifest, pairSides } from "../store/manifest.ts";
 import { type OpenedModel, openModel } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { cacheFlags } from "./flags.ts";
@@ -159,7 +159,7 @@ async function wantedBlocks(opened: OpenedModel, pairs: readonly string[]): Prom
   const experts = manifest.expertLayers.flatMap((l, layer) =>
     l.experts.map(({ block }, e) => {
       const chances = (pairs.length === 0 ? manifest.pairs : pairs).map((pair) => {
-        const [source, target] = pair.split("-") as [string, string];
+        const { source, target } = pairSides(pair);
         const chance = prior(l.stack, l.stack === "encoder" ? source : target);
         return chance?.[first[layer]! + e] ?? 1;
       });

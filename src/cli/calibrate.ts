@@ -4,7 +4,7 @@ import { errorCode, MoqeError } from "../base/errors.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import { architectureOf } from "../arch/registry.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import { type LoadedEngine, loadEngine } from "../engine/load.ts";
+import { loadEngine } from "../engine/load.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import type { InputObserver, RoutedPass } from "../nn/context.ts";
 import { CalibrationWriter } from "../pack/calibration/file.ts";
@@ -17,10 +17,10 @@ import type { calibrateFlags } from "./flags.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
 import { engineOptions } from "./model.ts";
 import { checkWritable } from "./outputs.ts";
-import { floresPair, trainedPairs } from "./pairs.ts";
+import { trainedPairs } from "./pairs.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
-import { readTexts, trainedPair, translateTexts } from "./texts.ts";
+import { readTexts, translateTexts, wantedPairs } from "./texts.ts";
 
 /** Texts that the engine is asked for at once. */
 const BATCH = 32;
@@ -139,7 +139,7 @@ async function collect(
 ): Promise<void> {
   const engine = await loadEngine(engineOptions(flags), () => {}, { observer: collector });
   try {
-    const pairs = wantedPairs(engine, flags);
+    const pairs = wantedPairs(flags.pairs, engine.info);
     const search = {
       beams: 1,
       lengthPenalty: 1,
@@ -156,17 +156,6 @@ async function collect(
   } finally {
     await engine.close();
   }
-}
-
-function wantedPairs(
-  engine: LoadedEngine,
-  flags: Values<typeof calibrateFlags>,
-): { source: string; target: string }[] {
-  if (flags.pairs.length === 0) return engine.info.pairs;
-  return flags.pairs.map((pair) => {
-    const [source, target] = floresPair(pair).split("-") as [string, string];
-    return trainedPair(source, target, engine.info);
-  });
 }
 
 /** Gives every routed row to the writer. Holds one pass's rows. */

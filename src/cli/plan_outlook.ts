@@ -6,6 +6,7 @@ import type { BudgetPlan } from "../engine/budget.ts";
 import { Learned } from "../engine/learned.ts";
 import { outlook } from "../experts/outlook.ts";
 import { priorOf } from "../experts/profiles.ts";
+import { pairSides } from "../store/manifest.ts";
 import type { OpenedModel } from "../store/open.ts";
 import { table } from "./tables.ts";
 
@@ -25,7 +26,7 @@ export async function outlookTable(
   const { profiles } = await Learned.open(manifest, plan, store, { log: createLogger("warn") });
   const prior = priorOf(profiles, plan.expertLayers);
   const rows = manifest.pairs.slice(0, MOST_PAIRS).flatMap((pair) => {
-    const [source, target] = pair.split("-") as [string, string];
+    const { source, target } = pairSides(pair);
     const { slots, slotBytes } = budget;
     const found = outlook({
       layers: plan.expertLayers,

@@ -16,10 +16,9 @@ import type { profileFlags } from "./flags.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
 import { engineOptions, modelAddress } from "./model.ts";
 import { checkWritable } from "./outputs.ts";
-import { floresPair } from "./pairs.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
-import { readTexts, trainedPair } from "./texts.ts";
+import { readTexts, wantedPairs } from "./texts.ts";
 
 interface Ask {
   readonly text: string;
@@ -87,10 +86,7 @@ function readAsks(
   engine: LoadedEngine,
   most: number,
 ): Ask[] {
-  const pairs = given.length === 0 ? engine.info.pairs : given.map((pair) => {
-    const [source, target] = floresPair(pair).split("-") as [string, string];
-    return trainedPair(source, target, engine.info);
-  });
+  const pairs = wantedPairs(given, engine.info);
   if (files.length !== 1 && files.length !== pairs.length) {
     throw new MoqeError("bad_input", {
       action: "profile",

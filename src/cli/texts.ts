@@ -2,9 +2,11 @@
 import type { Values } from "../base/config.ts";
 import { errorCode, errorText, MoqeError } from "../base/errors.ts";
 import type { Engine, ModelInfo, TranslateParams } from "../engine/protocol.ts";
+import { pairSides } from "../store/manifest.ts";
 import { findLanguage } from "../text/languages.ts";
 import type { searchFlags } from "./flags.ts";
 import { orAborted } from "./interrupt.ts";
+import { floresPair } from "./pairs.ts";
 
 /** All that a translation needs beside its texts. */
 export type Settings = Omit<TranslateParams, "texts">;
@@ -23,6 +25,18 @@ export function trainedPair(
   throw new MoqeError("bad_input", {
     action: `translate from ${from} to ${to}`,
     rule: `${info.name} was trained for ${pairs.join(", ")}`,
+  });
+}
+
+/** The trained pairs that --pairs names; all without it. Throws MoqeError `bad_input` for one that is none. */
+export function wantedPairs(
+  given: readonly string[],
+  info: ModelInfo,
+): { source: string; target: string }[] {
+  if (given.length === 0) return info.pairs;
+  return given.map((pair) => {
+    const { source, target } = pairSides(floresPair(pair));
+    return trainedPair(source, target, info);
   });
 }
 

@@ -6,7 +6,7 @@ import { createLogger } from "../base/log.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
 import { StoreFetcher } from "../store/fetcher.ts";
 import { type OpenedModel, openModel } from "../store/open.ts";
-import type { Manifest } from "../store/manifest.ts";
+import { type Manifest, pairSides } from "../store/manifest.ts";
 import { loadTokenizer, type TextTokenizer } from "../text/tokenizer.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import { MAX_TARGET_TOKENS } from "./budget.ts";
@@ -228,10 +228,7 @@ function describe(
   return {
     name: manifest.name,
     modelType: manifest.config.model_type,
-    pairs: manifest.pairs.map((p) => {
-      const [source, target] = p.split("-") as [string, string];
-      return { source, target };
-    }),
+    pairs: manifest.pairs.map(pairSides),
     licence: manifest.licence,
     provenance: manifest.provenance,
     ...more,

@@ -173,3 +173,9 @@ function invalid(origin: string, faults: string[]): MoqeError {
     remedy: "pack the checkpoint again, or check that the address is a moqe model",
   });
 }
+
+/** A pair of the manifest, eng_Latn-deu_Latn, in its two FLORES codes. */
+export function pairSides(pair: string): { source: string; target: string } {
+  const [source, target] = pair.split("-") as [string, string];
+  return { source, target };
+}

@@ -2,7 +2,7 @@
 import { floresPair } from "../../src/cli/pairs.ts";
 import { startEngine } from "../../src/engine/client.ts";
 import type { Engine, EngineOptions } from "../../src/engine/protocol.ts";
-import { MANIFEST_NAME, parseManifest } from "../../src/store/manifest.ts";
+import { MANIFEST_NAME, pairSides, parseManifest } from "../../src/store/manifest.ts";
 
 const MIB = 2 ** 20;
 /** Texts of one request: below the engine's queue. */
@@ -40,11 +40,10 @@ export function devSet(corpus: string, pair: string, most: number): DevSet {
   const file = backwards ? `en-${pair.slice(0, -"-en".length)}` : pair;
   const lines = Deno.readTextFileSync(`${corpus}/dev.${file}.tsv`).trimEnd().split("\n");
   const rows = lines.filter((_, i) => i % 2 === 1).slice(0, most).map((l) => l.split("\t"));
-  const [source, target] = floresPair(pair).split("-") as [string, string];
+  const { source, target } = pairSides(floresPair(pair));
   const [english, other] = [rows.map((r) => r[0]!), rows.map((r) => r[1]!)];
-  return backwards
-    ? { source, target, sources: other, references: english }
-    : { source, target, sources: english, references: other };
+  const [sources, references] = backwards ? [other, english] : [english, other];
+  return { source, target, sources, references };
 }
 
 /** Translates every dev set with every beam width. */
