@@ -1,6 +1,7 @@
 """Packed token arrays -> an endless stream of batches whose shapes come from a small grid."""
 import json
 import os
+from collections.abc import Collection
 from itertools import chain
 
 from runtime import atomically
@@ -77,24 +78,24 @@ class Batches:
     """Iterating gives (source [B, S], target [B, T], labels [B, T]) id tensors of about `slots` positions a side.
 
     `folders`: one, or several with commas between. Pairs are drawn equally often, of every folder. Sentences wait in one
-    list per (S, T) of the grid until they fill a batch.
+    list per (S, T) of the grid until they fill a batch; those of pairs named in `apart` share none with the rest.
     """
 
-    def __init__(self, folders: str, pairs: list[str], slots: int, seed: int):
-        self.pairs = [open_pair(folder, p) for folder in folders.split(",") for p in pairs]
+    def __init__(self, folders: str, pairs: list[str], slots: int, seed: int, apart: Collection[str] = ()):
+        self.pairs = [(open_pair(folder, p), p in apart) for folder in folders.split(",") for p in pairs]
         self.slots, self.rng = slots, np.random.default_rng(seed)
         self.waiting = {}
 
     def __iter__(self):
         while True:
-            drawn = [(p, i) for p in self.pairs for i in p.sample(self.rng, 4000)]
+            drawn = [(p, i, apart) for p, apart in self.pairs for i in p.sample(self.rng, 4000)]
             for k in self.rng.permutation(len(drawn)):
-                pair, i = drawn[k]
+                pair, i, apart = drawn[k]
                 s, t = pair.cell[i]
-                row = self.waiting.setdefault((s, t), [])
+                row = self.waiting.setdefault((s, t, apart), [])
                 row.append((pair, i))
                 if len(row) >= max(1, self.slots // GRID[max(s, t)]):
-                    yield collate(self.waiting.pop((s, t)), GRID[s], GRID[t])
+                    yield collate(self.waiting.pop((s, t, apart)), GRID[s], GRID[t])
 
 
 def collate(rows, S: int, T: int):

@@ -54,13 +54,13 @@ def file_name(name: str, c: Config) -> str:
     return "model." + name
 
 
-def write_weights(model: Translator, path: str, note: dict) -> None:
-    """bf16 safetensors, atomically; `note` (step, tokens seen) goes into the file's metadata.
+def write_weights(model: Translator, path: str, note: dict, kind: torch.dtype = torch.bfloat16) -> None:
+    """Safetensors of one kind, atomically; `note` (step, tokens seen) goes into the file's metadata.
 
     Matrices in quantization-aware training are written as the float32 numbers that their codes stand for.
     """
     exact = exact_weights(model)
-    stored = lambda k, v: exact[k].cpu() if k in exact else v.detach().to("cpu", torch.bfloat16)
+    stored = lambda k, v: exact[k].cpu() if k in exact else v.detach().to("cpu", kind)
     tensors = {file_name(k, model.config): stored(k, v).contiguous() for k, v in plain(model, exact).items()}
     metadata = {"format": "pt", **{k: str(v) for k, v in note.items()}}
 
@@ -91,11 +91,12 @@ def config_json(c: Config) -> dict:
     return {**named, **shape, **common, **routing}
 
 
-def write_folder(model: Translator, folder: str, tokenizer_folder: str, note: dict) -> None:
+def write_folder(model: Translator, folder: str, tokenizer_folder: str, note: dict,
+                 kind: torch.dtype = torch.bfloat16) -> None:
     """The whole folder; tokenizer files are copied from `tokenizer_folder`."""
     os.makedirs(folder, exist_ok=True)
     c = model.config
-    write_weights(model, os.path.join(folder, "model.safetensors"), note)
+    write_weights(model, os.path.join(folder, "model.safetensors"), note, kind)
     generation = {"bos_token_id": 0, "pad_token_id": c.pad_token_id, "eos_token_id": c.eos_token_id,
                   "decoder_start_token_id": c.decoder_start_token_id, "max_length": 200, "num_beams": 4}
     for name, content in (("config.json", config_json(c)), ("generation_config.json", generation)):

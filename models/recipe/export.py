@@ -5,6 +5,7 @@ python export.py RUN OUT [--weights FILE]: RUN is train.py's output folder; FILE
 import argparse
 import os
 
+import torch
 from safetensors import safe_open
 
 import qat
@@ -16,6 +17,7 @@ def main() -> None:
     ap.add_argument("run", help="a folder with config.json and tokenizer files")
     ap.add_argument("out")
     ap.add_argument("--weights")
+    ap.add_argument("--float32", action="store_true", help="the trunk, too: of what was read back from 8 bits it keeps the codes")
     a = ap.parse_args()
     weights = a.weights or os.path.join(a.run, "last.safetensors")
     with safe_open(weights, "pt") as f:
@@ -24,7 +26,7 @@ def main() -> None:
     model = read_model(a.run, weights)
     if on_grid:  # scales and codes are found again exactly, and written as float32
         qat.attach(model)
-    write_folder(model, a.out, a.run, note)
+    write_folder(model, a.out, a.run, note, torch.float32 if a.float32 else torch.bfloat16)
     print(a.out, sum(p.numel() for p in model.parameters()), "parameters", note)
 
 

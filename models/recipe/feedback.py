@@ -6,14 +6,14 @@ making up for part of what rounding fc1 changed. OUT has float32 weights inside 
 `train.py --weights OUT --qat`: a weight lies at most INSIDE of the way from its level to where it was.
 """
 import argparse
+import re
 
 import runtime
 import torch
-from safetensors.torch import save_file
 
 import qat
 from batches import Batches
-from checkpoint import file_name, read_model
+from checkpoint import read_model, write_weights
 from model import Translator
 from moe import FeedForward
 
@@ -147,6 +147,7 @@ def main() -> None:
     ap.add_argument("--data", required=True, help="folder of tokens.py")
     ap.add_argument("--weights", help="safetensors in place of the folder's")
     ap.add_argument("--pairs", default="de,fr,es")
+    ap.add_argument("--only", default="", help="experts whose names have this regular expression in them; the rest stay")
     ap.add_argument("--rows", type=int, default=4096, help="inputs of each expert")
     ap.add_argument("--batches", type=int, default=10)
     ap.add_argument("--seed", type=int, default=0)
@@ -156,11 +157,11 @@ def main() -> None:
     seen = inputs(model, a.data, a.pairs.split(","), a.batches, a.seed)
     for name, layer in model.sparse_layers():
         x, chosen = seen[name]
-        for e, expert in enumerate(layer.experts.values()):
+        picked = [(e, v) for e, (k, v) in enumerate(layer.experts.items()) if re.search(a.only, f"{name}.experts.{k}.")]
+        for e, expert in picked:
             settle(expert, rows_of(e, x, chosen, a.rows, expert.fc1.out_features))
-        print(f"{name}: {len(layer.experts)} experts", flush=True)
-    tensors = {file_name(k, model.config): v.contiguous() for k, v in model.state_dict().items()}
-    runtime.atomically(a.out, lambda p: save_file(tensors, p, metadata={"format": "pt"}))
+        print(f"{name}: {len(picked)} experts", flush=True)
+    write_weights(model, a.out, {}, torch.float32)
 
 
 if __name__ == "__main__":

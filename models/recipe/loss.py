@@ -32,7 +32,9 @@ class SmoothedCrossEntropy(torch.autograd.Function):
         rows = x.new_zeros(full, D, dtype=torch.bfloat16)
         rows[:n] = x
         table = weight.detach().bfloat16()
-        dx, dw = torch.empty_like(rows), torch.zeros_like(weight, dtype=torch.float32)
+        dx, dw = torch.empty_like(rows), None
+        if ctx.needs_input_grad[1]:
+            dw = torch.zeros_like(weight, dtype=torch.float32)
         logit, p = rows.new_empty(size, V), rows.new_empty(size, V, dtype=torch.float32)
         share = teacher.share if teacher else 0.0
         wanted = Probabilities(teacher, full, size) if teacher else None
@@ -58,7 +60,8 @@ class SmoothedCrossEntropy(torch.autograd.Function):
             p[m:] = 0
             logit.copy_(p)
             torch.mm(logit, table, out=dx[i:i + size])
-            dw += torch.mm(logit.t(), rows[i:i + size])
+            if dw is not None:
+                dw += torch.mm(logit.t(), rows[i:i + size])
         ctx.save_for_backward(dx[:n], dw)
         ctx.n, ctx.dtype = n, x.dtype
         labelled = (1 - smoothing) * plain + smoothing * smooth
@@ -67,7 +70,7 @@ class SmoothedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad, _):
         dx, dw = ctx.saved_tensors
-        return dx.to(ctx.dtype) * (grad / ctx.n), dw * (grad / ctx.n), None, None, None
+        return dx.to(ctx.dtype) * (grad / ctx.n), None if dw is None else dw * (grad / ctx.n), None, None, None
 
 
 class Probabilities:

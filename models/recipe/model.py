@@ -39,7 +39,11 @@ class Config:
     dropout: float = 0.0
     """Of embeddings and of what each block adds to the residual stream."""
 
-    TRAINING: ClassVar = ("label_smoothing", "balance_coef", "z_coef", "dropout")
+    others: int = 0
+    """Experts of each layer, the first, that are other pairs' and must get few of these tokens (graft.py)."""
+    astray_coef: float = 0.1
+
+    TRAINING: ClassVar = ("label_smoothing", "balance_coef", "z_coef", "dropout", "others", "astray_coef")
     """Fields that config.json does not have under these names."""
 
     def dense_twin(self) -> "Config":
@@ -156,6 +160,8 @@ class Translator(nn.Module):
         self.decoder = Stack(c, "decoder")
         table = sinusoids(c.max_position_embeddings + 2, c.d_model, c.pad_token_id)
         self.register_buffer("positions", table, persistent=False)
+        for _, layer in self.sparse_layers():
+            layer.others = c.others
         self.initialize()
 
     @torch.no_grad()
@@ -222,6 +228,10 @@ class Translator(nn.Module):
         rows, wanted = self.rows(source, target, live), labels.reshape(-1)[live]
         loss, nll = SmoothedCrossEntropy.apply(rows, self.shared.weight, wanted, c.label_smoothing, taught)
         sparse = [m for _, m in self.sparse_layers()]
-        balance = sum(m.balance for m in sparse) / max(1, len(sparse))
-        z = sum(m.z for m in sparse) / max(1, len(sparse))
-        return loss + c.balance_coef * balance + c.z_coef * z, nll, balance, live.numel()
+        mean = lambda values: sum(values) / max(1, len(sparse))
+        balance = mean(m.balance for m in sparse)
+        if c.others:  # a grafted router's scores are large, and it is not trained
+            routing = c.astray_coef * mean(m.astray for m in sparse)
+        else:
+            routing = c.balance_coef * balance + c.z_coef * mean(m.z for m in sparse)
+        return loss + routing, nll, balance, live.numel()

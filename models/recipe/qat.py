@@ -114,10 +114,12 @@ class ScaleLinear(nn.Module):
 
 
 def attach(model: nn.Module, make=GridLinear.of) -> list:
-    """Puts every expert's matrices on the grid, in place; make(linear) gives what takes a linear layer's place."""
+    """Puts every expert's matrices that are trained on the grid, in place; make(linear) gives what takes a layer's place."""
     made = []
     for sparse in [m for m in model.modules() if hasattr(m, "experts")]:
         for expert in sparse.experts.values():
+            if not expert.fc1.weight.requires_grad:
+                continue
             expert.fc1, expert.fc2 = make(expert.fc1), make(expert.fc2)
             made += [expert.fc1, expert.fc2]
     return made

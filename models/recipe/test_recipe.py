@@ -1,4 +1,6 @@
 """python -m unittest test_recipe: the fast paths against plain definitions, and the rules of the text."""
+import itertools
+import tempfile
 import unittest
 from dataclasses import replace
 
@@ -11,10 +13,11 @@ import average
 import cleaning
 import clusters
 import feedback
+import graft
 import holdout
 import qat
 import sources
-from batches import collate
+from batches import Batches, collate, write_languages, write_pair
 from loss import SmoothedCrossEntropy, Teacher
 from model import Config, Translator
 from moe import SparseMLP
@@ -112,6 +115,35 @@ class Network(unittest.TestCase):
         for _, sparse in model.sparse_layers():
             self.assertGreater(len(sparse.chosen.unique()), 2)
             self.assertTrue((sparse.chosen.min(1).values % 2 == 0).all())
+
+    def test_grafted_model_computes_what_either_model_does_with_its_own_tokens(self):
+        first, second = Translator(TINY), Translator(TINY)
+        told = torch.randn(32).sign()  # the kinds differ in what they say
+        first.shared.weight.data[5:50] += told
+        first.shared.weight.data[50:] -= told
+        own = {k: v for k, v in second.state_dict().items() if ".experts." in k or ".router." in k}
+        second.load_state_dict({**first.state_dict(), **own})
+        self.assertEqual(graft.parted(first, second), [])
+        kinds = torch.randint(5, 50, (20, 9)), torch.randint(50, 97, (20, 9))
+        with torch.no_grad():
+            for m in (first, second):  # the routers' scores must matter
+                for _, layer in m.sparse_layers():
+                    layer.router.classifier.weight.mul_(30)
+            seen, wanted = [], []
+            for m, ids in zip((first, second), kinds):
+                found = {}
+                hooks = [layer.register_forward_hook(lambda _, x, y, n=n: found.update({n: x[0][x[1]]}))
+                         for n, layer in m.sparse_layers()]
+                wanted.append(m.decode(*m.encode(ids), ids))
+                seen.append(found)
+                for hook in hooks:
+                    hook.remove()
+        model, shares = graft.graft(first, second, seen)
+        self.assertEqual(model.config.num_experts, 2 * TINY.num_experts)
+        self.assertEqual(set(shares.values()), {(1.0, 1.0)})
+        with torch.no_grad():
+            for ids, want in zip(kinds, wanted):
+                torch.testing.assert_close(model.decode(*model.encode(ids), ids), want, atol=1e-4, rtol=1e-3)
 
     def test_routers_split_evenly_within_each_kind(self):
         rows, kind = torch.randn(3000, 16), torch.randint(5, 7, (3000,))
@@ -225,6 +257,25 @@ class Network(unittest.TestCase):
         used = sparse.chosen.unique().tolist()
         self.assertTrue(all(sparse.experts[f"expert_{e}"].fc1.weight.grad.abs().sum() > 0 for e in used))
 
+    def test_experts_that_are_not_trained_are_left_off_the_grid(self):
+        model = Translator(TINY)
+        for name, p in model.named_parameters():
+            p.requires_grad_("expert_3." in name)
+        self.assertEqual(len(qat.attach(model)), 2 * 2)
+        self.assertIsInstance(model.sparse_layers()[0][1].experts["expert_0"].fc1, torch.nn.Linear)
+        self.assertNotIsInstance(model.sparse_layers()[0][1].experts["expert_0"].fc1, qat.GridLinear)
+
+    def test_tokens_near_other_pairs_experts_cost_more(self):
+        block, live = SparseMLP(16, 24, 4), torch.ones(1, 5, dtype=torch.bool)
+        block.others, x = 2, torch.rand(1, 5, 16)
+        found = []
+        for shift in (-4.0, 0.0, 4.0):
+            block.router.classifier.weight.data[2:] = block.router.classifier.weight.data[:2] + shift
+            block(x, live)
+            found.append(block.astray.item())
+        self.assertTrue(found[0] > found[1] > found[2] > 0, found)
+        self.assertAlmostEqual(found[1], np.log(2), places=6)
+
     def test_batch_rows_are_language_ids_end(self):
         class One:
             src, tgt = np.array([10, 11], np.uint16), np.array([20], np.uint16)
@@ -233,6 +284,15 @@ class Network(unittest.TestCase):
         self.assertEqual(source.tolist(), [[90, 10, 11, 2, 1, 1]])
         self.assertEqual(target.tolist(), [[2, 91, 20, 1, 1, 1]])
         self.assertEqual(labels.tolist(), [[91, 20, 2, 1, 1, 1]])
+
+    def test_pairs_that_a_teacher_knows_have_batches_of_their_own(self):
+        with tempfile.TemporaryDirectory() as folder:
+            write_languages(folder, 97, {"de": [90, 91]})
+            write_pair(folder, "de", [([10, 11], [20]), ([12], [21, 22])])
+            first = lambda apart, n: [set(labels[:, 0].tolist()) for *_, labels in
+                                      itertools.islice(Batches(folder, ["de", "de-en"], 24, 0, apart), n)]
+            self.assertEqual(set(map(frozenset, first({"de"}, 50))), {frozenset({90}), frozenset({91})})
+            self.assertIn({90, 91}, first((), 50))
 
     def test_average_is_the_weighted_mean_and_how_far_runs_lie_from_it(self):
         a, b = {"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([5.0, 4.0]).bfloat16()}

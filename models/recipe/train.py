@@ -7,6 +7,7 @@ carried further). Running the same command again resumes. SIGTERM saves and ends
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -17,7 +18,7 @@ import qat
 import runtime
 import torch
 
-from batches import Batches
+from batches import Batches, open_pair
 from checkpoint import TOKENIZER_FILES, config_json, read_config, read_model, write_weights
 from model import Translator
 from muon import Muon
@@ -37,6 +38,7 @@ def arguments():
     ap.add_argument("--qat-scales", action="store_true", help="keep the codes of weights in 2 bits, train their scales")
     ap.add_argument("--scale-lr", type=float, default=1.0, help="of the scales of --qat-scales, times --lr")
     ap.add_argument("--refit-steps", type=int, default=10, help="steps between two fits of the scales of --qat")
+    ap.add_argument("--only", help="train the parameters alone whose names have this regular expression in them")
     ap.add_argument("--weights", help="safetensors to start from instead of those of --init")
     ap.add_argument("--pairs", default="de,fr,es", help="de: from English, de-en: into it (default: %(default)s)")
     ap.add_argument("--minutes", type=float, default=60)
@@ -48,9 +50,13 @@ def arguments():
     ap.add_argument("--adamw", action="store_true", help="AdamW for all parameters, no Muon")
     ap.add_argument("--dropout", type=float, default=0.0)
     ap.add_argument("--balance", type=float, default=0.01, help="coefficient of the experts' balance loss")
+    ap.add_argument("--others", type=int, default=0, help="leading experts of a layer that are other pairs' (graft.py)")
+    ap.add_argument("--astray", type=float, default=0.1, help="coefficient of what keeps tokens from those")
     ap.add_argument("--router-lr", type=float, default=1.0, help="of routers, times --lr; 0.05 for those of upcycle.py")
+    ap.add_argument("--bias-lr", type=float, default=1.0, help="of biases and norms, times --lr")
     ap.add_argument("--teacher", help="safetensors, same configuration: trains towards its distribution, too")
     ap.add_argument("--teacher-share", type=float, default=0.5, help="of the teacher in the wanted distribution")
+    ap.add_argument("--teacher-pairs", help="those that it knows, in batches of their own; all without this")
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--device")
@@ -62,7 +68,7 @@ def arguments():
 
 def initial_model(a) -> Translator:
     """The model to start from, and OUT's configuration and tokenizer files."""
-    training = {"dropout": a.dropout, "balance_coef": a.balance}
+    training = {"dropout": a.dropout, "balance_coef": a.balance, "others": a.others, "astray_coef": a.astray}
     config = replace(read_config(a.init), **training)
     if a.dense:
         config = config.dense_twin()
@@ -74,19 +80,25 @@ def initial_model(a) -> Translator:
     return model
 
 
-def optimizers(model: Translator, lr: float, router_lr: float, scale_lr: float, adamw_only: bool) -> list:
-    """Muon for hidden matrices; AdamW for embeddings, routers (`router_lr` times the rate), scales, norms and biases."""
-    scales = [p for n, p in model.named_parameters() if n.endswith(".gain")]
-    named = [(n, p) for n, p in model.named_parameters() if not n.endswith(".gain")]
-    outer = lambda n, p: adamw_only or p.dim() < 2 or n == "shared.weight" or "classifier" in n
+def optimizers(model: Translator, a) -> list:
+    """Muon for hidden matrices; AdamW for embeddings, routers, scales, norms and biases, at their shares of the rate."""
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    scales = [p for n, p in named if n.endswith(".gain")]
+    named = [(n, p) for n, p in named if not n.endswith(".gain")]
+    outer = lambda n, p: a.adamw or p.dim() < 2 or n == "shared.weight" or "classifier" in n
     rest = [(n, p) for n, p in named if outer(n, p)]
     groups = [{"params": [p for n, p in rest if p.dim() == 2 and "classifier" not in n], "weight_decay": 0.01},
-              {"params": [p for n, p in rest if "classifier" in n], "weight_decay": 0.01, "share": router_lr},
-              {"params": [p for _, p in rest if p.dim() < 2], "weight_decay": 0.0},
-              {"params": scales, "weight_decay": 0.0, "share": scale_lr}]
-    adamw = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), eps=1e-8, fused=True)
+              {"params": [p for n, p in rest if "classifier" in n], "weight_decay": 0.01, "share": a.router_lr},
+              {"params": [p for _, p in rest if p.dim() < 2], "weight_decay": 0.0, "share": a.bias_lr},
+              {"params": scales, "weight_decay": 0.0, "share": a.scale_lr}]
+    adamw = torch.optim.AdamW(groups, lr=a.lr, betas=(0.9, 0.98), eps=1e-8, fused=True)
     hidden = [p for n, p in named if not outer(n, p)]
-    return [adamw, Muon(hidden, lr)] if hidden else [adamw]
+    return [adamw, Muon(hidden, a.lr)] if hidden else [adamw]
+
+
+def names(pairs: str | None) -> set[str]:
+    """Of a list with commas; empty without one."""
+    return set(pairs.split(",")) if pairs else set()
 
 
 class Run:
@@ -97,10 +109,14 @@ class Run:
         self.step = self.tokens = 0
         self.seconds = 0.0
         self.model = initial_model(a).to(self.device)
+        for name, p in self.model.named_parameters() if a.only else ():
+            p.requires_grad_(re.search(a.only, name) is not None)
         if a.qat_scales:
             qat.attach(self.model, qat.ScaleLinear)
-        self.optimizers = optimizers(self.model, a.lr, a.router_lr, a.scale_lr, a.adamw)
+        self.optimizers = optimizers(self.model, a)
         self.teacher = read_model(a.init, a.teacher).to(self.device).eval() if a.teacher else None
+        known = names(a.teacher_pairs) & names(a.pairs)
+        self.taught = {open_pair(a.data.split(",")[0], p).target for p in known}
         self.path = os.path.join(a.out, "state.pt")
         if os.path.exists(self.path):
             self.load()
@@ -135,8 +151,9 @@ class Run:
     def update(self, batch):
         """One step -> (plain nats a token, balance, gradient norm, tokens); the first three still on the device."""
         lr = self.rate()
+        known = not self.taught or batch[2][0, 0].item() in self.taught
         batch = (t.to(self.device, non_blocking=True) for t in batch)
-        loss, nll, balance, count = self.model.loss(*batch, self.teacher, self.a.teacher_share)
+        loss, nll, balance, count = self.model.loss(*batch, self.teacher if known else None, self.a.teacher_share)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0, foreach=True)
         for optimizer in self.optimizers:
@@ -200,7 +217,8 @@ def main() -> None:
     torch.manual_seed(a.seed)
     os.makedirs(a.out, exist_ok=True)
     run = Run(a)
-    batches = Batches(a.data, a.pairs.split(","), a.slots, seed=a.seed * 1_000_003 + run.step)
+    seed = a.seed * 1_000_003 + run.step
+    batches = Batches(a.data, a.pairs.split(","), a.slots, seed, names(a.teacher_pairs))
     if not train(run, batches, logger(os.path.join(a.out, "log.jsonl"))):
         os.execv(sys.executable, [sys.executable, *sys.argv])
     print(f"done: step {run.step}, {run.tokens} target tokens")

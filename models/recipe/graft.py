@@ -1,0 +1,127 @@
+"""Two models with one trunk become one: python graft.py FIRST SECOND.safetensors OUT --data DATA --pairs P --more-pairs Q
+
+SECOND was trained from FIRST with its trunk as it was (`train.py --only 'experts|router'`), for other pairs. OUT has the experts of both
+in every sparse layer, and a router that sends the tokens of P to FIRST's experts, those of Q to SECOND's where it can: each
+half scores its experts as its own router did, and a direction of what the layer sees, in which the two kinds of tokens
+part, is added to the scores of one half and taken from those of the other. A token's two experts are of one half, and
+their weights those that they had in its model.
+
+Where a layer cannot tell them apart (punctuation, names), P comes first: all but SURE of its tokens stay with FIRST's
+experts, so OUT translates P as FIRST does. SECOND's half then learns to do with what is left: train OUT with
+`--only experts.expert_E` for its experts, the routers as they are, and nothing changes for P.
+"""
+import argparse
+from dataclasses import replace
+
+import runtime  # noqa: F401
+import torch
+import torch.nn.functional as F
+
+import feedback
+from checkpoint import read_model, write_folder
+from model import Translator
+
+SURE = 0.003
+"""About this share of the first model's tokens may leave it."""
+STEPS = 16
+"""Of making an error on the first model's side count half as much again, until they are so few."""
+MOST = 64.0
+"""Scores are not moved by more than this in the middle: a softmax in float32 has to keep the two best apart."""
+
+
+def parting(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Rows [n, D] of either kind -> a direction [D] along which `first` is positive and as much as can be of `second`
+    negative: logistic regression without a constant, which a norm's outputs do not need."""
+    length = torch.cat([first, second]).norm(dim=1).mean()
+    sides = [x / length for x in (first, second)]
+    found = torch.zeros(first.shape[1], requires_grad=True)
+    for step in range(STEPS):
+        optimizer = torch.optim.LBFGS([found], max_iter=60, line_search_fn="strong_wolfe")
+
+        def closure():
+            optimizer.zero_grad()
+            loss = 1.5**step * F.softplus(-sides[0] @ found).mean() + F.softplus(sides[1] @ found).mean()
+            loss = loss + 1e-4 * found.square().sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        if (sides[0] @ found <= 0).float().mean() < SURE:
+            break
+    return (found / length).detach()
+
+
+def needed(own: torch.Tensor, other: torch.Tensor, side: torch.Tensor) -> torch.Tensor:
+    """Scores [n, E] of a token's own half and of the other, side [n] -> by how much that must be multiplied [n] for both
+    of the token's experts to come from its own half; infinite where the side is the wrong one."""
+    short = (other.amax(1) - own.topk(2, dim=1).values[:, 1]).clamp_min(1e-3)
+    return torch.where(side > 0, short / (2 * side), torch.inf)
+
+
+def joined(one: torch.Tensor, two: torch.Tensor, first: torch.Tensor, second: torch.Tensor):
+    """Routers [E, D] and rows [n, D] that each of them sees -> (router [2 E, D], share of either that stays with its own)."""
+    direction = parting(first, second)
+    sides = first @ direction, -(second @ direction)
+    sure = lambda factor: factor.quantile(1 - SURE, interpolation="higher")
+    theirs = needed(second @ two.t(), second @ one.t(), sides[1])
+    factor = max(sure(needed(first @ one.t(), first @ two.t(), sides[0])), sure(theirs[sides[1] > 0]))
+    factor = (1.1 * factor).clamp(max=MOST / sides[0].median())
+    router = torch.cat([one + factor * direction, two - factor * direction])
+    half = lambda rows: (rows @ router.t()).topk(2, dim=1).indices // len(one)
+    return router, (half(first).eq(0).all(1).float().mean().item(), half(second).eq(1).all(1).float().mean().item())
+
+
+@torch.no_grad()
+def graft(first: Translator, second: Translator, seen: list[dict]) -> tuple[Translator, dict]:
+    """-> (a model with the experts of both, {layer: shares of `joined`}); seen: rows of every layer, of either model."""
+    model = Translator(replace(first.config, num_experts=2 * first.config.num_experts))
+    state, shares = model.state_dict(), {}
+    for name, value in first.state_dict().items():
+        if ".router." not in name:
+            state[name] = value
+    for name, layer in second.sparse_layers():
+        count = len(layer.experts)
+        for e in range(count):
+            for part, value in layer.experts[f"expert_{e}"].state_dict().items():
+                state[f"{name}.experts.expert_{count + e}.{part}"] = value
+        routers = [m.get_submodule(name).router.classifier.weight for m in (first, second)]
+        with torch.enable_grad():
+            found, shares[name] = joined(*(r.detach() for r in routers), *(s[name] for s in seen))
+        state[f"{name}.router.classifier.weight"] = found
+    model.load_state_dict(state)
+    return model, shares
+
+
+def parted(first: Translator, second: Translator) -> list[str]:
+    """Names of what the two should share and do not; bf16 files round it."""
+    other = second.state_dict()
+    return [k for k, v in first.state_dict().items()
+            if ".experts." not in k and ".router." not in k and not torch.allclose(v, other[k], rtol=2**-7, atol=1e-6)]
+
+
+def main() -> None:
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("first", help="Hugging Face folder")
+    ap.add_argument("second", help="safetensors of the same configuration")
+    ap.add_argument("out")
+    ap.add_argument("--data", required=True, help="folder of tokens.py")
+    ap.add_argument("--pairs", default="de,fr,es", help="those of the first model")
+    ap.add_argument("--more-pairs", default="de-en,fr-en,es-en", help="those of the second")
+    ap.add_argument("--batches", type=int, default=6)
+    ap.add_argument("--seed", type=int, default=0)
+    a = ap.parse_args()
+    torch.manual_seed(a.seed)
+    models = read_model(a.first), read_model(a.first, a.second)
+    if other := parted(*models):
+        raise SystemExit(f"{a.second}: has another trunk, {len(other)} tensors differ ({other[0]}, ...)")
+    pairs = [p.split(",") for p in (a.pairs, a.more_pairs)]
+    seen = [{name: rows.float() for name, (rows, _) in feedback.inputs(m, a.data, p, a.batches, a.seed).items()}
+            for m, p in zip(models, pairs)]
+    model, shares = graft(*models, seen)
+    for name, (one, two) in shares.items():
+        print(f"{name}: {one:.4%} and {two:.4%} of the tokens stay with their own experts", flush=True)
+    write_folder(model, a.out, a.first, {}, torch.float32)
+
+
+if __name__ == "__main__":
+    main()
