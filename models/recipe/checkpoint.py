@@ -30,8 +30,12 @@ def read_config(folder: str) -> Config:
 def read_model(folder: str, weights: str | None = None, **training) -> Translator:
     """A float32 model from a folder (or from another file with its configuration); `training`: fields of Config."""
     model = Translator(replace(read_config(folder), **training))
-    tensors = load_file(weights or os.path.join(folder, "model.safetensors"))
-    model.load_state_dict({our_name(k, model.config): v.float() for k, v in tensors.items()})
+    return read_weights(model, weights or os.path.join(folder, "model.safetensors"))
+
+
+def read_weights(model: Translator, path: str) -> Translator:
+    """Fills a model from a file of its configuration, and answers it."""
+    model.load_state_dict({our_name(k, model.config): v.float() for k, v in load_file(path).items()})
     return model
 
 

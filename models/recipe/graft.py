@@ -6,9 +6,10 @@ half scores its experts as its own router did, and a direction of what the layer
 part, is added to the scores of one half and taken from those of the other. A token's two experts are of one half, and
 their weights those that they had in its model.
 
-Where a layer cannot tell them apart (punctuation, names), P comes first: all but SURE of its tokens stay with FIRST's
-experts, so OUT translates P as FIRST does. SECOND's half then learns to do with what is left: train OUT with
-`--only experts.expert_E` for its experts, the routers as they are, and nothing changes for P.
+Where a layer cannot tell them apart (punctuation, names), P comes first: all but a few of its tokens (--stray) stay with
+FIRST's experts, so OUT translates P as FIRST does. SECOND's half then learns to do with what is left, and to keep its tokens
+apart: train OUT with `--only` its experts and `--others` as many as FIRST has, the routers as they are. Then the line can be
+drawn again, further from P's tokens (--trained).
 """
 import argparse
 from dataclasses import replace
@@ -18,20 +19,18 @@ import torch
 import torch.nn.functional as F
 
 import feedback
-from checkpoint import read_model, write_folder
-from model import Translator
+from checkpoint import read_model, read_weights, write_folder
+from model import Config, Translator
 
-SURE = 0.003
-"""About this share of the first model's tokens may leave it."""
 STEPS = 16
 """Of making an error on the first model's side count half as much again, until they are so few."""
 MOST = 64.0
 """Scores are not moved by more than this in the middle: a softmax in float32 has to keep the two best apart."""
 
 
-def parting(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Rows [n, D] of either kind -> a direction [D] along which `first` is positive and as much as can be of `second`
-    negative: logistic regression without a constant, which a norm's outputs do not need."""
+def parting(first: torch.Tensor, second: torch.Tensor, stray: float) -> torch.Tensor:
+    """Rows [n, D] of either kind -> a direction [D] along which all of `first` but `stray` is positive and as much as can be
+    of `second` negative: logistic regression without a constant, which a norm's outputs do not need."""
     length = torch.cat([first, second]).norm(dim=1).mean()
     sides = [x / length for x in (first, second)]
     found = torch.zeros(first.shape[1], requires_grad=True)
@@ -46,7 +45,7 @@ def parting(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
             return loss
 
         optimizer.step(closure)
-        if (sides[0] @ found <= 0).float().mean() < SURE:
+        if (sides[0] @ found <= 0).float().mean() < stray:
             break
     return (found / length).detach()
 
@@ -58,11 +57,11 @@ def needed(own: torch.Tensor, other: torch.Tensor, side: torch.Tensor) -> torch.
     return torch.where(side > 0, short / (2 * side), torch.inf)
 
 
-def joined(one: torch.Tensor, two: torch.Tensor, first: torch.Tensor, second: torch.Tensor):
+def joined(one: torch.Tensor, two: torch.Tensor, first: torch.Tensor, second: torch.Tensor, stray: float):
     """Routers [E, D] and rows [n, D] that each of them sees -> (router [2 E, D], share of either that stays with its own)."""
-    direction = parting(first, second)
+    direction = parting(first, second, stray)
     sides = first @ direction, -(second @ direction)
-    sure = lambda factor: factor.quantile(1 - SURE, interpolation="higher")
+    sure = lambda factor: factor.quantile(1 - stray, interpolation="higher")
     theirs = needed(second @ two.t(), second @ one.t(), sides[1])
     factor = max(sure(needed(first @ one.t(), first @ two.t(), sides[0])), sure(theirs[sides[1] > 0]))
     factor = (1.1 * factor).clamp(max=MOST / sides[0].median())
@@ -71,10 +70,15 @@ def joined(one: torch.Tensor, two: torch.Tensor, first: torch.Tensor, second: to
     return router, (half(first).eq(0).all(1).float().mean().item(), half(second).eq(1).all(1).float().mean().item())
 
 
+def doubled(model: Translator) -> Config:
+    """Its configuration with twice as many experts."""
+    return replace(model.config, num_experts=2 * model.config.num_experts)
+
+
 @torch.no_grad()
-def graft(first: Translator, second: Translator, seen: list[dict]) -> tuple[Translator, dict]:
-    """-> (a model with the experts of both, {layer: shares of `joined`}); seen: rows of every layer, of either model."""
-    model = Translator(replace(first.config, num_experts=2 * first.config.num_experts))
+def graft(first: Translator, second: Translator, seen: list[dict], stray: float) -> tuple[Translator, dict]:
+    """-> (a model with the experts of both, {layer: shares of `joined`}); seen: rows of every layer, of either kind."""
+    model = Translator(doubled(first))
     state, shares = model.state_dict(), {}
     for name, value in first.state_dict().items():
         if ".router." not in name:
@@ -86,7 +90,7 @@ def graft(first: Translator, second: Translator, seen: list[dict]) -> tuple[Tran
                 state[f"{name}.experts.expert_{count + e}.{part}"] = value
         routers = [m.get_submodule(name).router.classifier.weight for m in (first, second)]
         with torch.enable_grad():
-            found, shares[name] = joined(*(r.detach() for r in routers), *(s[name] for s in seen))
+            found, shares[name] = joined(*(r.detach() for r in routers), *(s[name] for s in seen), stray)
         state[f"{name}.router.classifier.weight"] = found
     model.load_state_dict(state)
     return model, shares
@@ -107,17 +111,23 @@ def main() -> None:
     ap.add_argument("--data", required=True, help="folder of tokens.py")
     ap.add_argument("--pairs", default="de,fr,es", help="those of the first model")
     ap.add_argument("--more-pairs", default="de-en,fr-en,es-en", help="those of the second")
+    ap.add_argument("--trained", help="safetensors: an earlier OUT whose second half was trained since; it goes on from there")
+    ap.add_argument("--stray", type=float, default=0.003, help="share of the first pairs' tokens that may leave a layer's half")
     ap.add_argument("--batches", type=int, default=6)
     ap.add_argument("--seed", type=int, default=0)
     a = ap.parse_args()
     torch.manual_seed(a.seed)
-    models = read_model(a.first), read_model(a.first, a.second)
-    if other := parted(*models):
+    first, second = read_model(a.first), read_model(a.first, a.second)
+    if other := parted(first, second):
         raise SystemExit(f"{a.second}: has another trunk, {len(other)} tensors differ ({other[0]}, ...)")
-    pairs = [p.split(",") for p in (a.pairs, a.more_pairs)]
-    seen = [{name: rows.float() for name, (rows, _) in feedback.inputs(m, a.data, p, a.batches, a.seed).items()}
-            for m, p in zip(models, pairs)]
-    model, shares = graft(*models, seen)
+    trained = read_weights(Translator(doubled(first)), a.trained) if a.trained else None
+    rows = lambda m, pairs: {name: rows.float() for name, (rows, _) in
+                             feedback.inputs(m, a.data, pairs.split(","), a.batches, a.seed).items()}
+    seen = [rows(first, a.pairs), rows(trained or second, a.more_pairs)]
+    model, shares = graft(first, second, seen, a.stray)
+    if trained:
+        kept = {k: v for k, v in trained.state_dict().items() if ".router." not in k}
+        model.load_state_dict({**model.state_dict(), **kept})
     for name, (one, two) in shares.items():
         print(f"{name}: {one:.4%} and {two:.4%} of the tokens stay with their own experts", flush=True)
     write_folder(model, a.out, a.first, {}, torch.float32)

@@ -230,8 +230,6 @@ class Translator(nn.Module):
         sparse = [m for _, m in self.sparse_layers()]
         mean = lambda values: sum(values) / max(1, len(sparse))
         balance = mean(m.balance for m in sparse)
-        if c.others:  # a grafted router's scores are large, and it is not trained
-            routing = c.astray_coef * mean(m.astray for m in sparse)
-        else:
-            routing = c.balance_coef * balance + c.z_coef * mean(m.z for m in sparse)
-        return loss + routing, nll, balance, live.numel()
+        # A grafted router's scores are large by intent.
+        scores = c.astray_coef * mean(m.astray for m in sparse) if c.others else c.z_coef * mean(m.z for m in sparse)
+        return loss + c.balance_coef * balance + scores, nll, balance, live.numel()

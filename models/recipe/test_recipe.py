@@ -138,7 +138,7 @@ class Network(unittest.TestCase):
                 seen.append(found)
                 for hook in hooks:
                     hook.remove()
-        model, shares = graft.graft(first, second, seen)
+        model, shares = graft.graft(first, second, seen, 0.003)
         self.assertEqual(model.config.num_experts, 2 * TINY.num_experts)
         self.assertEqual(set(shares.values()), {(1.0, 1.0)})
         with torch.no_grad():
