@@ -35,7 +35,8 @@ class Router(nn.Module):
 class SparseMLP(nn.Module):
     """Every token through its two best experts, weights p1 / (p1 + p2) and p2 / (p1 + p2); none is dropped.
 
-    The first `others` experts are other pairs' (graft.py); `astray` tells how near this batch's tokens come to them.
+    Of a grafted layer (graft.py) the first `half` experts are for some pairs and the rest for others; `astray` tells how
+    near this batch's tokens come to those that are not theirs, which are the rest where `first` is set.
     """
 
     def __init__(self, width: int, inner: int, experts: int):
@@ -43,7 +44,7 @@ class SparseMLP(nn.Module):
         self.router = Router(width, experts)
         self.experts = nn.ModuleDict({f"expert_{i}": FeedForward(width, inner) for i in range(experts)})
         self.balance = self.z = self.chosen = None
-        self.others, self.astray = 0, 0.0
+        self.half, self.first, self.astray = 0, False, 0.0
 
     def route(self, rows):
         """rows [n, D] -> (choice [n, 2], weight [n, 2]); leaves balance, z and choice for loss and statistics."""
@@ -55,9 +56,9 @@ class SparseMLP(nn.Module):
             self.balance = logits.shape[1] * (share * probability.mean(0)).sum()
             self.z = (logits.logsumexp(-1) ** 2).mean()
             self.chosen = choice.detach()
-            if self.others:
-                theirs, own = logits[:, :self.others].amax(1), logits[:, self.others:].amax(1)
-                self.astray = F.softplus((theirs - own) / SURE_LOGITS).mean()
+            if self.half:
+                ahead = logits[:, self.half:].amax(1) - logits[:, :self.half].amax(1)
+                self.astray = F.softplus((ahead if self.first else -ahead) / SURE_LOGITS).mean()
             return choice, top / top.sum(-1, keepdim=True).clamp_min(1e-9)
 
     def forward(self, x, live):

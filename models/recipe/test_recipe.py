@@ -267,7 +267,7 @@ class Network(unittest.TestCase):
 
     def test_tokens_near_other_pairs_experts_cost_more(self):
         block, live = SparseMLP(16, 24, 4), torch.ones(1, 5, dtype=torch.bool)
-        block.others, x = 2, torch.rand(1, 5, 16)
+        block.half, x = 2, torch.rand(1, 5, 16)
         found = []
         for shift in (-4.0, 0.0, 4.0):
             block.router.classifier.weight.data[2:] = block.router.classifier.weight.data[:2] + shift
@@ -275,6 +275,9 @@ class Network(unittest.TestCase):
             found.append(block.astray.item())
         self.assertTrue(found[0] > found[1] > found[2] > 0, found)
         self.assertAlmostEqual(found[1], np.log(2), places=6)
+        block.first = True
+        block(x, live)
+        self.assertAlmostEqual(block.astray.item(), found[0], places=4)
 
     def test_batch_rows_are_language_ids_end(self):
         class One:

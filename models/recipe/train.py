@@ -50,13 +50,13 @@ def arguments():
     ap.add_argument("--adamw", action="store_true", help="AdamW for all parameters, no Muon")
     ap.add_argument("--dropout", type=float, default=0.0)
     ap.add_argument("--balance", type=float, default=0.01, help="coefficient of the experts' balance loss")
-    ap.add_argument("--others", type=int, default=0, help="leading experts of a layer that are other pairs' (graft.py)")
-    ap.add_argument("--astray", type=float, default=0.1, help="coefficient of what keeps tokens from those")
+    ap.add_argument("--astray", type=float, default=0.0, help="coefficient of what keeps the halves of graft.py apart")
     ap.add_argument("--router-lr", type=float, default=1.0, help="of routers, times --lr; 0.05 for those of upcycle.py")
-    ap.add_argument("--bias-lr", type=float, default=1.0, help="of biases and norms, times --lr")
-    ap.add_argument("--teacher", help="safetensors, same configuration: trains towards its distribution, too")
+    ap.add_argument("--trunk-lr", type=float, default=1.0, help="of all that is no expert and no router, times --lr")
+    ap.add_argument("--bias-lr", type=float, default=1.0, help="of the experts' biases, times --lr")
+    ap.add_argument("--teacher", help="safetensors of the same configuration, or a folder: trains towards its distribution, too")
     ap.add_argument("--teacher-share", type=float, default=0.5, help="of the teacher in the wanted distribution")
-    ap.add_argument("--teacher-pairs", help="those that it knows, in batches of their own; all without this")
+    ap.add_argument("--teacher-pairs", help="those that it knows, in batches of their own (of grafted experts the first half's); all without this")
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--device")
@@ -68,7 +68,7 @@ def arguments():
 
 def initial_model(a) -> Translator:
     """The model to start from, and OUT's configuration and tokenizer files."""
-    training = {"dropout": a.dropout, "balance_coef": a.balance, "others": a.others, "astray_coef": a.astray}
+    training = {"dropout": a.dropout, "balance_coef": a.balance, "astray_coef": a.astray}
     config = replace(read_config(a.init), **training)
     if a.dense:
         config = config.dense_twin()
@@ -86,14 +86,17 @@ def optimizers(model: Translator, a) -> list:
     scales = [p for n, p in named if n.endswith(".gain")]
     named = [(n, p) for n, p in named if not n.endswith(".gain")]
     outer = lambda n, p: a.adamw or p.dim() < 2 or n == "shared.weight" or "classifier" in n
-    rest = [(n, p) for n, p in named if outer(n, p)]
-    groups = [{"params": [p for n, p in rest if p.dim() == 2 and "classifier" not in n], "weight_decay": 0.01},
-              {"params": [p for n, p in rest if "classifier" in n], "weight_decay": 0.01, "share": a.router_lr},
-              {"params": [p for _, p in rest if p.dim() < 2], "weight_decay": 0.0, "share": a.bias_lr},
+    trunk = lambda n: ".experts." not in n and "classifier" not in n
+    pick = lambda test: [p for n, p in named if test(n, p)]
+    groups = [{"params": pick(lambda n, p: outer(n, p) and trunk(n) and p.dim() == 2), "weight_decay": 0.01, "share": a.trunk_lr},
+              {"params": pick(lambda n, p: "classifier" in n), "weight_decay": 0.01, "share": a.router_lr},
+              {"params": pick(lambda n, p: p.dim() < 2 and trunk(n)), "weight_decay": 0.0, "share": a.trunk_lr},
+              {"params": pick(lambda n, p: outer(n, p) and ".experts." in n), "weight_decay": 0.0, "share": a.bias_lr},
               {"params": scales, "weight_decay": 0.0, "share": a.scale_lr}]
     adamw = torch.optim.AdamW(groups, lr=a.lr, betas=(0.9, 0.98), eps=1e-8, fused=True)
-    hidden = [p for n, p in named if not outer(n, p)]
-    return [adamw, Muon(hidden, a.lr)] if hidden else [adamw]
+    hidden = [{"params": pick(lambda n, p: not outer(n, p) and trunk(n)), "share": a.trunk_lr},
+              {"params": pick(lambda n, p: not outer(n, p) and not trunk(n))}]
+    return [adamw] if a.adamw else [adamw, Muon(hidden, a.lr)]
 
 
 def names(pairs: str | None) -> set[str]:
@@ -114,7 +117,9 @@ class Run:
         if a.qat_scales:
             qat.attach(self.model, qat.ScaleLinear)
         self.optimizers = optimizers(self.model, a)
-        self.teacher = read_model(a.init, a.teacher).to(self.device).eval() if a.teacher else None
+        alone = a.teacher and os.path.isdir(a.teacher)
+        teacher = (read_model(a.teacher) if alone else read_model(a.init, a.teacher)) if a.teacher else None
+        self.teacher = teacher.to(self.device).eval() if teacher else None
         known = names(a.teacher_pairs) & names(a.pairs)
         self.taught = {open_pair(a.data.split(",")[0], p).target for p in known}
         self.path = os.path.join(a.out, "state.pt")
@@ -151,9 +156,10 @@ class Run:
     def update(self, batch):
         """One step -> (plain nats a token, balance, gradient norm, tokens); the first three still on the device."""
         lr = self.rate()
-        known = not self.taught or batch[2][0, 0].item() in self.taught
+        first = batch[2][0, 0].item() in self.taught
+        teacher = self.teacher if first or not self.taught else None
         batch = (t.to(self.device, non_blocking=True) for t in batch)
-        loss, nll, balance, count = self.model.loss(*batch, self.teacher if known else None, self.a.teacher_share)
+        loss, nll, balance, count = self.model.loss(*batch, teacher, self.a.teacher_share, first)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0, foreach=True)
         for optimizer in self.optimizers:
