@@ -17,7 +17,7 @@ def main() -> None:
     ap.add_argument("run", help="a folder with config.json and tokenizer files")
     ap.add_argument("out")
     ap.add_argument("--weights")
-    ap.add_argument("--float32", action="store_true", help="the trunk, too: of what was read back from 8 bits it keeps the codes")
+    ap.add_argument("--float32", action="store_true", help="the trunk, too: keeps the codes of what was read back from 8 bits")
     a = ap.parse_args()
     weights = a.weights or os.path.join(a.run, "last.safetensors")
     with safe_open(weights, "pt") as f:

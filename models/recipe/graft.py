@@ -1,15 +1,15 @@
 """Two models with one trunk become one: python graft.py FIRST SECOND.safetensors OUT --data DATA --pairs P --more-pairs Q
 
-SECOND was trained from FIRST with its trunk as it was (`train.py --only 'experts|router'`), for other pairs. OUT has the experts of both
-in every sparse layer, and a router that sends the tokens of P to FIRST's experts, those of Q to SECOND's where it can: each
-half scores its experts as its own router did, and a direction of what the layer sees, in which the two kinds of tokens
-part, is added to the scores of one half and taken from those of the other. A token's two experts are of one half, and
-their weights those that they had in its model.
+SECOND was trained from FIRST with its trunk as it was (`train.py --only 'experts|router'`), for other pairs. OUT has the
+experts of both in every sparse layer, and a router that sends the tokens of P to FIRST's experts, those of Q to SECOND's
+where it can: each half scores its experts as its own router did, and a direction of what the layer sees, in which the two
+kinds of tokens part, is added to the scores of one half and taken from those of the other. A token's two experts are of one
+half, and their weights those that they had in its model.
 
 Where a layer cannot tell them apart (punctuation, names), P comes first: all but a few of its tokens (--stray) stay with
 FIRST's experts, so OUT translates P as FIRST does. SECOND's half then learns to do with what is left, and to keep its tokens
-apart: train OUT with `--only` its experts and `--others` as many as FIRST has, the routers as they are. Then the line can be
-drawn again, further from P's tokens (--trained).
+apart: train OUT with `--only` its experts and `--astray 0.1`, the routers as they are. Then the line can be drawn again,
+further from P's tokens (--trained).
 """
 import argparse
 from dataclasses import replace
@@ -62,8 +62,11 @@ def joined(one: torch.Tensor, two: torch.Tensor, first: torch.Tensor, second: to
     direction = parting(first, second, stray)
     sides = first @ direction, -(second @ direction)
     sure = lambda factor: factor.quantile(1 - stray, interpolation="higher")
+    known = sides[1] > 0
+    if not known.any():
+        raise SystemExit("a layer cannot tell the two kinds of pairs apart: allow more to stray")
     theirs = needed(second @ two.t(), second @ one.t(), sides[1])
-    factor = max(sure(needed(first @ one.t(), first @ two.t(), sides[0])), sure(theirs[sides[1] > 0]))
+    factor = max(sure(needed(first @ one.t(), first @ two.t(), sides[0])), sure(theirs[known]))
     factor = (1.1 * factor).clamp(max=MOST / sides[0].median())
     router = torch.cat([one + factor * direction, two - factor * direction])
     half = lambda rows: (rows @ router.t()).topk(2, dim=1).indices // len(one)

@@ -54,9 +54,9 @@ def arguments():
     ap.add_argument("--router-lr", type=float, default=1.0, help="of routers, times --lr; 0.05 for those of upcycle.py")
     ap.add_argument("--trunk-lr", type=float, default=1.0, help="of all that is no expert and no router, times --lr")
     ap.add_argument("--bias-lr", type=float, default=1.0, help="of the experts' biases, times --lr")
-    ap.add_argument("--teacher", help="safetensors of the same configuration, or a folder: trains towards its distribution, too")
+    ap.add_argument("--teacher", help="safetensors of this configuration, or a folder: trains towards its distribution, too")
     ap.add_argument("--teacher-share", type=float, default=0.5, help="of the teacher in the wanted distribution")
-    ap.add_argument("--teacher-pairs", help="those that it knows, in batches of their own (of grafted experts the first half's); all without this")
+    ap.add_argument("--teacher-pairs", help="those that it knows, batches of their own; of grafted experts the first half's")
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--device")
@@ -88,7 +88,8 @@ def optimizers(model: Translator, a) -> list:
     outer = lambda n, p: a.adamw or p.dim() < 2 or n == "shared.weight" or "classifier" in n
     trunk = lambda n: ".experts." not in n and "classifier" not in n
     pick = lambda test: [p for n, p in named if test(n, p)]
-    groups = [{"params": pick(lambda n, p: outer(n, p) and trunk(n) and p.dim() == 2), "weight_decay": 0.01, "share": a.trunk_lr},
+    groups = [{"params": pick(lambda n, p: outer(n, p) and trunk(n) and p.dim() > 1), "weight_decay": 0.01,
+               "share": a.trunk_lr},
               {"params": pick(lambda n, p: "classifier" in n), "weight_decay": 0.01, "share": a.router_lr},
               {"params": pick(lambda n, p: p.dim() < 2 and trunk(n)), "weight_decay": 0.0, "share": a.trunk_lr},
               {"params": pick(lambda n, p: outer(n, p) and ".experts." in n), "weight_decay": 0.0, "share": a.bias_lr},
