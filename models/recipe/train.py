@@ -92,7 +92,8 @@ def optimizers(model: Translator, a) -> list:
                "share": a.trunk_lr},
               {"params": pick(lambda n, p: "classifier" in n), "weight_decay": 0.01, "share": a.router_lr},
               {"params": pick(lambda n, p: p.dim() < 2 and trunk(n)), "weight_decay": 0.0, "share": a.trunk_lr},
-              {"params": pick(lambda n, p: outer(n, p) and ".experts." in n), "weight_decay": 0.0, "share": a.bias_lr},
+              {"params": pick(lambda n, p: p.dim() < 2 and ".experts." in n), "weight_decay": 0.0, "share": a.bias_lr},
+              {"params": pick(lambda n, p: outer(n, p) and p.dim() > 1 and ".experts." in n), "weight_decay": 0.01},
               {"params": scales, "weight_decay": 0.0, "share": a.scale_lr}]
     adamw = torch.optim.AdamW(groups, lr=a.lr, betas=(0.9, 0.98), eps=1e-8, fused=True)
     hidden = [{"params": pick(lambda n, p: not outer(n, p) and trunk(n)), "share": a.trunk_lr},
