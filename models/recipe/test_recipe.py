@@ -3,6 +3,7 @@ import itertools
 import tempfile
 import unittest
 from dataclasses import replace
+from types import SimpleNamespace
 
 import runtime  # noqa: F401
 import numpy as np
@@ -17,6 +18,7 @@ import graft
 import holdout
 import qat
 import sources
+import train
 from batches import Batches, collate, write_languages, write_pair
 from loss import SmoothedCrossEntropy, Teacher
 from model import Config, Translator
@@ -278,6 +280,16 @@ class Network(unittest.TestCase):
         block.first = True
         block(x, live)
         self.assertAlmostEqual(block.astray.item(), found[0], places=4)
+
+    def test_every_parameter_that_is_trained_is_in_one_group_of_an_optimizer(self):
+        for adamw, only in itertools.product((False, True), ("", "router", "expert_2")):
+            model = Translator(TINY)
+            for name, p in model.named_parameters():
+                p.requires_grad_(only in name)
+            rates = SimpleNamespace(adamw=adamw, lr=1e-3, trunk_lr=1, router_lr=1, bias_lr=1, scale_lr=1)
+            groups = [g for o in train.optimizers(model, rates) for g in o.param_groups]
+            self.assertEqual(sorted(id(p) for g in groups for p in g["params"]),
+                             sorted(id(p) for p in model.parameters() if p.requires_grad))
 
     def test_batch_rows_are_language_ids_end(self):
         class One:
