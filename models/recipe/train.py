@@ -101,6 +101,11 @@ def optimizers(model: Translator, a) -> list:
     return [adamw] if a.adamw else [adamw, Muon(hidden, a.lr)]
 
 
+def read_teacher(a) -> Translator:
+    """Of a folder of its own, or of a file with the configuration of --init."""
+    return read_model(a.teacher) if os.path.isdir(a.teacher) else read_model(a.init, a.teacher)
+
+
 def names(pairs: str | None) -> set[str]:
     """Of a list with commas; empty without one."""
     return set(pairs.split(",")) if pairs else set()
@@ -119,11 +124,8 @@ class Run:
         if a.qat_scales:
             qat.attach(self.model, qat.ScaleLinear)
         self.optimizers = optimizers(self.model, a)
-        alone = a.teacher and os.path.isdir(a.teacher)
-        teacher = (read_model(a.teacher) if alone else read_model(a.init, a.teacher)) if a.teacher else None
-        self.teacher = teacher.to(self.device).eval() if teacher else None
-        known = names(a.teacher_pairs) & names(a.pairs)
-        self.taught = {open_pair(a.data.split(",")[0], p).target for p in known}
+        self.teacher = read_teacher(a).to(self.device).eval() if a.teacher else None
+        self.taught = {open_pair(a.data.split(",")[0], p).target for p in names(a.teacher_pairs)}
         self.path = os.path.join(a.out, "state.pt")
         if os.path.exists(self.path):
             self.load()
@@ -138,9 +140,10 @@ class Run:
         self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
 
     def save(self, everything: bool):
-        """The bf16 weights, and with `everything` state.pt too."""
+        """The weights, and with `everything` state.pt too. In bf16, but what --only leaves alone stays exactly as it is."""
         note = {"step": self.step, "tokens": self.tokens}
-        write_weights(self.model, os.path.join(self.a.out, "last.safetensors"), note)
+        kind = torch.float32 if self.a.only else torch.bfloat16
+        write_weights(self.model, os.path.join(self.a.out, "last.safetensors"), note, kind)
         if everything:
             state = {"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
                      "step": self.step, "tokens": self.tokens, "seconds": self.seconds}
