@@ -76,6 +76,13 @@ export const serveFlags = {
   host: text("HOST", "127.0.0.1", "address to listen on; 0.0.0.0 is every interface"),
   port: int(5000, { min: 0, max: 65535 }, "port to listen on; 0 takes a free one"),
   ...engineFlags,
+  model: list(
+    "ADDRESS",
+    "packed models, as of translate; repeats, or commas between (%2C in an address); all that ship unless given",
+  ),
+  hostMemory: optionalSize(
+    "hard budget of everything else the process holds; 512MiB unless given, and 128MiB for each further model",
+  ),
   ...searchFlags,
   maxBody: size("512KiB", "bytes of one request's body"),
   maxTexts: int(128, { min: 1, max: 100_000 }, "texts of one request"),

@@ -5,6 +5,10 @@ import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { Engine, EngineOptions, ModelInfo } from "../engine/protocol.ts";
 import { defaultCacheFolder } from "../store/disk_cache.ts";
+import { pairSides } from "../store/manifest.ts";
+import { openModel } from "../store/open.ts";
+import { findLanguage } from "../text/languages.ts";
+import { pairText } from "./pairs.ts";
 import { PROCESS } from "./program.ts";
 import type { engineFlags } from "./flags.ts";
 import { orAborted } from "./interrupt.ts";
@@ -13,20 +17,51 @@ import type { Progress } from "./progress.ts";
 /** Folder of the models that come with the program. */
 const MODELS = new URL("../../models/", import.meta.url);
 
-/** The address given, or that of the shipped model. Throws MoqeError `bad_input` where there is none. */
+/** The address given, or that of the first model that ships. Throws MoqeError `bad_input` where there is none. */
 export function modelAddress(given: string | undefined): string {
-  if (given !== undefined) return given;
-  const shipped = shippedModels();
-  if (shipped.length === 1) return shipped[0]!;
+  return given ?? modelAddresses([])[0];
+}
+
+/** The addresses given, or those of all models that ship. Throws MoqeError `bad_input` where there are none. */
+export function modelAddresses(given: readonly string[]): [string, ...string[]] {
+  const [first, ...others] = given.length > 0 ? given : shippedModels();
+  if (first !== undefined) return [first, ...others];
   throw new MoqeError("bad_input", {
     action: "choose a model",
-    rule: shipped.length === 0
-      ? "no model came with this program"
-      : `${shipped.length} models came with this program`,
+    rule: "no model came with this program",
     remedy: "name one with --model (moqe pack makes one from a checkpoint)",
   });
 }
 
+/**
+ * The address given, or that of the first model that ships and was trained for a pair; "auto" is any source. Throws
+ * MoqeError `bad_input` with what all of them were trained for.
+ */
+export async function modelOfPair(
+  given: string | undefined,
+  from: string,
+  to: string,
+): Promise<string> {
+  const addresses = given === undefined ? modelAddresses([]) : [given];
+  // A model that is the only one refuses by itself.
+  if (addresses.length === 1) return addresses[0]!;
+  const source = findLanguage(from)?.flores, target = findLanguage(to)?.flores;
+  const trained: string[] = [];
+  for (const address of addresses) {
+    const { manifest } = await openModel(address);
+    const pairs = manifest.pairs.map(pairSides);
+    if (pairs.some((p) => p.target === target && (from === "auto" || p.source === source))) {
+      return address;
+    }
+    trained.push(...pairs.map(pairText));
+  }
+  throw new MoqeError("bad_input", {
+    action: `translate from ${from} to ${to}`,
+    rule: `the models that ship were trained for ${trained.join(", ")}`,
+  });
+}
+
+/** Addresses of the models that came with the program, by name. */
 function shippedModels(): string[] {
   if (MODELS.protocol !== "file:") return [];
   const folder = decodeURIComponent(MODELS.pathname);
@@ -38,7 +73,8 @@ function shippedModels(): string[] {
     }
   };
   try {
-    return [...Deno.readDirSync(folder)].map((e) => e.name).filter(holds).map((n) => folder + n);
+    const names = [...Deno.readDirSync(folder)].map((e) => e.name).filter(holds);
+    return names.sort().map((name) => folder + name);
   } catch {
     return [];
   }

@@ -47,3 +47,9 @@ export function floresPair(pair: string): string {
     remedy: "say two of them, as en-de or eng_Latn-deu_Latn",
   });
 }
+
+/** A pair of FLORES codes as people name it: en-de; a language that no table knows by its own code. */
+export function pairText({ source, target }: { source: string; target: string }): string {
+  const code = (flores: string) => findLanguage(flores)?.code ?? flores;
+  return `${code(source)}-${code(target)}`;
+}

@@ -3,7 +3,7 @@ import type { Values } from "../base/config.ts";
 import { errorText, MoqeError } from "../base/errors.ts";
 import { createLogger, type Logger, redact } from "../base/log.ts";
 import { formatBytes, formatSeconds } from "../base/units.ts";
-import { startEngine } from "../engine/client.ts";
+import { startEngines } from "../engine/fleet.ts";
 import type { Engine, EngineOptions, ModelInfo } from "../engine/protocol.ts";
 import { createAdminApp, createApp } from "../http/app.ts";
 import { describeLanguage } from "../http/languages.ts";
@@ -13,9 +13,13 @@ import { listen, type Listening } from "../http/server.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { serveFlags } from "./flags.ts";
 import { listenForInterrupt, orAborted } from "./interrupt.ts";
-import { engineOptions } from "./model.ts";
+import { engineOptions, modelAddresses } from "./model.ts";
+import { pairText } from "./pairs.ts";
 import { openService, serviceBytes } from "./service.ts";
 
+/** The host budget where none is given: that of one model, and what each further one takes. */
+const HOST_MEMORY = 512 * 2 ** 20;
+const FURTHER_MODEL = 128 * 2 ** 20;
 /** How often the engine's state is looked at after start. */
 const WATCH_MS = 1000;
 /** Pairs that the ready line names. */
@@ -34,15 +38,16 @@ export async function serve({ flags }: Invocation<typeof serveFlags>): Promise<n
 
 async function run(flags: Values<typeof serveFlags>, service: HttpOptions): Promise<number> {
   using interrupt = listenForInterrupt();
+  const models = oneOrMore(flags);
   const options = {
-    ...engineOptions(flags),
+    ...engineOptions({ ...flags, model: models[0], hostMemory: hostMemory(flags, models.length) }),
     serviceBytes: serviceBytes(flags),
     idleUnloadMs: flags.idleUnload,
   };
-  const engine = startEngine(options);
+  const engine = startEngines(models, options);
   const doors = await open(engine, flags, service);
   const { listening } = doors;
-  console.log(`moqe: listening on ${listening.url}, loading ${redact(options.model)}`);
+  console.log(`moqe: listening on ${listening.url}, loading ${models.map(redact).join(", ")}`);
   try {
     const info = await orAborted(engine.ready, interrupt.signal);
     console.log(readyText(info, listening.url, options));
@@ -51,6 +56,28 @@ async function run(flags: Values<typeof serveFlags>, service: HttpOptions): Prom
     if (!interrupt.signal.aborted) throw thrown;
   }
   return await drain(engine, doors, flags.drainTimeout, service.log);
+}
+
+/** Addresses of the models. Throws MoqeError `bad_input` for several where a flag is about one. */
+function oneOrMore(flags: Values<typeof serveFlags>): [string, ...string[]] {
+  const models = modelAddresses(flags.model);
+  if (models.length === 1) return models;
+  const of = flags.mirror.length > 0
+    ? "--mirror"
+    : flags.manifestSha256 === undefined
+    ? undefined
+    : "--manifest-sha256";
+  if (of === undefined) return models;
+  throw new MoqeError("bad_input", {
+    action: `serve ${models.length} models with ${of}`,
+    rule: "it is about one model",
+    remedy: "name that one with --model, or leave it out",
+  });
+}
+
+/** The host budget of so many models. */
+function hostMemory(flags: Values<typeof serveFlags>, models: number): number {
+  return flags.hostMemory ?? HOST_MEMORY + (models - 1) * FURTHER_MODEL;
 }
 
 /** The service on its ports. */
@@ -126,16 +153,15 @@ async function drain(
 
 /** Where, what, for whom, within what, and a line to try. */
 function readyText(info: ModelInfo, url: string, options: EngineOptions): string {
-  const code = (flores: string) => describeLanguage(flores).code;
-  const pairs = info.pairs.slice(0, PAIRS_SHOWN).map((p) => `${code(p.source)}-${code(p.target)}`);
+  const pairs = info.pairs.slice(0, PAIRS_SHOWN).map(pairText);
   if (info.pairs.length > pairs.length) {
     pairs.push(`and ${info.pairs.length - pairs.length} more`);
   }
   const { source, target } = info.pairs[0]!;
   const body = JSON.stringify({
     q: "The file could not be opened.",
-    source: code(source),
-    target: code(target),
+    source: describeLanguage(source).code,
+    target: describeLanguage(target).code,
   });
   const facts = [
     info.name,

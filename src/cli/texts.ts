@@ -6,7 +6,7 @@ import { pairSides } from "../store/manifest.ts";
 import { findLanguage } from "../text/languages.ts";
 import type { searchFlags } from "./flags.ts";
 import { orAborted } from "./interrupt.ts";
-import { floresPair } from "./pairs.ts";
+import { floresPair, pairText } from "./pairs.ts";
 
 /** All that a translation needs beside its texts. */
 export type Settings = Omit<TranslateParams, "texts">;
@@ -20,11 +20,9 @@ export function trainedPair(
   const source = findLanguage(from)?.flores, target = findLanguage(to)?.flores;
   const pair = info.pairs.find((p) => p.source === source && p.target === target);
   if (pair !== undefined) return pair;
-  const code = (flores: string) => findLanguage(flores)?.code ?? flores;
-  const pairs = info.pairs.map((p) => `${code(p.source)}-${code(p.target)}`);
   throw new MoqeError("bad_input", {
     action: `translate from ${from} to ${to}`,
-    rule: `${info.name} was trained for ${pairs.join(", ")}`,
+    rule: `${info.name} was trained for ${info.pairs.map(pairText).join(", ")}`,
   });
 }
 

@@ -8,7 +8,7 @@ import { EXIT, type Invocation } from "./command.ts";
 import type { translateFlags } from "./flags.ts";
 import { type Interrupt, listenForInterrupt, orAborted } from "./interrupt.ts";
 import { batchLines, type Line, readLines } from "./lines.ts";
-import { engineOptions, loadedInfo } from "./model.ts";
+import { engineOptions, loadedInfo, modelOfPair } from "./model.ts";
 import { planFiles } from "./output_paths.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
@@ -34,7 +34,8 @@ export async function translate(
   const tasks = await planFiles(files, to, flags);
   using interrupt = listenForInterrupt();
   const progress = new Progress({ force: flags.progress });
-  const engine = startEngine(engineOptions(flags));
+  const model = await modelOfPair(flags.model, from, to);
+  const engine = startEngine(engineOptions({ ...flags, model }));
   try {
     const info = await loadedInfo(engine, progress, interrupt.signal);
     if (tasks.length > 0) {

@@ -13,6 +13,7 @@ import { checkManifest, type LoadOptions, Trunk } from "../nn/trunk.ts";
 import { Workspace } from "../nn/workspace.ts";
 import type { BlockFetcher } from "../store/contract.ts";
 import type { Manifest } from "../store/manifest.ts";
+import type { Shared } from "./shares.ts";
 import { type BudgetPlan, divideBudget, scratchShape, tablePages } from "./budget.ts";
 
 export interface AssembleOptions extends LoadOptions {
@@ -27,6 +28,8 @@ export interface AssembleOptions extends LoadOptions {
   encoderShare?: number | undefined;
   /** Sees what sparse layers route, for calibration. */
   observer?: InputObserver | undefined;
+  /** Models that the budget is shared with. */
+  shared?: Pick<Shared, "models"> | undefined;
 }
 
 export interface Assembly {
@@ -64,6 +67,7 @@ export async function assemble(
     kvBits,
     // The CPU's attention sees its whole heap, whatever its arenas are limited to.
     bindingBytes: backend.name === "cpu" ? undefined : backend.limits.maxBindingBytes,
+    models: options.shared?.models,
   });
   const trunk = new Trunk(backend, manifest);
   const residency = new ExpertResidency(backend, manifest, plan, fetcher, {

@@ -33,6 +33,8 @@ export interface BudgetRequest {
   scratchBytes: number;
   /** The largest range that a kernel of the backend sees, which a layer's K/V must fit in; none unless given. */
   bindingBytes?: number | undefined;
+  /** Models that have as much each, of the budget that a refusal names; 1 unless given. */
+  models?: number | undefined;
 }
 
 export interface BudgetPlan {
@@ -80,15 +82,16 @@ export function divideBudget(
   const leastBytes = fixed + leastPages * page + topK * slot;
   const rest = ask.gpuBytes - fixed;
   if (ask.gpuBytes < leastBytes) {
+    const { models = 1 } = ask;
     throw new MoqeError("over_budget", {
-      action: `run ${manifest.name} with --gpu-memory ${formatBytes(ask.gpuBytes)}`,
+      action: `run ${manifest.name} with --gpu-memory ${formatBytes(models * ask.gpuBytes)}`,
       rule:
-        `the trunk takes ${formatBytes(trunk)}, activations ${
-          formatBytes(activations)
-        }, K/V of one sentence ` +
+        `${models > 1 ? `of ${models} models each has a share, and of it ` : ""}the trunk takes ${
+          formatBytes(trunk)
+        }, activations ${formatBytes(activations)}, K/V of one sentence ` +
         `${formatBytes(leastPages * page)} and ${topK} expert slots ${formatBytes(topK * slot)}`,
       remedy: `give it --gpu-memory ${
-        Math.ceil(leastBytes / 2 ** 20)
+        Math.ceil(models * leastBytes / 2 ** 20)
       }MiB or more, or lower --max-batch-tokens`,
     });
   }

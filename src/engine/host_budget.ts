@@ -3,14 +3,9 @@ import { MoqeError } from "../base/errors.ts";
 import type { Ledger, Reservation } from "../base/ledger.ts";
 import { formatBytes } from "../base/units.ts";
 import type { Manifest } from "../store/manifest.ts";
+import { leastHostOfAll, MODEL_GROWTH_BYTES, RUNTIME_GROWTH_BYTES, type Shared } from "./shares.ts";
 
 const MIB = 2 ** 20;
-/**
- * What the process grows by once it works: two V8 heaps between their collections, compiled code, pages of the
- * runtime's own binary. Measured without any V8 flag: 70 MiB with blocks from files, 100 MiB over HTTP; the tasks
- * of deno.json keep V8's young generation small, which takes 40 MiB of that back.
- */
-const RUNTIME_GROWTH_BYTES = 128 * MIB;
 /** A further thread: its Worker's V8 heap, stack and compiled kernels (12 MiB measured). */
 const THREAD_BYTES = 16 * MIB;
 /** A parsed manifest takes about this many times its text. */
@@ -47,10 +42,11 @@ export function hostNeed(
     tokenizerBytes: number;
     threads: number;
     serviceBytes?: number | undefined;
+    shared?: Shared | undefined;
   },
 ): HostNeed {
   return {
-    runtimeBytes: of.rssBytes + RUNTIME_GROWTH_BYTES + (of.threads - 1) * THREAD_BYTES,
+    runtimeBytes: processBytes(of) + (of.threads - 1) * THREAD_BYTES,
     manifestBytes: of.manifestBytes * MANIFEST_FACTOR,
     tokenizerBytes: of.tokenizerBytes,
     fetchingBytes: Math.max(
@@ -60,6 +56,17 @@ export function hostNeed(
     requestBytes: LEAST_REQUEST_BYTES,
     serviceBytes: of.serviceBytes ?? 0,
   };
+}
+
+/** What the process itself takes, in the account of this model. */
+function processBytes(of: {
+  rssBytes: number;
+  serviceBytes?: number | undefined;
+  shared?: Shared | undefined;
+}): number {
+  const { rssBytes, serviceBytes = 0, shared } = of;
+  if (shared === undefined) return rssBytes + RUNTIME_GROWTH_BYTES;
+  return (shared.first ? shared.processBytes - serviceBytes : 0) + MODEL_GROWTH_BYTES;
 }
 
 /** Bytes of the largest block that is ever fetched while the engine works. */
@@ -77,14 +84,21 @@ export function widestBlock(manifest: Manifest): number {
  *
  * @throws MoqeError `over_budget` with the least --host-memory that does, before a weight is read
  */
-export function reserveHost(ledger: Ledger, need: HostNeed, name: string): void {
+export function reserveHost(
+  ledger: Ledger,
+  need: HostNeed,
+  name: string,
+  shared?: Shared,
+): void {
   const { budgetBytes } = ledger.snapshot().host;
   const least = need.runtimeBytes + need.manifestBytes + need.tokenizerBytes + need.fetchingBytes +
     need.requestBytes + need.serviceBytes;
   if (budgetBytes < least) {
     throw new MoqeError("over_budget", {
-      action: `run ${name} with --host-memory ${formatBytes(budgetBytes)}`,
-      rule: `the process takes ${formatBytes(need.runtimeBytes)}, the manifest ${
+      action: `run ${name} with --host-memory ${formatBytes(shared?.hostMemory ?? budgetBytes)}`,
+      rule: `${
+        shared === undefined ? "" : `of ${shared.models} models each has a share, and of it `
+      }the process takes ${formatBytes(need.runtimeBytes)}, the manifest ${
         formatBytes(need.manifestBytes)
       }, the tokenizer ${formatBytes(need.tokenizerBytes)}, blocks under way ${
         formatBytes(need.fetchingBytes)
@@ -93,7 +107,9 @@ export function reserveHost(ledger: Ledger, need: HostNeed, name: string): void 
           ? ""
           : `, detection, documents and glossaries ${formatBytes(need.serviceBytes)}`
       }`,
-      remedy: `give it --host-memory ${Math.ceil((least + START_VARIES_BYTES) / MIB)}MiB or more`,
+      remedy: `give it --host-memory ${
+        Math.ceil((leastHostOfAll(shared, least) + START_VARIES_BYTES) / MIB)
+      }MiB or more`,
     });
   }
   ledger.host("runtime", need.runtimeBytes, "the process itself");

@@ -117,8 +117,9 @@ async function prepare(
     tokenizerBytes: tokenizer.hostBytes,
     threads: options.threads + (stores === undefined ? 0 : 1),
     serviceBytes: options.serviceBytes,
+    shared: options.shared,
   });
-  reserveHost(ledger, need, manifest.name);
+  reserveHost(ledger, need, manifest.name, options.shared);
   const log = createLogger("warn");
   const tiers = await openTiers(options, { ledger, manifest, log });
   const foresight = await Foresight.open(options, { manifest, store, log });

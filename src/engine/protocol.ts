@@ -8,6 +8,7 @@ import type { KvBits } from "../backend/contract.ts";
 import type { LedgerSnapshot } from "../base/ledger.ts";
 import type { FetchStats } from "../store/contract.ts";
 import type { SplitSentences } from "../text/documents/contract.ts";
+import type { Shared } from "./shares.ts";
 import type { TierStats } from "./tiers.ts";
 import type { PrefetchStats } from "../experts/prefetch.ts";
 import type { ResidencyStats } from "../experts/contract.ts";
@@ -27,6 +28,8 @@ export interface EngineOptions {
   hostMemory: number;
   /** What else the process may hold at most: it is taken from the host budget before the model is read. */
   serviceBytes?: number | undefined;
+  /** Other models of the process: both budgets above are this one's share. */
+  shared?: Shared | undefined;
   /** Where blocks are kept between runs, and how many bytes of them; none where left out. */
   diskCache?: { folder: string; bytes: number } | undefined;
   /** Threads that share large products on the CPU, the engine's own included. */

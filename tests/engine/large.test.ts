@@ -78,14 +78,8 @@ Deno.test({
       assert(whole.gpu - small.gpu <= 4 * 1536, `${whole.gpu - small.gpu} bytes more`);
 
       const flags = ["--model", origin.url, "--threads", "1"];
-      const gpu = await leastOf("gpu", [
-        ...["--gpu-memory", "1MiB", "--host-memory", "2GiB"],
-        ...flags,
-      ]);
-      const host = await leastOf("host", [
-        ...["--host-memory", "1MiB", "--gpu-memory", `${gpu}MiB`],
-        ...flags,
-      ]);
+      const gpu = await leastOf("gpu", ["--host-memory", "2GiB", ...flags]);
+      const host = await leastOf("host", ["--gpu-memory", `${gpu}MiB`, ...flags]);
       const before = origin.bytes;
       const served = await Served.start([
         ...["--gpu-memory", `${gpu}MiB`, "--host-memory", `${host}MiB`],

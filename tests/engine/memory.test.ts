@@ -1,13 +1,17 @@
 /** The budgets as the system sees them: the real service, the least budgets that do, its peak from outside. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { modelAddress } from "../../src/cli/model.ts";
 import { Served } from "../http/served.ts";
 import { leastOf } from "../support/least.ts";
+import { withOtherModel } from "../support/other_model.ts";
 import { peakBytes } from "../support/peak.ts";
 
 const MIB = 2 ** 20;
 const ELSEWHERE = Deno.build.os !== "linux";
 if (ELSEWHERE) console.log("peak memory from outside: skipped, it is read from Linux's /proc");
 
+type Pair = [source: string, target: string];
+const PAIRS: Pair[] = [["en", "de"], ["en", "fr"], ["en", "es"]];
 const SHORT = "Open the file.";
 const LONG =
   "We would like to know whether the committee has decided about the proposal that was made " +
@@ -32,15 +36,20 @@ function checkLedger(metrics: string, budget: "gpu" | "host", budgetMiB: number)
 }
 
 /** Requests of mixed length, many at once, with scrapes between; all must be answered. */
-async function load(served: Served, onScrape: (metrics: string) => void): Promise<void> {
+async function load(
+  served: Served,
+  pairs: Pair[],
+  onScrape: (metrics: string) => void,
+): Promise<void> {
   let busy = true;
   const requests = Array.from({ length: 16 }, async (_, i) => {
     const text = Array(1 + i % 4).fill(i % 2 === 0 ? SHORT : LONG).join(" ");
     const q = i % 5 === 0 ? [text, SHORT, ""] : text;
+    const [source, target] = pairs[i % pairs.length]!;
     const answer = await served.translate({
       q,
-      source: "en",
-      target: ["de", "fr", "es"][i % 3],
+      source,
+      target,
       beams: [1, 4, 5][i % 3],
       maxTokens: 64,
     });
@@ -56,29 +65,42 @@ async function load(served: Served, onScrape: (metrics: string) => void): Promis
   await Promise.all([Promise.all(requests).finally(() => busy = false), scrapes()]);
 }
 
+/** Serves within the least budgets that are named, under load in these pairs; the peak from outside is within both. */
+async function staysWithin(flags: string[], pairs: Pair[], tooLittle?: number): Promise<void> {
+  const gpu = await leastOf("gpu", flags, tooLittle);
+  const host = await leastOf("host", [...flags, "--gpu-memory", `${gpu}MiB`], tooLittle);
+  const budgets = ["--gpu-memory", `${gpu}MiB`, "--host-memory", `${host}MiB`];
+  const served = await Served.start([...flags, ...budgets]);
+  let requestBytes = 0;
+  await load(served, pairs, (metrics) => {
+    checkLedger(metrics, "gpu", gpu);
+    checkLedger(metrics, "host", host);
+    const held = /^moqe_ledger_bytes{budget="host",line="requests"} (\d+)$/m.exec(metrics);
+    requestBytes = Math.max(requestBytes, Number(held![1]));
+  });
+  const peak = await peakBytes(served.child.pid);
+  assert(
+    peak <= (gpu + host) * MIB,
+    `peak ${(peak / MIB).toFixed(0)} MiB is over ${gpu} + ${host} MiB`,
+  );
+  assert(requestBytes > 0, "requests in flight are on the ledger");
+  assertEquals(await served.metric(`moqe_ledger_bytes{budget="host",line="requests"}`), 0);
+  assertMatch(served.output.out, new RegExp(`host-memory ${host}(\\.\\d+)? MiB`));
+  assertEquals(await served.end(), 0);
+}
+
 Deno.test({
   name: "too small budgets are refused with the least that does, and its peak stays within",
   ignore: ELSEWHERE,
-  async fn() {
-    const gpu = await leastOf("gpu", ["--gpu-memory", "1MiB"]);
-    const host = await leastOf("host", ["--host-memory", "1MiB", "--gpu-memory", `${gpu}MiB`]);
-    const flags = ["--gpu-memory", `${gpu}MiB`, "--host-memory", `${host}MiB`];
-    const served = await Served.start(flags);
-    let requestBytes = 0;
-    await load(served, (metrics) => {
-      checkLedger(metrics, "gpu", gpu);
-      checkLedger(metrics, "host", host);
-      const held = /^moqe_ledger_bytes{budget="host",line="requests"} (\d+)$/m.exec(metrics);
-      requestBytes = Math.max(requestBytes, Number(held![1]));
-    });
-    const peak = await peakBytes(served.child.pid);
-    assert(
-      peak <= (gpu + host) * MIB,
-      `peak ${(peak / MIB).toFixed(0)} MiB is over ${gpu} + ${host} MiB`,
-    );
-    assert(requestBytes > 0, "requests in flight are on the ledger");
-    assertEquals(await served.metric(`moqe_ledger_bytes{budget="host",line="requests"}`), 0);
-    assertMatch(served.output.out, new RegExp(`host-memory ${host}(\\.\\d+)? MiB`));
-    assertEquals(await served.end(), 0);
-  },
+  fn: () => staysWithin([], PAIRS),
+});
+
+Deno.test({
+  name: "so they are for several models, which share them",
+  ignore: ELSEWHERE,
+  fn: () =>
+    withOtherModel(["deu_Latn-eng_Latn"], (other) => {
+      const pairs: Pair[] = [...PAIRS, ["de", "en"], ["de", "en"], ["de", "en"]];
+      return staysWithin(["--model", `${modelAddress(undefined)},${other}`], pairs, 8);
+    }),
 });

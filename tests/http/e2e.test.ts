@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { modelAddress } from "../../src/cli/model.ts";
 import { moqe } from "../cli/moqe.ts";
+import { withOtherModel } from "../support/other_model.ts";
 import { after, Served } from "./served.ts";
 
 const LONG = Array.from(
@@ -102,4 +104,34 @@ Deno.test("a busy port and a bad model are told in one line, with exit code 1", 
   assertEquals(await served.end(), 0);
   const bad = await moqe(["serve", "--port", "0", "--model", "/no/such/model"]);
   assertEquals([bad.code, bad.err.trim().split("\n").length], [1, 1]);
+});
+
+Deno.test("several models are one service: each pair has its model, and flags of one model are refused", async () => {
+  await withOtherModel(["deu_Latn-eng_Latn"], async (other) => {
+    const models = ["--model", modelAddress(undefined), "--model", other];
+    for (const flag of [["--mirror", other], ["--manifest-sha256", "00"]]) {
+      const { code, err } = await moqe(["serve", "--port", "0", ...models, ...flag]);
+      assertEquals(code, 2);
+      assertStringIncludes(err, `serve 2 models with ${flag[0]}: it is about one model`);
+    }
+    const served = await Served.start(models);
+    assertStringIncludes(served.output.out, "en-de en-fr en-es de-en, licence");
+    assertStringIncludes(served.output.out, "host-memory 640 MiB");
+    const languages = await (await fetch(`${served.url}/languages`)).json();
+    const targets = (code: string) =>
+      languages.find((l: { code: string }) => l.code === code).targets;
+    assertEquals([targets("en"), targets("de")], [["de", "es", "fr"], ["en"]]);
+    for (const [source, target] of [["en", "de"], ["de", "en"], ["auto", "en"]]) {
+      const q = source === "en" ? "Open the file." : "Die Datei wurde nicht gefunden.";
+      const answer = await served.translate({ q, source, target, beams: 1 });
+      assertEquals(answer.status, 200, await answer.clone().text());
+      assert((await answer.json()).translatedText.length > 0);
+    }
+    const refused = await served.translate({ q: "Die Datei", source: "de", target: "fr" });
+    assertEquals(refused.status, 400);
+    await refused.body?.cancel();
+    const ready = await (await fetch(`${served.url}/ready`)).json();
+    assertStringIncludes(ready.model, " + other");
+    assertEquals(await served.end(), 0);
+  });
 });
