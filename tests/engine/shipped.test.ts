@@ -1,7 +1,8 @@
-/** The model that ships: whole, small, described, and translating as transformers does with its very weights. */
+/** The models that ship: whole, small, described, and translating as transformers does with their very weights. */
 import { assert, assertEquals } from "@std/assert";
 import { loadTokenizer, type TextTokenizer } from "../../src/text/tokenizer.ts";
 import { verifyModel } from "../../src/pack/verify.ts";
+import { findLanguage } from "../../src/text/languages.ts";
 import { FileStore } from "../../src/store/file_store.ts";
 import { type Manifest, MANIFEST_NAME, parseManifest } from "../../src/store/manifest.ts";
 import { type Agreement, agreement, type Shipped } from "../support/agreement.ts";
@@ -13,98 +14,124 @@ const MAX_BYTES = 40 * 2 ** 20;
 
 interface Golden extends Shipped {
   manifest_sha256: string;
-  sentences: (Shipped["sentences"][number] & { text_out: string })[];
+  sentences: (Shipped["sentences"][number] & { pair: string; text_out: string })[];
 }
 
-/** The one folder under models/ that has a manifest. */
-function shippedFolder(): URL {
-  const found = [...Deno.readDirSync(MODELS)]
+/** A model under models/, with its goldens. */
+interface ShippedModel {
+  folder: URL;
+  manifest: Manifest;
+  manifestText: string;
+  golden: Golden;
+}
+
+/** Every folder under models/ that has a manifest. */
+function shippedModels(): ShippedModel[] {
+  return [...Deno.readDirSync(MODELS)]
     .filter((e) => e.isDirectory)
     .map((e) => new URL(`${e.name}/`, MODELS))
-    .filter((url) => [...Deno.readDirSync(url)].some((e) => e.name === MANIFEST_NAME));
-  assertEquals(found.length, 1, "models/ must hold one packed model");
-  return found[0]!;
+    .filter((url) => [...Deno.readDirSync(url)].some((e) => e.name === MANIFEST_NAME))
+    .map((folder) => {
+      const manifestText = Deno.readTextFileSync(new URL(MANIFEST_NAME, folder));
+      const manifest = parseManifest(manifestText, folder.pathname);
+      const goldens = new URL(`shipped/${manifest.name}.json`, GOLDENS);
+      const golden: Golden = JSON.parse(Deno.readTextFileSync(goldens));
+      return { folder, manifest, manifestText, golden };
+    });
 }
 
-const folder = shippedFolder();
-const store = new FileStore(folder.pathname);
-const manifestText = Deno.readTextFileSync(new URL(MANIFEST_NAME, folder));
-const manifest: Manifest = parseManifest(manifestText, folder.pathname);
-const golden: Golden = JSON.parse(Deno.readTextFileSync(new URL("shipped.json", GOLDENS)));
-
-async function tokenizer(): Promise<TextTokenizer> {
+async function readTokenizer({ folder, manifest }: ShippedModel): Promise<TextTokenizer> {
   const { object, offset, length } = manifest.tokenizer.block;
+  const store = new FileStore(folder.pathname);
   const bytes = await store.readRange(manifest.objects[object]!.name, { offset, length });
   return loadTokenizer(JSON.parse(new TextDecoder().decode(bytes)), manifest.tokenizer.config);
 }
 
-Deno.test("the shipped model is whole: every block and object has its hash", async () => {
-  const report = await verifyModel(store, manifest);
-  assertEquals(report.faults, []);
-  assert(report.blocks > manifest.trunk.length, "experts are blocks of their own");
+const MODELS_SHIPPED = shippedModels();
+
+Deno.test("what ships is known by its folders' names, and has no pair twice", () => {
+  const names = MODELS_SHIPPED.map(({ folder }) => folder.pathname.split("/").at(-2));
+  assertEquals(names, MODELS_SHIPPED.map(({ manifest }) => manifest.name));
+  const pairs = MODELS_SHIPPED.flatMap(({ manifest }) => manifest.pairs);
+  assertEquals(new Set(pairs).size, pairs.length);
 });
 
-Deno.test("the shipped model is small, described, and nothing else lies in its folder", () => {
-  const files = [...Deno.readDirSync(folder)].map((e) => e.name).sort();
-  const more = [MANIFEST_NAME, "README.md", "profiles.json"];
-  const expected = [...manifest.objects.map((o) => o.name), ...more].sort();
-  assertEquals(files, expected);
-  const bytes = files.reduce((sum, name) => sum + Deno.statSync(new URL(name, folder)).size, 0);
-  assert(bytes <= MAX_BYTES, `${bytes} bytes are more than ${MAX_BYTES}`);
-  const card = Deno.readTextFileSync(new URL("README.md", folder));
-  assert(card.includes(manifest.licence.id), `the card must say ${manifest.licence.id}`);
-  for (const { experts } of manifest.expertLayers) {
-    for (const e of experts) assertEquals(manifest.formats[e.format]!.bits, 2);
-  }
-});
-
-Deno.test("the goldens are of this manifest, and its tokenizer gives their ids and texts", async () => {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(manifestText));
-  assertEquals(
-    golden.manifest_sha256,
-    new Uint8Array(digest).toHex(),
-    "shipped.json is of another packing: tests/goldens/README.md says how to remake it",
-  );
-  const text = await tokenizer();
-  for (const s of golden.sentences) {
-    assertEquals(text.encodeSource(s.text, "eng_Latn"), s.source, s.text);
-    assertEquals(text.decode(s.greedy), s.text_out);
-  }
-});
-
-Deno.test("the shipped model translates as transformers does with its weights", async () => {
-  const say = (name: string, a: Agreement) =>
-    console.log(
-      `${name}: ${a.equal} of ${a.sentences} equal, ${a.excused.length} at a close call, ` +
-        `${a.faults.length} faults`,
-    );
-  // Rounded to f16 a key or value may move a logit by more than two close ones are apart; whole it may not.
-  for (const [kvBits, least] of [[32, 98], [16, 95]] as const) {
-    await withPacked(folder.pathname, manifest, async (m) => {
-      const { greedy, beam } = await agreement(m, golden);
-      say(`K/V in f${kvBits}, greedy`, greedy);
-      say(`K/V in f${kvBits}, beam 4`, beam);
-      assertEquals([...greedy.faults, ...beam.faults], []);
-      assertEquals([greedy.sentences, beam.sentences], [100, 20]);
-      assert(greedy.equal >= least, `only ${greedy.equal} of 100 are equal`);
-    }, { gpuBytes: 128 * 2 ** 20, maxBatchTokens: 512, maxSourceTokens: 128, kvBits });
-  }
-});
-
-Deno.test("the shipped model gives the same tokens on a GPU", async () => {
-  // The first sentences by beam, a few more greedily: a software GPU takes seconds a sentence.
-  const sentences = golden.sentences.slice(0, 8).map((s, i) => i < 2 ? s : without(s));
-  await withPacked(folder.pathname, manifest, async (m) => {
-    const { greedy, beam } = await agreement(m, { ...golden, sentences });
-    assertEquals([...greedy.faults, ...beam.faults], []);
-    assert(greedy.equal >= 7, `only ${greedy.equal} of 8 are equal`);
-  }, {
-    device: "webgpu",
-    gpuBytes: 256 * 2 ** 20,
-    maxBatchTokens: 128,
-    maxSourceTokens: 64,
+for (const shipped of MODELS_SHIPPED) {
+  const { folder, manifest, manifestText, golden } = shipped;
+  const { name } = manifest;
+  Deno.test(`${name} is whole: every block and object has its hash`, async () => {
+    const report = await verifyModel(new FileStore(folder.pathname), manifest);
+    assertEquals(report.faults, []);
+    assert(report.blocks > manifest.trunk.length, "experts are blocks of their own");
   });
-});
+
+  Deno.test(`${name} is small, described, and nothing else lies in its folder`, () => {
+    const files = [...Deno.readDirSync(folder)].map((e) => e.name).sort();
+    const more = [MANIFEST_NAME, "README.md", "profiles.json"];
+    const expected = [...manifest.objects.map((o) => o.name), ...more].sort();
+    assertEquals(files, expected);
+    const bytes = files.reduce((sum, name) => sum + Deno.statSync(new URL(name, folder)).size, 0);
+    assert(bytes <= MAX_BYTES, `${bytes} bytes are more than ${MAX_BYTES}`);
+    const card = Deno.readTextFileSync(new URL("README.md", folder));
+    assert(card.includes(manifest.licence.id), `the card must say ${manifest.licence.id}`);
+    for (const { experts } of manifest.expertLayers) {
+      for (const e of experts) assertEquals(manifest.formats[e.format]!.bits, 2);
+    }
+  });
+
+  Deno.test(`the goldens are of the manifest of ${name}, and its tokenizer gives their ids and texts`, async () => {
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(manifestText));
+    assertEquals(
+      golden.manifest_sha256,
+      new Uint8Array(digest).toHex(),
+      "they are of another packing: tests/goldens/README.md says how to remake them",
+    );
+    const text = await readTokenizer(shipped);
+    for (const s of golden.sentences) {
+      assertEquals(text.encodeSource(s.text, sourceOf(s)), s.source, s.text);
+      assertEquals(text.decode(s.greedy), s.text_out);
+    }
+  });
+
+  Deno.test(`${name} translates as transformers does with its weights`, async () => {
+    const say = (name: string, a: Agreement) =>
+      console.log(
+        `${name}: ${a.equal} of ${a.sentences} equal, ${a.excused.length} at a close call, ` +
+          `${a.faults.length} faults`,
+      );
+    // Rounded to f16 a key or value may move a logit by more than two close ones are apart; whole it may not.
+    for (const [kvBits, least] of [[32, 98], [16, 95]] as const) {
+      await withPacked(folder.pathname, manifest, async (m) => {
+        const { greedy, beam } = await agreement(m, golden);
+        say(`K/V in f${kvBits}, greedy`, greedy);
+        say(`K/V in f${kvBits}, beam 4`, beam);
+        assertEquals([...greedy.faults, ...beam.faults], []);
+        assertEquals([greedy.sentences, beam.sentences], [100, 20]);
+        assert(greedy.equal >= least, `only ${greedy.equal} of 100 are equal`);
+      }, { gpuBytes: 128 * 2 ** 20, maxBatchTokens: 512, maxSourceTokens: 128, kvBits });
+    }
+  });
+
+  Deno.test(`${name} gives the same tokens on a GPU`, async () => {
+    // The first sentences by beam, a few more greedily: a software GPU takes seconds a sentence.
+    const sentences = golden.sentences.slice(0, 8).map((s, i) => i < 2 ? s : without(s));
+    await withPacked(folder.pathname, manifest, async (m) => {
+      const { greedy, beam } = await agreement(m, { ...golden, sentences });
+      assertEquals([...greedy.faults, ...beam.faults], []);
+      assert(greedy.equal >= 7, `only ${greedy.equal} of 8 are equal`);
+    }, {
+      device: "webgpu",
+      gpuBytes: 256 * 2 ** 20,
+      maxBatchTokens: 128,
+      maxSourceTokens: 64,
+    });
+  });
+}
+
+/** FLORES code of a golden sentence's source. */
+function sourceOf({ pair }: Golden["sentences"][number]): string {
+  return findLanguage(pair.split("-")[0]!)!.flores;
+}
 
 /** A sentence without its beam golden. */
 function without({ beam: _, ...s }: Golden["sentences"][number]): Golden["sentences"][number] {

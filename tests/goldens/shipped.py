@@ -1,6 +1,6 @@
-"""shipped.json: what transformers makes of a checkpoint (f32 arithmetic) on 100 dev sentences.
+"""shipped/NAME.json: what transformers makes of a model that ships (f32 arithmetic) on 100 dev sentences.
 
-The committed one is of the weights that ship: the packed model, unpacked again by unpack.py.
+Its weights are those of the packed model, unpacked again by unpack.py.
 """
 
 import json
@@ -14,20 +14,30 @@ import record
 import search
 import tiny
 
-PAIRS = {"de": ("deu_Latn", 34), "fr": ("fra_Latn", 33), "es": ("spa_Latn", 33)}
+SENTENCES = 100
+CODES = {"eng_Latn": "en", "deu_Latn": "de", "fra_Latn": "fr", "spa_Latn": "es"}
 NEW_TOKENS = 64
 BEAM_SENTENCES = 20
 BEAM_MAX_LENGTH = 64
 
 
-def rows(corpus: pathlib.Path) -> list[dict]:
-    """Every second row of the first 200, as many of each pair as PAIRS says."""
+def rows(corpus: pathlib.Path, pairs: list[str]) -> list[dict]:
+    """Every second row of the first ones, as many of each pair (eng_Latn-deu_Latn) as SENTENCES has room for."""
     picked = []
-    for code, (target, count) in PAIRS.items():
-        lines = (corpus / f"dev.en-{code}.tsv").read_text(encoding="utf-8").split("\n")
+    for i, pair in enumerate(pairs):
+        source, target = pair.split("-")
+        backwards = target == "eng_Latn"
+        lines = (corpus / f"dev.en-{CODES[source if backwards else target]}.tsv").read_text(encoding="utf-8").split("\n")
+        count = SENTENCES // len(pairs) + (i < SENTENCES % len(pairs))
         for row in range(0, 2 * count, 2):
-            picked.append(dict(pair=f"en-{code}", row=row, target_language=target, text=lines[row].split("\t")[0]))
+            text = lines[row].split("\t")[1 if backwards else 0]
+            picked.append(dict(pair=f"{CODES[source]}-{CODES[target]}", row=row, target_language=target, text=text))
     return picked
+
+
+def encode(tokenizer: Tokenizer, text: str, source: str) -> list[int]:
+    """[source language] tokens </s>; the tokenizer by itself puts English first."""
+    return [tokenizer.token_to_id(source), *tokenizer.encode(text).ids[1:]]
 
 
 def greedy(model, source: list[int], target: int) -> dict:
@@ -64,12 +74,14 @@ def beam(model, source: list[int], target: int) -> dict:
 
 @torch.no_grad()
 def make(checkpoint: pathlib.Path, corpus: pathlib.Path, out: pathlib.Path) -> None:
-    """Writes shipped.json into `out`; a few minutes on one thread."""
+    """Writes shipped/NAME.json into `out`; a few minutes on one thread."""
+    about = json.loads((checkpoint / "moqe.json").read_text())  # unpack.py's
+    languages = {code: language for language, code in CODES.items()}
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     model = tiny.load(checkpoint)
-    picked = rows(corpus)
+    picked = rows(corpus, about["pairs"])
     for index, row in enumerate(picked):
-        row["source"] = tokenizer.encode(row["text"]).ids
+        row["source"] = encode(tokenizer, row["text"], languages[row["pair"].split("-")[0]])
         target = tokenizer.token_to_id(row["target_language"])
         row.update(greedy(model, row["source"], target))
         row["text_out"] = tokenizer.decode(row["greedy"])
@@ -78,8 +90,7 @@ def make(checkpoint: pathlib.Path, corpus: pathlib.Path, out: pathlib.Path) -> N
             row["beam"] = beam(model, row["source"], target)
         if index % 10 == 0:
             print(index, row["text_out"][:80], row.get("beam", {}).get("gap"), flush=True)
-    origin = checkpoint / "manifest.sha256"  # unpack.py's; another folder is of no packed model
     header = dict(transformers=transformers.__version__, torch=torch.__version__, max_new_tokens=NEW_TOKENS,
-                  manifest_sha256=origin.read_text().strip() if origin.exists() else None,
+                  manifest_sha256=about["manifest_sha256"],
                   beam=dict(num_beams=4, length_penalty=1.0, early_stopping=False, max_length=BEAM_MAX_LENGTH))
-    (out / "shipped.json").write_text(json.dumps({**header, "sentences": picked}, ensure_ascii=False, indent=1) + "\n")
+    (out / "shipped" / f"{about['name']}.json").write_text(json.dumps({**header, "sentences": picked}, ensure_ascii=False, indent=1) + "\n")

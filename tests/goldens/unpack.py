@@ -1,7 +1,7 @@
 """A packed moqe model -> a Hugging Face folder in f32: `python unpack.py MODEL OUT`.
 
 A second reader of the format, written from its description and not from src: what it decodes is what transformers is
-asked about in shipped.json. Every object and every block is checked against its sha256, and all padding must be zero.
+asked about in shipped/. Every object and every block is checked against its sha256, and all padding must be zero.
 """
 
 import argparse
@@ -136,7 +136,7 @@ class Packed:
 
 
 def unpack(model: pathlib.Path, out: pathlib.Path) -> None:
-    """Writes the folder; `manifest.sha256` in it says of which model it is."""
+    """Writes the folder; `moqe.json` in it says of which model it is, and for which pairs."""
     packed = Packed(model)
     out.mkdir(parents=True, exist_ok=True)
     config = {**packed.manifest["config"], "torch_dtype": "float32"}
@@ -148,7 +148,9 @@ def unpack(model: pathlib.Path, out: pathlib.Path) -> None:
     ]:
         (out / name).write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     (out / "tokenizer.json").write_bytes(packed.block(tokenizer["block"]))
-    (out / "manifest.sha256").write_text(hashlib.sha256(packed.text).hexdigest() + "\n")
+    about = {"name": packed.manifest["name"], "pairs": packed.manifest["pairs"],
+             "manifest_sha256": hashlib.sha256(packed.text).hexdigest()}
+    (out / "moqe.json").write_text(json.dumps(about, indent=1) + "\n")
     save_file(packed.tensors(), out / "model.safetensors", metadata={"format": "pt"})
 
 

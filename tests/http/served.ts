@@ -1,4 +1,5 @@
 /** The real service in a child process: real engine, shipped model, a socket. */
+import { modelAddress } from "../../src/cli/model.ts";
 import { spawnMoqe } from "../cli/moqe.ts";
 
 /** A service that is ready. */
@@ -10,9 +11,13 @@ export class Served {
     readonly drained: Promise<unknown>,
   ) {}
 
-  /** Starts on a free port and waits until the model answers. Throws with what was written when it does not. */
+  /**
+   * Starts on a free port, with the first model that ships unless `args` name others, and waits until it answers.
+   * Throws with what was written when it does not.
+   */
   static async start(args: string[] = []): Promise<Served> {
-    return await Served.of(spawnMoqe(["serve", "--port", "0", ...args]));
+    const model = args.includes("--model") ? [] : ["--model", modelAddress(undefined)];
+    return await Served.of(spawnMoqe(["serve", "--port", "0", ...model, ...args]));
   }
 
   /** Waits until a service that was just started answers. */
