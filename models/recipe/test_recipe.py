@@ -15,6 +15,7 @@ import cleaning
 import clusters
 import feedback
 import graft
+import half
 import holdout
 import qat
 import sources
@@ -146,6 +147,10 @@ class Network(unittest.TestCase):
         with torch.no_grad():
             for ids, want in zip(kinds, wanted):
                 torch.testing.assert_close(model.decode(*model.encode(ids), ids), want, atol=1e-4, rtol=1e-3)
+            for is_first, ids, want in zip((True, False), kinds, wanted):
+                own = half.half(model, is_first)
+                self.assertEqual(own.config, TINY)
+                torch.testing.assert_close(own.decode(*own.encode(ids), ids), want, atol=1e-4, rtol=1e-3)
 
     def test_routers_split_evenly_within_each_kind(self):
         rows, kind = torch.randn(3000, 16), torch.randint(5, 7, (3000,))
