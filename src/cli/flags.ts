@@ -25,6 +25,13 @@ export const modelFlags = {
   manifestSha256: optionalText("HEX", "refuse a manifest with another hash"),
 };
 
+/** Several of them. */
+const modelsFlag = (which: string) =>
+  list(
+    "ADDRESS",
+    `packed models: folders, file:, http:, https: or s3: addresses; repeats, or commas between (%2C in an address); ${which}`,
+  );
+
 /** The two hard budgets. */
 export const budgetFlags = {
   gpuMemory: size("256MiB", "hard budget of device memory; on cpu that of the WASM heap"),
@@ -76,10 +83,7 @@ export const serveFlags = {
   host: text("HOST", "127.0.0.1", "address to listen on; 0.0.0.0 is every interface"),
   port: int(5000, { min: 0, max: 65535 }, "port to listen on; 0 takes a free one"),
   ...engineFlags,
-  model: list(
-    "ADDRESS",
-    "packed models, as of translate; repeats, or commas between (%2C in an address); all that ship unless given",
-  ),
+  model: modelsFlag("all that ship unless given"),
   hostMemory: optionalSize(
     "hard budget of everything else the process holds; 512MiB unless given, and 128MiB for each further model",
   ),
@@ -136,6 +140,7 @@ export const translateFlags = {
   jsonKeep: list("KEYS", "json: do not translate what is under these keys or paths"),
   fuzzy: toggle("gettext: mark new translations as fuzzy"),
   ...engineFlags,
+  model: modelsFlag("the first that has the pair, of those that ship unless given"),
   ...searchFlags,
   progress: toggle("show progress on stderr also when that is no terminal"),
 };

@@ -34,17 +34,17 @@ export function modelAddresses(given: readonly string[]): [string, ...string[]] 
 }
 
 /**
- * The address given, or that of the first model that ships and was trained for a pair; "auto" is any source. Throws
- * MoqeError `bad_input` with what all of them were trained for.
+ * The first of the addresses given, or of the models that ship, that was trained for a pair; "auto" is any source.
+ * Throws MoqeError `bad_input` with what all of them were trained for.
  */
 export async function modelOfPair(
-  given: string | undefined,
+  given: readonly string[],
   from: string,
   to: string,
 ): Promise<string> {
-  const addresses = given === undefined ? modelAddresses([]) : [given];
+  const addresses = modelAddresses(given);
   // A model that is the only one refuses by itself.
-  if (addresses.length === 1) return addresses[0]!;
+  if (addresses.length === 1) return addresses[0];
   const source = findLanguage(from)?.flores, target = findLanguage(to)?.flores;
   const trained: string[] = [];
   for (const address of addresses) {
@@ -57,7 +57,7 @@ export async function modelOfPair(
   }
   throw new MoqeError("bad_input", {
     action: `translate from ${from} to ${to}`,
-    rule: `the models that ship were trained for ${trained.join(", ")}`,
+    rule: `of ${addresses.length} models none was trained for that, but for ${trained.join(", ")}`,
   });
 }
 

@@ -1,4 +1,6 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { modelAddress } from "../../src/cli/model.ts";
+import { withOtherModel } from "../support/other_model.ts";
 import { moqe, spawnMoqe } from "./moqe.ts";
 
 const PAIR = ["--from", "en", "--to", "de", "--beams", "1"];
@@ -67,9 +69,24 @@ Deno.test("moqe translate answers a line while its input is still open", async (
 });
 
 Deno.test("moqe translate refuses a pair that the model was not trained for", async () => {
-  const { code, err } = await moqe(["translate", "--from", "de", "--to", "en"], { input: "Hallo" });
+  const models = ["--model", modelAddress(undefined)];
+  const args = ["translate", "--from", "de", "--to", "en", "--beams", "1"];
+  const { code, err } = await moqe([...args, ...models], { input: "Hallo" });
   assertEquals(code, 2);
   assertStringIncludes(err, "was trained for en-de, en-fr, en-es");
+  // Of several models the first that has the pair translates.
+  await withOtherModel(["deu_Latn-eng_Latn"], async (other) => {
+    const both = [...args, ...models, "--model", other];
+    const found = await moqe(both, { input: "Die Datei\n" });
+    assertEquals([found.code, found.err], [0, ""]);
+    assertEquals(
+      found.out,
+      (await moqe([...args, "--model", other], { input: "Die Datei\n" })).out,
+    );
+    const none = await moqe([...both, "--to", "fr"], { input: "Hallo" });
+    assertEquals(none.code, 2);
+    assertStringIncludes(none.err, "of 2 models none was trained for that, but for en-de, ");
+  });
 });
 
 Deno.test("moqe translate says what a missing model or device is", async () => {
