@@ -87,6 +87,10 @@ Deno.test("moqe translate refuses a pair that the model was not trained for", as
     assertEquals(none.code, 2);
     assertStringIncludes(none.err, "of 2 models none was trained for that, but for en-de, ");
   });
+  // Of those that ship, too.
+  const shipped = await moqe(args, { input: "Die Datei konnte nicht geöffnet werden.\n" });
+  assertEquals([shipped.code, shipped.err], [0, ""]);
+  assertMatch(shipped.out, /file/i);
 });
 
 Deno.test("moqe translate says what a missing model or device is", async () => {
