@@ -9,7 +9,9 @@ import { withPacked } from "../support/model.ts";
 Deno.test("the shipped model translates to the bit alike on one thread and on three", async () => {
   const folder = new URL("../../models/tiny-en-de-fr-es", import.meta.url).pathname;
   const manifest = parseManifest(await Deno.readTextFile(`${folder}/manifest.json`), folder);
-  const golden: Shipped = JSON.parse(await Deno.readTextFile(new URL("shipped/tiny-en-de-fr-es.json", GOLDENS)));
+  const golden: Shipped = JSON.parse(
+    await Deno.readTextFile(new URL("shipped/tiny-en-de-fr-es.json", GOLDENS)),
+  );
   const jobs = golden.sentences.slice(0, 12).map((s, i) => ({
     source: Int32Array.from(s.source),
     languageToken: s.greedy[1]!,

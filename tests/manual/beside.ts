@@ -22,7 +22,9 @@ const { withPacked }: typeof import("../support/model.ts") = await from("tests/s
 const DELAY_MS = 200, EVERY_MS = 100;
 const folder = `${root}/models/tiny-en-de-fr-es/`;
 const manifest = parseManifest(await Deno.readTextFile(`${folder}manifest.json`), folder);
-const golden = JSON.parse(await Deno.readTextFile(`${root}/tests/goldens/shipped/tiny-en-de-fr-es.json`));
+const golden = JSON.parse(
+  await Deno.readTextFile(`${root}/tests/goldens/shipped/tiny-en-de-fr-es.json`),
+);
 const sentences: { source: number[]; greedy: number[] }[] = golden.sentences.slice(0, 24);
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 

@@ -13,7 +13,9 @@ import type { Shipped } from "../support/agreement.ts";
 import { GOLDENS } from "../support/golden.ts";
 import { packFolder, type TestModel, withPacked } from "../support/model.ts";
 
-const golden: Shipped = JSON.parse(Deno.readTextFileSync(new URL("shipped/tiny-en-de-fr-es.json", GOLDENS)));
+const golden: Shipped = JSON.parse(
+  Deno.readTextFileSync(new URL("shipped/tiny-en-de-fr-es.json", GOLDENS)),
+);
 const widths = { experts: { bits: 16 }, trunk: { bits: 16 }, embedding: { bits: 16 } } as const;
 
 /** Tokens and best score of every sentence, all in one scheduler. */

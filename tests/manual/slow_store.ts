@@ -12,7 +12,9 @@ import { slowStore } from "../support/slow_store.ts";
 const root = new URL("../../", import.meta.url);
 const folder = new URL("models/tiny-en-de-fr-es/", root).pathname;
 const manifest = parseManifest(await Deno.readTextFile(`${folder}manifest.json`), folder);
-const golden = JSON.parse(await Deno.readTextFile(new URL("tests/goldens/shipped/tiny-en-de-fr-es.json", root)));
+const golden = JSON.parse(
+  await Deno.readTextFile(new URL("tests/goldens/shipped/tiny-en-de-fr-es.json", root)),
+);
 const sentences: { source: number[]; greedy: number[] }[] = golden.sentences.slice(0, 24);
 const jobs = sentences.map((s): Job => ({
   source: Int32Array.from(s.source),

@@ -11,7 +11,9 @@ const { parseManifest } = await from("src/store/manifest.ts");
 const here = new URL("../../", import.meta.url);
 const folder = new URL("models/tiny-en-de-fr-es/", here).pathname;
 const manifest = parseManifest(await Deno.readTextFile(`${folder}manifest.json`), folder);
-const golden = JSON.parse(await Deno.readTextFile(new URL("tests/goldens/shipped/tiny-en-de-fr-es.json", here)));
+const golden = JSON.parse(
+  await Deno.readTextFile(new URL("tests/goldens/shipped/tiny-en-de-fr-es.json", here)),
+);
 const target = golden.sentences[0].greedy[1];
 
 /** Processor time of this process in ms, all threads. */
