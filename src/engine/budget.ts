@@ -12,6 +12,7 @@ import { trunkBytes } from "../nn/trunk.ts";
 import { widestRowBytes, workspaceBytes } from "../nn/workspace.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { pagesNeeded } from "./sequence.ts";
+import { sharing } from "./shares.ts";
 
 /** Beams and tokens that any budget must leave room for: one sentence of the longest kind. */
 export const MAX_BEAMS = 8;
@@ -86,9 +87,9 @@ export function divideBudget(
     throw new MoqeError("over_budget", {
       action: `run ${manifest.name} with --gpu-memory ${formatBytes(models * ask.gpuBytes)}`,
       rule:
-        `${models > 1 ? `of ${models} models each has a share, and of it ` : ""}the trunk takes ${
-          formatBytes(trunk)
-        }, activations ${formatBytes(activations)}, K/V of one sentence ` +
+        `${sharing(models)}the trunk takes ${formatBytes(trunk)}, activations ${
+          formatBytes(activations)
+        }, K/V of one sentence ` +
         `${formatBytes(leastPages * page)} and ${topK} expert slots ${formatBytes(topK * slot)}`,
       remedy: `give it --gpu-memory ${
         Math.ceil(models * leastBytes / 2 ** 20)

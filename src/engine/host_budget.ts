@@ -3,7 +3,13 @@ import { MoqeError } from "../base/errors.ts";
 import type { Ledger, Reservation } from "../base/ledger.ts";
 import { formatBytes } from "../base/units.ts";
 import type { Manifest } from "../store/manifest.ts";
-import { leastHostOfAll, MODEL_GROWTH_BYTES, RUNTIME_GROWTH_BYTES, type Shared } from "./shares.ts";
+import {
+  leastHostOfAll,
+  MODEL_GROWTH_BYTES,
+  RUNTIME_GROWTH_BYTES,
+  type Shared,
+  sharing,
+} from "./shares.ts";
 
 const MIB = 2 ** 20;
 /** A further thread: its Worker's V8 heap, stack and compiled kernels (12 MiB measured). */
@@ -96,13 +102,13 @@ export function reserveHost(
   if (budgetBytes < least) {
     throw new MoqeError("over_budget", {
       action: `run ${name} with --host-memory ${formatBytes(shared?.hostMemory ?? budgetBytes)}`,
-      rule: `${
-        shared === undefined ? "" : `of ${shared.models} models each has a share, and of it `
-      }the process takes ${formatBytes(need.runtimeBytes)}, the manifest ${
-        formatBytes(need.manifestBytes)
-      }, the tokenizer ${formatBytes(need.tokenizerBytes)}, blocks under way ${
-        formatBytes(need.fetchingBytes)
-      } and requests ${formatBytes(need.requestBytes)}${
+      rule: `${sharing(shared?.models ?? 1)}the process takes ${
+        formatBytes(need.runtimeBytes)
+      }, the manifest ${formatBytes(need.manifestBytes)}, the tokenizer ${
+        formatBytes(need.tokenizerBytes)
+      }, blocks under way ${formatBytes(need.fetchingBytes)} and requests ${
+        formatBytes(need.requestBytes)
+      }${
         need.serviceBytes === 0
           ? ""
           : `, detection, documents and glossaries ${formatBytes(need.serviceBytes)}`

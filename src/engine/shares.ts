@@ -9,9 +9,9 @@ const MIB = 2 ** 20;
  */
 export const RUNTIME_GROWTH_BYTES = 128 * MIB;
 
-/** A model's part of that: its Worker's V8 heap, code and stack. */
+/** A model's part of that: its Worker's V8 heap, code and stack (15 MiB measured where no text had come yet). */
 export const MODEL_GROWTH_BYTES = 40 * MIB;
-/** What the first engine's Worker has grown the process by when its model is read; 24 MiB measured. */
+/** What the first engine's Worker has grown the process by when its model is read; 28 MiB measured. */
 const WORKER_START_BYTES = 32 * MIB;
 
 /** A model's place among those of its process. */
@@ -47,6 +47,11 @@ export function shareBudgets(
       shared: { models, hostMemory, processBytes, first },
     };
   });
+}
+
+/** How a refusal begins where models share a budget. */
+export function sharing(models: number): string {
+  return models > 1 ? `${models} models share it, and of this one ` : "";
 }
 
 /** The budget of all models that gives one of them `leastBytes`. */

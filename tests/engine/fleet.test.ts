@@ -75,7 +75,7 @@ Deno.test("too small a budget of several models is refused with what all of them
     const refusal = async (budget: Partial<EngineOptions>) => {
       const fleet = startEngines([shipped, other], { ...OPTIONS, ...budget });
       try {
-        const { message } = await assertRejects(() => fleet.ready, MoqeError, "of 2 models each");
+        const { message } = await assertRejects(() => fleet.ready, MoqeError, "2 models share it");
         assertEquals(fleet.state, "failed");
         return Number(/give it --\w+-memory (\d+)MiB or more/.exec(message)![1]) * MIB;
       } finally {
