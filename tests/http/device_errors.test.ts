@@ -3,12 +3,15 @@
  * the model comes back on a new device, and answers as before; the process lives through all of it.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { modelAddress } from "../../src/cli/model.ts";
 import { type Disturbance, TOLD } from "../support/disturb.ts";
 import { after, Served } from "./served.ts";
 
 const SERVICE = new URL("../support/disturbed_service.ts", import.meta.url).pathname;
 const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
 const SIGNALS = { memory: "SIGUSR2", validation: "SIGWINCH", loss: "SIGHUP" } as const;
+// One model, so that the one device is that of whoever answers.
+const MODEL = ["--model", modelAddress(undefined)];
 const FLAGS = ["--port", "0", "--device", "webgpu", "--detection", "off", "--host-memory", "1GiB"];
 const pair = { source: "en", target: "de", beams: 1 };
 const text = "Open the file in the window and save it to another folder of this computer.";
@@ -16,7 +19,7 @@ const text = "Open the file in the window and save it to another folder of this 
 Deno.test("a GPU that refuses or goes away: 503 with a reason, then the model answers again", async () => {
   const served = await Served.of(
     new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", "--config", CONFIG, SERVICE, ...FLAGS],
+      args: ["run", "-A", "--no-check", "--config", CONFIG, SERVICE, ...FLAGS, ...MODEL],
       env: { NO_COLOR: "1" },
       stdin: "piped",
       stdout: "piped",
