@@ -2,7 +2,7 @@
 import { MoqeError } from "../base/errors.ts";
 import type { CheckpointTexts } from "../checkpoint/contract.ts";
 import type { SourceSpec } from "../nn/spec.ts";
-import { findLanguage } from "../text/languages.ts";
+import { codeOf, findLanguage } from "../text/languages.ts";
 import { languageToken } from "../text/tokenizer.ts";
 
 /** Languages' names as tokenizer.json writes them. */
@@ -50,6 +50,5 @@ export function floresPair(pair: string): string {
 
 /** A pair of FLORES codes as people name it: en-de; a language that no table knows by its own code. */
 export function pairText({ source, target }: { source: string; target: string }): string {
-  const code = (flores: string) => findLanguage(flores)?.code ?? flores;
-  return `${code(source)}-${code(target)}`;
+  return `${codeOf(source)}-${codeOf(target)}`;
 }

@@ -6,10 +6,10 @@ import { formatBytes, formatSeconds } from "../base/units.ts";
 import { startEngines } from "../engine/fleet.ts";
 import type { Engine, EngineOptions, ModelInfo } from "../engine/protocol.ts";
 import { createAdminApp, createApp } from "../http/app.ts";
-import { describeLanguage } from "../http/languages.ts";
 import { HttpMetrics } from "../http/metrics.ts";
 import type { HttpOptions } from "../http/options.ts";
 import { listen, type Listening } from "../http/server.ts";
+import { codeOf } from "../text/languages.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { serveFlags } from "./flags.ts";
 import { listenForInterrupt, orAborted } from "./interrupt.ts";
@@ -62,11 +62,11 @@ async function run(flags: Values<typeof serveFlags>, service: HttpOptions): Prom
 function oneOrMore(flags: Values<typeof serveFlags>): [string, ...string[]] {
   const models = modelAddresses(flags.model);
   if (models.length === 1) return models;
-  const of = flags.mirror.length > 0
-    ? "--mirror"
-    : flags.manifestSha256 === undefined
-    ? undefined
-    : "--manifest-sha256";
+  const about = {
+    "--mirror": flags.mirror.length > 0,
+    "--manifest-sha256": flags.manifestSha256 !== undefined,
+  };
+  const of = Object.entries(about).find(([, isGiven]) => isGiven)?.[0];
   if (of === undefined) return models;
   throw new MoqeError("bad_input", {
     action: `serve ${models.length} models with ${of}`,
@@ -160,8 +160,8 @@ function readyText(info: ModelInfo, url: string, options: EngineOptions): string
   const { source, target } = info.pairs[0]!;
   const body = JSON.stringify({
     q: "The file could not be opened.",
-    source: describeLanguage(source).code,
-    target: describeLanguage(target).code,
+    source: codeOf(source),
+    target: codeOf(target),
   });
   const facts = [
     info.name,

@@ -51,6 +51,11 @@ export function findLanguage(code: string): Language | undefined {
   return shorter?.flores.slice(4).toLowerCase() === last ? shorter : undefined;
 }
 
+/** The code that people use for a language, by any code of it; one that no table knows is its own. */
+export function codeOf(code: string): string {
+  return findLanguage(code)?.code ?? code;
+}
+
 /**
  * The language of a code, one of `offered` (FLORES codes) where that is given.
  * Throws `bad_input` that lists what there is.
@@ -58,7 +63,7 @@ export function findLanguage(code: string): Language | undefined {
 export function languageOf(code: string, offered?: readonly string[]): Language {
   const language = findLanguage(code);
   if (language !== undefined && (offered?.includes(language.flores) ?? true)) return language;
-  const choices = offered?.map((flores) => findLanguage(flores)?.code ?? flores) ??
+  const choices = offered?.map(codeOf) ??
     LANGUAGES.map((known) => known.code);
   throw new MoqeError("bad_input", {
     action: "use the language",
