@@ -5,7 +5,7 @@ import { MoqeError } from "../base/errors.ts";
 import { unlessMissing } from "../base/files.ts";
 import type { DocumentFormat } from "../text/documents/contract.ts";
 import { DOCUMENT_EXTENSIONS, formatOfName } from "../text/documents/translate.ts";
-import { findLanguage } from "../text/languages.ts";
+import { codeOf } from "../text/languages.ts";
 import { isMarked } from "./file_marks.ts";
 import type { translateFlags } from "./flags.ts";
 import { usage } from "./parse.ts";
@@ -76,7 +76,7 @@ function outputOf(input: string, to: string, flags: Flags): string {
   // A template that is translated is a catalogue.
   const name = basename(input).replace(/\.pot$/i, ".po");
   if (flags.outputDir !== undefined) return join(flags.outputDir, name);
-  const extension = extname(name), code = findLanguage(to)?.code ?? to;
+  const extension = extname(name), code = codeOf(to);
   return join(
     dirname(input),
     `${name.slice(0, name.length - extension.length)}.${code}${extension}`,

@@ -7,7 +7,7 @@ import { detectLanguage } from "../text/detect.ts";
 import type { DocumentOptions, Glossary, TranslateTexts } from "../text/documents/contract.ts";
 import { longestDocument, translateDocument } from "../text/documents/translate.ts";
 import { parseGlossary } from "../text/glossary.ts";
-import { findLanguage } from "../text/languages.ts";
+import { codeOf } from "../text/languages.ts";
 import { EXIT } from "./command.ts";
 import { FileJournal, hashOf, JOURNAL_SUFFIX } from "./file_journal.ts";
 import { isFinished, mark, unmark } from "./file_marks.ts";
@@ -263,7 +263,7 @@ async function detected(bytes: Uint8Array, info: ModelInfo): Promise<string> {
   if (best !== undefined) return best.flores;
   throw new MoqeError("bad_input", {
     action: "detect the language",
-    rule: `the text is in none of ${candidates.map((c) => findLanguage(c)?.code ?? c).join(", ")}`,
+    rule: `the text is in none of ${candidates.map(codeOf).join(", ")}`,
     remedy: "name it with --from",
   });
 }

@@ -1,6 +1,6 @@
 /** gettext catalogues (.po, .pot): empty msgstr are filled; comments, flags, order and what is translated stay. */
 import { MoqeError } from "../../base/errors.ts";
-import { findLanguage } from "../languages.ts";
+import { codeOf, findLanguage } from "../languages.ts";
 import { stringSegment } from "../strings.ts";
 import type { DocumentOptions } from "./contract.ts";
 import { type DocumentPart, linesOf } from "./parts.ts";
@@ -130,7 +130,7 @@ function pluralCount(
   // A catalogue in the language of its sources says their rule; its translation has another.
   const said = isOfSource(text, options) ? null : /nplurals\s*=\s*(\d)/.exec(text);
   if (said !== null && Number(said[1]) > 0) return { count: Number(said[1]), rule: undefined };
-  const rule = pluralForms(findLanguage(options.target)?.code ?? options.target);
+  const rule = pluralForms(codeOf(options.target));
   return { count: Number(/\d/.exec(rule)![0]), rule };
 }
 
@@ -161,7 +161,7 @@ class Writer {
   header(entry: Entry, rule: string | undefined): void {
     const field = entry.fields.find((f) => f.keyword === "msgstr");
     if (field === undefined) return;
-    const code = (findLanguage(this.options.target)?.code ?? this.options.target).replace("-", "_");
+    const code = codeOf(this.options.target).replace("-", "_");
     const ofSource = isOfSource(field.text, this.options);
     let text = field.text
       .replace(ofSource ? /^Language:.*$/m : /^Language: *$/m, `Language: ${code}`)

@@ -1,6 +1,6 @@
 /** Which elements end a sentence, which are kept, which attributes are language. */
 import type { MarkupKind, MarkupOptions } from "../documents/contract.ts";
-import { findLanguage } from "../languages.ts";
+import { codeOf } from "../languages.ts";
 import type { MarkupAttribute, MarkupEvent } from "./events.ts";
 
 type OpenEvent = Extract<MarkupEvent, { kind: "open" }>;
@@ -106,7 +106,7 @@ export function isMarkedKept(event: OpenEvent, text: string, kind: MarkupKind): 
 
 /** The first part of a language's code, the same for each of its codes: en for en-GB, eng_Latn. */
 function primary(code: string): string {
-  const known = findLanguage(code)?.code ?? code;
+  const known = codeOf(code);
   return known.split(/[-_]/)[0]!.toLowerCase();
 }
 
