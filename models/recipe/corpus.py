@@ -17,7 +17,7 @@ import cleaning
 import holdout
 import sources
 from debs import Archive, files
-from tokens import pair_of, rows
+from tokens import pair_of, rows, write_rows
 
 
 def package_list(path: str) -> list[tuple[str, str]]:
@@ -79,11 +79,10 @@ class Collector:
         for language, found in self.pairs.items():
             rows = [row for known in found.values() for row in known.values()]
             random.Random(0).shuffle(rows)
+            write_rows(out, language, rows)
             words = Counter()
-            with open(os.path.join(out, f"en-{language}.tsv"), "w", encoding="utf8", newline="\n") as f:
-                for a, b, origin in rows:
-                    f.write("\t".join(t.replace("\t", " ") for t in (a, b, origin)) + "\n")
-                    words[origin] += len(a.split())
+            for english, _, origin in rows:
+                words[origin] += len(english.split())
             totals[f"en-{language}"] = {"pairs": len(rows), "english_words": sum(words.values()),
                                         "words_by_origin": dict(words.most_common())}
         return {**totals, "left_out": dict(self.left_out)}

@@ -21,6 +21,7 @@ import re
 from wordfreq import zipf_frequency
 
 from holdout import key
+from tokens import write_rows
 
 LANGUAGES = ("de", "fr", "es")
 LEAST_ZIPF = {"en": 3.2, "de": 2.4, "fr": 2.6, "es": 2.6}
@@ -145,14 +146,11 @@ def main() -> None:
     for origin, read, paths in sources:
         for path in paths:
             for language, english, other in read(path):
-                usable = common(english, "en") and common(other, language) and len(key(english)) > 1
-                if usable:
+                if common(english, "en") and common(other, language) and len(key(english)) > 1:
                     rows[language].setdefault((english, other), origin)
     for language, found in rows.items():
-        path = pathlib.Path(a.out) / f"en-{language}.tsv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{e}\t{o}\t{origin}\n" for (e, o), origin in found.items()), "utf8")
-        print(path, len(found), "pairs,", sum(len(e.split()) for e, _ in found), "English words")
+        write_rows(a.out, language, ((*pair, origin) for pair, origin in found.items()))
+        print(language, len(found), "pairs,", sum(len(e.split()) for e, _ in found), "English words")
 
 
 if __name__ == "__main__":

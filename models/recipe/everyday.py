@@ -9,6 +9,7 @@ import argparse
 import pathlib
 
 from holdout import Guard, key
+from tokens import write_rows
 
 LANGUAGES = ("en", "de", "fr", "es")
 ORIGIN = "everyday"
@@ -42,10 +43,8 @@ def main() -> None:
     test = list(quadruples(a.test)) if a.test else []
     rows = [row for path in a.files for row in quadruples(path)]
     left = kept(rows, test)
-    pathlib.Path(a.out).mkdir(parents=True, exist_ok=True)
     for i, language in enumerate(LANGUAGES[1:], 1):
-        lines = "".join(f"{row[0]}\t{row[i]}\t{ORIGIN}\n" for row in left)
-        (pathlib.Path(a.out) / f"en-{language}.tsv").write_text(lines, "utf8")
+        write_rows(a.out, language, ((row[0], row[i], ORIGIN) for row in left))
     print(len(rows), "lines,", len(left), "kept,", sum(len(row[0].split()) for row in left), "English words")
 
 

@@ -30,6 +30,14 @@ def rows(path: str, drop=NOISY):
                 yield part[0], part[1]
 
 
+def write_rows(out: str, language: str, found) -> None:
+    """OUT/en-LANGUAGE.tsv of (English, translation, origin), as `rows` reads them."""
+    os.makedirs(out, exist_ok=True)
+    with open(os.path.join(out, f"en-{language}.tsv"), "w", encoding="utf8", newline="\n") as f:
+        for row in found:
+            f.write("\t".join(text.replace("\t", " ") for text in row) + "\n")
+
+
 def encode(tokenizer: Tokenizer, pairs: list, block: int = 20000):
     """Id lists of both sides, without special tokens; pairs with an empty or too long side are left out."""
     for at in range(0, len(pairs), block):
