@@ -115,10 +115,11 @@ def cldr_texts(folder: pathlib.Path, language: str) -> dict:
         ("cldr-dates-full/main", "dateFields.json", None),
     ):
         content = json.loads((folder / package / language / file).read_text("utf8"))
-        content = content[inside]["annotations"] if inside else content["main"][language]
         if inside:
-            content = {k: v["tts"][0] for k, v in content.items() if "tts" in v}
-        found |= {(file, *path): text for path, text in named(content)}
+            names = {k: v["tts"][0] for k, v in content[inside]["annotations"].items() if "tts" in v}
+        else:
+            names = content["main"][language]
+        found |= {(file, *path): text for path, text in named(names)}
     return found
 
 
