@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+from runtime import product_type
+
 
 class Teacher(NamedTuple):
     """A second model's states x [n, D] for the same rows, its output table weight [V, D], and its share of the target."""
@@ -22,16 +24,16 @@ def chunk_rows(device: torch.device) -> int:
 
 
 class SmoothedCrossEntropy(torch.autograd.Function):
-    """Gradients are made in the forward pass, one chunk of rows at a time (bf16 products, float32 softmax)."""
+    """Gradients are made in the forward pass, one chunk of rows at a time (products as runtime.py says, float32 softmax)."""
 
     @staticmethod
     def forward(ctx, x, weight, label, smoothing, teacher=None):
         """x [n, D], weight [V, D], label [n] -> (loss to minimise, plain negative log likelihood), means over rows."""
         (n, D), V, size = x.shape, weight.shape[0], chunk_rows(x.device)
         full = -(-n // size) * size
-        rows = x.new_zeros(full, D, dtype=torch.bfloat16)
+        rows = x.new_zeros(full, D, dtype=product_type(x.device))
         rows[:n] = x
-        table = weight.detach().bfloat16()
+        table = weight.detach().to(rows.dtype)
         dx, dw = torch.empty_like(rows), None
         if ctx.needs_input_grad[1]:
             dw = torch.zeros_like(weight, dtype=torch.float32)
@@ -78,9 +80,9 @@ class Probabilities:
 
     def __init__(self, teacher: Teacher, full: int, size: int):
         n, D = teacher.x.shape
-        self.x = teacher.x.new_zeros(full, D, dtype=torch.bfloat16)
+        self.x = teacher.x.new_zeros(full, D, dtype=product_type(teacher.x.device))
         self.x[:n] = teacher.x
-        self.table, self.size = teacher.weight.bfloat16(), size
+        self.table, self.size = teacher.weight.to(self.x.dtype), size
         self.logit = self.x.new_empty(size, len(teacher.weight))
         self.p = self.logit.float()
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from loss import SmoothedCrossEntropy, Teacher
 from moe import FeedForward, SparseMLP
+from runtime import product_type
 
 
 @dataclass
@@ -208,8 +209,9 @@ class Translator(nn.Module):
         return [(n, m) for n, m in self.named_modules() if isinstance(m, SparseMLP)]
 
     def rows(self, source, target, live):
-        """Ids [B, S], [B, T], flat positions [n] -> the decoder's states there [n, D]; bf16 products."""
-        with torch.autocast(source.device.type, dtype=torch.bfloat16):
+        """Ids [B, S], [B, T], flat positions [n] -> the decoder's states there [n, D]; products as runtime.py says."""
+        kind = product_type(source.device)
+        with torch.autocast(source.device.type, dtype=kind, enabled=kind != torch.float32):
             states = self.decode(*self.encode(source), target)
         return states.reshape(-1, self.config.d_model).index_select(0, live)
 

@@ -5,16 +5,18 @@ learning rate serves both.
 """
 import torch
 
+from runtime import product_type
+
 QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalise(m: torch.Tensor, steps: int = 5) -> torch.Tensor:
-    """m [r, c] -> about U V^T (singular values 0.7 to 1.2), in bf16."""
+    """m [r, c] -> about U V^T (singular values 0.7 to 1.2), in the type of the device's products."""
     a, b, c = QUINTIC
     tall = m.shape[0] > m.shape[1]
-    x = m.bfloat16()
+    x = m.to(product_type(m.device))
     x = x.t().contiguous() if tall else x
-    x = x / (torch.linalg.vector_norm(m) + 1e-7).bfloat16()
+    x = x / (torch.linalg.vector_norm(m) + 1e-7).to(x.dtype)
     for _ in range(steps):
         s = x @ x.t()
         x = torch.addmm(x, torch.addmm(s, s, s, beta=b, alpha=c), x, beta=a)
