@@ -1,9 +1,9 @@
 """Everyday sentences in four languages, written for this recipe, as rows for tokens.py:
 
-    python everyday.py OUT everyday/FILE.tsv... [--test everyday/test.tsv]
+    python everyday.py OUT everyday/FILE.tsv... [--test everyday/test.tsv...]
 
 FILE has lines `English TAB German TAB French TAB Spanish`. Writes OUT/en-de.tsv, en-fr.tsv and en-es.tsv without those
-near a line of the test, in any of its languages: held out as the recipe's other dev rows are.
+near a line of a test, in any of its languages: held out as the recipe's other dev rows are.
 """
 import argparse
 import pathlib
@@ -38,9 +38,9 @@ def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("out")
     ap.add_argument("files", nargs="+")
-    ap.add_argument("--test")
+    ap.add_argument("--test", nargs="+", default=[])
     a = ap.parse_args()
-    test = list(quadruples(a.test)) if a.test else []
+    test = [row for path in a.test for row in quadruples(path)]
     rows = [row for path in a.files for row in quadruples(path)]
     left = kept(rows, test)
     for i, language in enumerate(LANGUAGES[1:], 1):
