@@ -78,13 +78,14 @@ class Batches:
     """Iterating gives (source [B, S], target [B, T], labels [B, T]) id tensors of about `slots` positions a side.
 
     `folders`: one, or several with commas between. Pairs are drawn equally often, of every folder. Sentences wait in one
-    list per (S, T) of the grid until they fill a batch; those of pairs named in `apart` share none with the rest.
+    list per (S, T) of the grid until they fill a batch; those of the pairs or folders in `apart` share none with the rest,
+    and `was_apart` tells whether the batch given last is one of theirs.
     """
 
     def __init__(self, folders: str, pairs: list[str], slots: int, seed: int, apart: Collection[str] = ()):
-        self.pairs = [(open_pair(folder, p), p in apart) for folder in folders.split(",") for p in pairs]
+        self.pairs = [(open_pair(folder, p), p in apart or folder in apart) for folder in folders.split(",") for p in pairs]
         self.slots, self.rng = slots, np.random.default_rng(seed)
-        self.waiting = {}
+        self.waiting, self.was_apart = {}, False
 
     def __iter__(self):
         while True:
@@ -95,6 +96,7 @@ class Batches:
                 row = self.waiting.setdefault((s, t, apart), [])
                 row.append((pair, i))
                 if len(row) >= max(1, self.slots // GRID[max(s, t)]):
+                    self.was_apart = apart
                     yield collate(self.waiting.pop((s, t, apart)), GRID[s], GRID[t])
 
 

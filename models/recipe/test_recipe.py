@@ -1,5 +1,6 @@
 """python -m unittest test_recipe: the fast paths against plain definitions, and the rules of the text."""
 import itertools
+import os
 import tempfile
 import unittest
 from dataclasses import replace
@@ -313,6 +314,17 @@ class Network(unittest.TestCase):
                                       itertools.islice(Batches(folder, ["de", "de-en"], 24, 0, apart), n)]
             self.assertEqual(set(map(frozenset, first({"de"}, 50))), {frozenset({90}), frozenset({91})})
             self.assertIn({90, 91}, first((), 50))
+
+    def test_batches_tell_whether_a_teacher_knows_their_folder(self):
+        with tempfile.TemporaryDirectory() as folder:
+            known, other = os.path.join(folder, "known"), os.path.join(folder, "other")
+            for where, ids in ((known, [20]), (other, [30])):
+                os.mkdir(where)
+                write_languages(where, 97, {"de": [90, 91]})
+                write_pair(where, "de", [([10, 11], ids)])
+            batches = Batches(f"{known},{other}", ["de"], 24, 0, {known})
+            seen = {(batches.was_apart, *set(labels[:, 1].tolist())) for *_, labels in itertools.islice(batches, 50)}
+            self.assertEqual(seen, {(True, 20), (False, 30)})
 
     def test_average_is_the_weighted_mean_and_how_far_runs_lie_from_it(self):
         a, b = {"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([5.0, 4.0]).bfloat16()}

@@ -18,7 +18,7 @@ import qat
 import runtime
 import torch
 
-from batches import Batches, open_pair
+from batches import Batches
 from checkpoint import TOKENIZER_FILES, config_json, read_config, read_model, write_weights
 from model import Translator
 from muon import Muon
@@ -57,6 +57,7 @@ def arguments():
     ap.add_argument("--teacher", help="safetensors of this configuration, or a folder: trains towards its distribution, too")
     ap.add_argument("--teacher-share", type=float, default=0.5, help="of the teacher in the wanted distribution")
     ap.add_argument("--teacher-pairs", help="those that it knows, batches of their own; of grafted experts the first half's")
+    ap.add_argument("--teacher-data", help="folders of DATA that it teaches; the others have their references alone")
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--device")
@@ -106,9 +107,9 @@ def read_teacher(a) -> Translator:
     return read_model(a.teacher) if os.path.isdir(a.teacher) else read_model(a.init, a.teacher)
 
 
-def names(pairs: str | None) -> set[str]:
+def names(listed: str | None) -> set[str]:
     """Of a list with commas; empty without one."""
-    return set(pairs.split(",")) if pairs else set()
+    return set(listed.split(",")) if listed else set()
 
 
 class Run:
@@ -125,7 +126,6 @@ class Run:
             qat.attach(self.model, qat.ScaleLinear)
         self.optimizers = optimizers(self.model, a)
         self.teacher = read_teacher(a).to(self.device).eval() if a.teacher else None
-        self.taught = {open_pair(a.data.split(",")[0], p).target for p in names(a.teacher_pairs)}
         self.path = os.path.join(a.out, "state.pt")
         if os.path.exists(self.path):
             self.load()
@@ -158,11 +158,14 @@ class Run:
         warm = min(1.0, (self.step - self.first + 1) / self.a.warmup)
         return self.a.lr * warm * min(1.0, max(0.02, (1 - self.progress()) / self.a.decay))
 
-    def update(self, batch):
-        """One step -> (plain nats a token, balance, gradient norm, tokens); the first three still on the device."""
+    def update(self, batch, apart: bool):
+        """One step -> (plain nats a token, balance, gradient norm, tokens); the first three still on the device.
+
+        `apart`: the batch is of --teacher-pairs or --teacher-data.
+        """
         lr = self.rate()
-        first = batch[2][0, 0].item() in self.taught
-        teacher = self.teacher if first or not self.taught else None
+        first = apart and bool(self.a.teacher_pairs)
+        teacher = self.teacher if apart or not (self.a.teacher_pairs or self.a.teacher_data) else None
         batch = (t.to(self.device, non_blocking=True) for t in batch)
         loss, nll, balance, count = self.model.loss(*batch, teacher, self.a.teacher_share, first)
         loss.backward()
@@ -188,7 +191,7 @@ def train(run: Run, batches, log) -> bool:
     for batch in batches:
         if run.progress() >= 1 or stop:
             break
-        recent.append(run.update(batch))
+        recent.append(run.update(batch, batches.was_apart))
         now = time.monotonic()
         run.seconds += min(now - last, PAUSE_SECONDS)
         last = now
@@ -229,7 +232,7 @@ def main() -> None:
     os.makedirs(a.out, exist_ok=True)
     run = Run(a)
     seed = a.seed * 1_000_003 + run.step
-    batches = Batches(a.data, a.pairs.split(","), a.slots, seed, names(a.teacher_pairs))
+    batches = Batches(a.data, a.pairs.split(","), a.slots, seed, names(a.teacher_pairs) | names(a.teacher_data))
     if not train(run, batches, logger(os.path.join(a.out, "log.jsonl"))):
         os.execv(sys.executable, [sys.executable, *sys.argv])
     print(f"done: step {run.step}, {run.tokens} target tokens")
