@@ -24,9 +24,14 @@ const REGION = "us-east-1";
 /** Buckets answer as BUCKET.s3.test, too; no name server knows them, so a proxy must. */
 export const STORAGE_DOMAIN = "s3.test";
 
+/** Makes sure that its packages are there. Throws with what is missing. */
+export async function needSwift(): Promise<void> {
+  await needPackages(PACKAGES, "the S3 tests run against OpenStack Swift");
+}
+
 /** Starts the four servers and waits until they answer. Throws with what is missing. */
 export async function startSwift(): Promise<SwiftServer> {
-  await needPackages(PACKAGES, "the S3 tests run against OpenStack Swift");
+  await needSwift();
   const folder = await Deno.makeTempDir({ prefix: "moqe-swift-" });
   const ports = {
     proxy: freePort(),

@@ -1,9 +1,11 @@
 /**
  * Before the tests: they run the real kernels, so there must be a Vulkan driver. Where there is none, Mesa's software
  * driver is installed if this is root on a Debian system; else the line that does is printed, and the run fails.
+ * So is the S3 server that some tests start: here, once, for the tests' files run at the same time.
  */
 import { adapterName, findAdapter } from "../../src/backend/webgpu/adapter.ts";
 import { needPackages } from "./debian.ts";
+import { needSwift } from "./swift.ts";
 
 const PACKAGE = "mesa-vulkan-drivers";
 
@@ -17,10 +19,19 @@ if (adapter !== undefined) {
   // A driver that was not there when this process looked is found by another one.
   const args = ["run", "-A", import.meta.filename!, "--again"];
   const { code } = await new Deno.Command(Deno.execPath(), { args }).spawn().status;
-  Deno.exit(code);
+  if (code !== 0) Deno.exit(code);
 } else {
   console.error(
     "No Vulkan driver is found, although Mesa's is installed: the GPU tests cannot run",
   );
   Deno.exit(1);
+}
+
+if (!again) {
+  try {
+    await needSwift();
+  } catch (error) {
+    // The tests that start it will fail and say the same; the others run.
+    console.error((error as Error).message);
+  }
 }
