@@ -187,6 +187,11 @@ Deno.test("compose: the service waits for its store, is bounded and cannot write
   const [identity] = JSON.parse(configs.s3.content).identities;
   assertEquals(identity.credentials[0].accessKey, moqe.environment.AWS_ACCESS_KEY_ID);
   assert(store.command.includes("-s3"));
+  // What is served is what was put there: every model that ships.
+  const folders = [...Deno.readDirSync(new URL("../models/", DEPLOY))].map((e) => e.name);
+  const shipped = folders.filter((name) => name.startsWith("tiny-")).sort();
+  assertEquals(moqe.environment.MOQE_MODEL, shipped.map((n) => `s3://models/${n}`).join());
+  assertEquals(load.command.slice(1), ["/models", "s3:models", "--include", "/tiny-*/**"]);
 });
 
 Deno.test("Dockerfile: pinned, without root, with a health check, and copies what exists", () => {
