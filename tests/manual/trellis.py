@@ -5,9 +5,13 @@
 A code of 2 bits a weight shifts into a state of L bits, and a hash of the state is the weight (after QTIP, arXiv
 2406.11235): no table, 2.0 bits. Viterbi finds the codes. Prints the relative error of fc1's weights and, on rows that
 the calibration did not see, of its outputs, each row weighed by the expert's squared share. `gptq` feeds each column's
-error to those left; a trellis then runs down the column, a piece of 128 rows at a time.
+error to those left; a trellis then runs down the column, a piece of 128 rows at a time. `search` keeps several codings of
+a row, each with its own errors fed on, so that a trellis may run along the row: four of them, one a lane of a kernel,
+whose states are 2 or 6 earlier bits and whose levels are 16, picked by the code and by bits of the state (a byte
+shuffle decodes them). The first 192 rows are searched.
 """
 
+import itertools
 import json
 import pathlib
 import struct
@@ -110,6 +114,72 @@ def by_columns(w: np.ndarray, h: np.ndarray, code) -> np.ndarray:
     return out
 
 
+def picked(terms: tuple[int, ...], memory: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """[states, 4]: the level of each code, whose upper bits are the exclusive or of the word shifted by `terms`; the next state."""
+    state, code = torch.arange(4**memory)[:, None], torch.arange(4)[None, :]
+    word = code << 2 * memory
+    for i in range(memory):
+        word = word | (state >> 2 * i & 3) << 2 * (memory - 1 - i)
+    upper = torch.zeros_like(word)
+    for a in terms:
+        upper = upper ^ word << a
+    return code | (upper >> 2 * memory & 3) << 2, (state << 2 | code) & 4**memory - 1
+
+
+def gaussian_levels(level: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """16 levels for a Gaussian by Lloyd's iteration over searched rows, from the best of some orders."""
+    x = torch.randn((150, 64), generator=torch.Generator().manual_seed(0)).double().numpy()
+    even = torch.distributions.Normal(0, 1).icdf((torch.arange(16) + 0.5) / 16) * 1.15
+    best = (1e9, even)
+    for order in list(itertools.permutations(range(4)))[:8]:
+        levels = torch.zeros(16)
+        for j in range(16):
+            levels[j // 4 | order[j % 4] << 2] = even[j]
+        for _ in range(6):
+            at = search(x, np.eye(64), np.ones_like(x), (level, after), levels, 32)
+            error = ((levels.numpy()[at] - x) ** 2).mean()
+            if error < best[0]:
+                best = (error, levels)
+            levels = torch.tensor([x[at == i].mean() if (at == i).any() else levels[i] for i in range(16)], dtype=torch.float32)
+    return best[1]
+
+
+def search(w: np.ndarray, h: np.ndarray, scale: np.ndarray, code, levels: torch.Tensor, survivors: int) -> np.ndarray:
+    """Indices of levels [rows, cols]: GPTQ along every row at once, the `survivors` codings of least error kept."""
+    level, after = code
+    rows, cols = w.shape
+    upper = torch.tensor(np.linalg.cholesky(np.linalg.inv(h)).T, dtype=torch.float32)
+    left = torch.tensor(w, dtype=torch.float32)[:, None].clone()
+    scale = torch.tensor(scale, dtype=torch.float32)
+    cost, state = torch.zeros((rows, 1)), torch.zeros((rows, 1, 4), dtype=torch.long)
+    taken, each = torch.zeros((rows, 1, cols), dtype=torch.uint8), torch.arange(rows)[:, None]
+    for j in range(cols):
+        lane = state[:, :, j % 4]
+        error = (left[:, :, j, None] - levels[level[lane]] * scale[:, j, None, None]) / upper[j, j]
+        all_costs = (cost[:, :, None] + error**2).reshape(rows, -1)
+        cost, at = all_costs.topk(min(survivors, all_costs.shape[1]), dim=1, largest=False)
+        from_, c = at // 4, at % 4
+        left, taken, state = left[each, from_], taken[each, from_], state[each, from_]
+        left[:, :, j + 1 :] -= error.reshape(rows, -1).gather(1, at)[:, :, None] * upper[j, j + 1 :]
+        lane = state[:, :, j % 4]
+        taken[:, :, j] = level[lane, c].to(torch.uint8)
+        state[:, :, j % 4] = after[lane, c]
+    return taken[torch.arange(rows), cost.argmin(1)].long().numpy()
+
+
+def searched(w: np.ndarray, h: np.ndarray, which: str, survivors: int) -> np.ndarray:
+    """Codes, then the row's scale of least error for them, then codes again."""
+    code = {"scalar": lambda: (torch.arange(4)[None], torch.zeros((1, 4), dtype=torch.long)),
+            "4 states": lambda: picked((2,), 1), "64 states": lambda: picked((2, 5, 7), 3)}[which]()
+    levels = torch.tensor(LLOYD, dtype=torch.float32) if which == "scalar" else gaussian_levels(*code)
+    scale = np.broadcast_to(w.std(axis=1, keepdims=True), w.shape)
+    for _ in range(3):
+        q = levels.numpy()[search(w, h, scale, code, levels, survivors)].astype(np.float64)
+        qh = q @ h
+        scale = np.broadcast_to(((qh * w).sum(1) / (qh * q).sum(1))[:, None], w.shape)
+    return q * scale
+
+
 def main() -> None:
     checkpoint, calibration, held = map(pathlib.Path, sys.argv[1:4])
     layer, expert = (int(a) for a in sys.argv[4:6]) if len(sys.argv) > 5 else (0, 0)
@@ -136,6 +206,11 @@ def main() -> None:
             outputs = ((fresh @ got.T - due) ** 2).sum() / (due**2).sum()
             label = "Lloyd-Max" if which == "lloyd" else f"trellis, 2^{which} states"
             print(f"{kind:8} {label:22} weights {weights:.4f}  outputs {outputs:.4f}", flush=True)
+    w, due = w[:192], due[:, :192]
+    for which, survivors in (("scalar", 1), ("scalar", 16), ("scalar", 64), ("4 states", 16), ("4 states", 64), ("64 states", 64)):
+        got = searched(w, h, which, survivors)
+        outputs = ((fresh @ got.T - due) ** 2).sum() / (due**2).sum()
+        print(f"search   {which}, {survivors} kept  outputs {outputs:.4f}", flush=True)
 
 
 if __name__ == "__main__":
