@@ -1,27 +1,13 @@
 import { assert, assertThrows } from "@std/assert";
-import { F32 } from "../../src/base/layout.ts";
-import { type KvBits, type KvLayer, PAGE_TOKENS } from "../../src/backend/contract.ts";
-import type { Backend } from "../../src/backend/contract.ts";
-import { attentionTwin, keptTwin, keyIndex } from "../../src/backend/cpu/twin/attention.ts";
-import { packedRandom, type Random, seeded } from "../../src/backend/cpu/twin/packed.ts";
-import { toHalfBits } from "../../src/quant/half.ts";
+import { PAGE_TOKENS } from "../../src/backend/contract.ts";
+import { attentionTwin, keyIndex } from "../../src/backend/cpu/twin/attention.ts";
+import { seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { fillPages, paged, segments } from "./attention_inputs.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";
 
 /** [heads, head width]: multiples of a vector and not. */
 const HEADS: [number, number][] = [[4, 8], [2, 16], [3, 64], [1, 128], [2, 12], [3, 5], [1, 1]];
-
-function segments(lengths: number[]) {
-  const total = lengths.reduce((a, b) => a + b, 0);
-  const starts = new Int32Array(total), each = new Int32Array(total);
-  let at = 0;
-  for (const length of lengths) {
-    starts.fill(at, at, at + length);
-    each.fill(length, at, at + length);
-    at += length;
-  }
-  return { total, starts, lengths: each };
-}
 
 on.each("segmentAttention: ragged segments against float64", async (open) => {
   const shape = { ...on.SHAPE, maxRows: 700 };
@@ -86,31 +72,6 @@ on.each("segmentAttention: a segment's bits do not depend on its neighbours", as
   on.assertSameBits(await run(33, 61), alone, "between others");
   backend.close();
 });
-
-/** Writes `data` into a layer's pages as they hold it. */
-function fillPages(backend: Backend, kv: KvLayer, data: Float32Array<ArrayBuffer>) {
-  const held = kv.bits === 32 ? data : Uint16Array.from(data, toHalfBits);
-  backend.write(kv.buffer, kv.offset, on.asBytes(held));
-}
-
-/** A layer of random pages and, a row, a shuffled table of them. */
-function paged(
-  backend: Backend,
-  d: number,
-  lengths: number[],
-  random: Random,
-  bits: KvBits = 32,
-) {
-  const pagesPerRow = Math.ceil(Math.max(...lengths) / PAGE_TOKENS) + 1;
-  const pages = pagesPerRow * lengths.length + 3;
-  const data = on.randoms(pages * PAGE_TOKENS * 2 * d, random).map((x) => keptTwin(x, bits));
-  const store = on.tensor(backend, pages * PAGE_TOKENS * bits / 16, d);
-  const kv: KvLayer = { buffer: store.buffer, offset: store.offset, pages, dModel: d, bits };
-  fillPages(backend, kv, data);
-  const order = [...Array(pages).keys()].sort(() => random() - 0.5);
-  const table = Int32Array.from(order.slice(0, pagesPerRow * lengths.length));
-  return { kv, store, data, table, pagesPerRow, lengths: Int32Array.from(lengths) };
-}
 
 on.each("pagedAttention: pages in any order against float64", async (open) => {
   const backend = await open(), random = seeded(23);
@@ -214,91 +175,6 @@ on.each("pagedAttention: bits, masks and a table that does not fit at once", asy
     if (mask[t] === 0) assert(on.untouched(got), `row ${t} was written`);
     else on.assertSameBits(got, row, `row ${t} among masked ones`);
   }
-  backend.close();
-});
-
-/** A bias table of random values on the device, and what it adds by distance and head. */
-function distanceBias(backend: Backend, heads: number, reach: number, random: Random) {
-  const packed = packedRandom(9, heads, F32, random);
-  const buckets = Int32Array.from({ length: 2 * reach + 1 }, (_, i) => i * 5 % 9);
-  const bias = { table: on.matrix(backend, packed), buckets: on.indices(backend, buckets), reach };
-  const at = (distance: number, head: number) => {
-    const near = Math.max(-reach, Math.min(reach, distance));
-    return packed.dense[buckets[near + reach]! * heads + head]!;
-  };
-  return { bias, at };
-}
-
-on.each(
-  "attention with a bias by distance and a scale of its own, against float64",
-  async (open) => {
-    const backend = await open({ shape: { ...on.SHAPE, maxRows: 700 } }), random = seeded(28);
-    for (const [heads, width, reach] of [[4, 8, 128], [3, 5, 6], [1, 16, 1]] as const) {
-      const d = heads * width, { bias, at } = distanceBias(backend, heads, reach, random);
-      const { total, starts, lengths } = segments([1, 300, 3]);
-      const [q, k, v] = [0, 1, 2].map(() => on.randoms(total * d, random));
-      const out = on.tensor(backend, total, d);
-      const [tq, tk, tv] = [q, k, v].map((data) => on.tensor(backend, total, d, data));
-      const op = { q: tq!, k: tk!, v: tv!, heads, scale: 1, bias };
-      backend.segmentAttention({ ...op, starts, lengths, out });
-      const expected = new Float64Array(total * d);
-      for (let t = 0; t < total; t++) {
-        const start = starts[t]!, own = t - start;
-        const one = attentionTwin(
-          q!.subarray(t * d, (t + 1) * d),
-          heads,
-          lengths[t]!,
-          (i, c) => k![(start + i) * d + c]!,
-          (i, c) => v![(start + i) * d + c]!,
-          { scale: 1, bias: (i, h) => at(i - own, h) },
-        );
-        expected.set(one, t * d);
-      }
-      on.assertNmse(await on.read(backend, out), expected, NMSE.attention, `segments, ${reach}`);
-
-      const rows = [1, 16, 17, 300];
-      const p = paged(backend, d, rows, random, width % 2 === 0 ? 16 : 32);
-      const queries = on.randoms(rows.length * d, random),
-        paging = on.tensor(backend, rows.length, d);
-      backend.pagedAttention({
-        q: on.tensor(backend, rows.length, d, queries),
-        heads,
-        kv: p.kv,
-        pageTable: p.table,
-        pagesPerRow: p.pagesPerRow,
-        lengths: p.lengths,
-        out: paging,
-        scale: 1,
-        bias,
-      });
-      const wanted = rows.flatMap((length, t) => {
-        const table = p.table.subarray(t * p.pagesPerRow, (t + 1) * p.pagesPerRow);
-        return [...attentionTwin(
-          queries.subarray(t * d, (t + 1) * d),
-          heads,
-          length,
-          (i, c) => p.data[keyIndex(table, i, c, d)]!,
-          (i, c) => p.data[keyIndex(table, i, c, d) + PAGE_TOKENS * d]!,
-          { scale: 1, bias: (i, h) => at(i - (length - 1), h) },
-        )];
-      });
-      on.assertNmse(await on.read(backend, paging), wanted, NMSE.attention, `pages, ${reach}`);
-    }
-    backend.close();
-  },
-);
-
-Deno.test("cpu, a bias whose buckets are no rows of its table is refused", async () => {
-  const backend = await on.cpu(), random = seeded(29), d = 8;
-  const { bias } = distanceBias(backend, 2, 1, random);
-  const x = on.tensor(backend, 1, d, on.randoms(d, random)), out = on.tensor(backend, 1, d);
-  const one = Int32Array.of(1), op = { q: x, k: x, v: x, heads: 2, starts: Int32Array.of(0), out };
-  const wrong = { ...bias, buckets: on.indices(backend, Int32Array.of(0, 9, 1)) };
-  assertThrows(
-    () => backend.segmentAttention({ ...op, lengths: one, bias: wrong }),
-    RangeError,
-    "buckets must be 0 to 8 (got 9)",
-  );
   backend.close();
 });
 
