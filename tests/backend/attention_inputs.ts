@@ -1,6 +1,10 @@
 /** Inputs of attention tests: ragged segments, and pages of keys and values. */
-import { type KvBits, type KvLayer, PAGE_TOKENS } from "../../src/backend/contract.ts";
-import type { Backend } from "../../src/backend/contract.ts";
+import {
+  type Backend,
+  type KvBits,
+  type KvLayer,
+  PAGE_TOKENS,
+} from "../../src/backend/contract.ts";
 import { keptTwin } from "../../src/backend/cpu/twin/attention.ts";
 import type { Random } from "../../src/backend/cpu/twin/packed.ts";
 import { toHalfBits } from "../../src/quant/half.ts";

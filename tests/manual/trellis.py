@@ -8,7 +8,7 @@ the calibration did not see, of its outputs, each row weighed by the expert's sq
 error to those left; a trellis then runs down the column, a piece of 128 rows at a time. `search` keeps several codings of
 a row, each with its own errors fed on, so that a trellis may run along the row: four of them, one a lane of a kernel,
 whose states are 2 or 6 earlier bits and whose levels are 16, picked by the code and by bits of the state (a byte
-shuffle decodes them). The first 192 rows are searched.
+shuffle decodes them). The first rows alone are searched.
 """
 
 import itertools
@@ -23,6 +23,8 @@ from safetensors import safe_open
 
 LLOYD = np.array([-1.51, -0.4528, 0.4528, 1.51])
 PIECE = 128
+# Rows that are searched: each step sorts every row's codings.
+SEARCHED = 192
 
 
 def rows_of(path: pathlib.Path, layer: int, expert: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,11 +169,16 @@ def search(w: np.ndarray, h: np.ndarray, scale: np.ndarray, code, levels: torch.
     return taken[torch.arange(rows), cost.argmin(1)].long().numpy()
 
 
-def searched(w: np.ndarray, h: np.ndarray, which: str, survivors: int) -> np.ndarray:
+def coding(which: str):
+    """A code as `picked` has it, and its levels."""
+    if which == "scalar":
+        return (torch.arange(4)[None], torch.zeros((1, 4), dtype=torch.long)), torch.tensor(LLOYD, dtype=torch.float32)
+    code = picked((2,), 1) if which == "4 states" else picked((2, 5, 7), 3)
+    return code, gaussian_levels(*code)
+
+
+def searched(w: np.ndarray, h: np.ndarray, code, levels: torch.Tensor, survivors: int) -> np.ndarray:
     """Codes, then the row's scale of least error for them, then codes again."""
-    code = {"scalar": lambda: (torch.arange(4)[None], torch.zeros((1, 4), dtype=torch.long)),
-            "4 states": lambda: picked((2,), 1), "64 states": lambda: picked((2, 5, 7), 3)}[which]()
-    levels = torch.tensor(LLOYD, dtype=torch.float32) if which == "scalar" else gaussian_levels(*code)
     scale = np.broadcast_to(w.std(axis=1, keepdims=True), w.shape)
     for _ in range(3):
         q = levels.numpy()[search(w, h, scale, code, levels, survivors)].astype(np.float64)
@@ -198,19 +205,24 @@ def main() -> None:
     fresh, fresh_share = rows_of(held, layer, expert)
     fresh = fresh @ r.T * np.sqrt(fresh_share)[:, None]
     due = fresh @ w.T
+
+    def outputs(got: np.ndarray) -> float:
+        """Relative error of the first rows' outputs, as many as there are."""
+        part = due[:, : len(got)]
+        return ((fresh @ got.T - part) ** 2).sum() / (part**2).sum()
+
     print(f"{name} {list(w.shape)}, rotated")
     for kind, run in (("nearest", lambda code: by_rows(w, code)), ("gptq", lambda code: by_columns(w, h, code))):
         for which in ("lloyd", "8", "10", "12"):
             got = run(coder(which))
             weights = ((got - w) ** 2).sum() / (w**2).sum()
-            outputs = ((fresh @ got.T - due) ** 2).sum() / (due**2).sum()
             label = "Lloyd-Max" if which == "lloyd" else f"trellis, 2^{which} states"
-            print(f"{kind:8} {label:22} weights {weights:.4f}  outputs {outputs:.4f}", flush=True)
-    w, due = w[:192], due[:, :192]
-    for which, survivors in (("scalar", 1), ("scalar", 16), ("scalar", 64), ("4 states", 16), ("4 states", 64), ("64 states", 64)):
-        got = searched(w, h, which, survivors)
-        outputs = ((fresh @ got.T - due) ** 2).sum() / (due**2).sum()
-        print(f"search   {which}, {survivors} kept  outputs {outputs:.4f}", flush=True)
+            print(f"{kind:8} {label:22} weights {weights:.4f}  outputs {outputs(got):.4f}", flush=True)
+    for which, kept in (("scalar", (1, 16, 64)), ("4 states", (16, 64)), ("64 states", (64,))):
+        code, levels = coding(which)
+        for survivors in kept:
+            got = searched(w[:SEARCHED], h, code, levels, survivors)
+            print(f"search   {which}, {survivors} kept  outputs {outputs(got):.4f}", flush=True)
 
 
 if __name__ == "__main__":
