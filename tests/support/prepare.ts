@@ -1,7 +1,7 @@
 /**
  * Before the tests: they run the real kernels, so there must be a Vulkan driver. Where there is none, Mesa's software
  * driver is installed if this is root on a Debian system; else the line that does is printed, and the run fails.
- * So is the S3 server that some tests start: here, once, for the tests' files run at the same time.
+ * So is the S3 server that some tests start: here, before any of them needs it.
  */
 import { adapterName, findAdapter } from "../../src/backend/webgpu/adapter.ts";
 import { needPackages } from "./debian.ts";
