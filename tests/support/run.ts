@@ -1,0 +1,174 @@
+/**
+ * The test command: every test file in a process of its own, as many at once as this machine has processors.
+ *
+ * A process of its own, because engines hold memory against the resident memory of their process: two files in one
+ * would see each other's. A file's output is shown when it ends, and the totals come last, in one line of the form
+ * that `deno test` ends with.
+ *
+ * deno run -A tests/support/run.ts [--filter WORDS] [FILE or FOLDER...]
+ */
+import { parseArgs } from "node:util";
+
+/** These take longest, so they begin first; the rest fills what they leave. Longest first. */
+const LONGEST = [
+  "tests/engine/shipped.test.ts",
+  "tests/cli/files.test.ts",
+  "tests/engine/memory.test.ts",
+  "tests/http/e2e.test.ts",
+  "tests/cli/translate.test.ts",
+  "tests/engine/large.test.ts",
+  "tests/pack/s3.test.ts",
+  "tests/quant/grid.test.ts",
+  "tests/engine/bundle.test.ts",
+  "tests/http/deepl_node.test.ts",
+  "tests/deploy/permissions.test.ts",
+  "tests/engine/beside.test.ts",
+];
+
+/** What one process may need: fewer run at once where memory is short. */
+const BYTES_EACH = 1.5 * 1024 ** 3;
+
+const ROOT = new URL("../../", import.meta.url);
+
+interface Outcome {
+  readonly file: string;
+  readonly passed: number;
+  readonly steps: number;
+  readonly failed: number;
+  readonly ignored: number;
+  readonly filtered: number;
+  readonly seconds: number;
+}
+
+/** Test files at or under a path from the root, in order. Throws if there are none. */
+function filesAt(path: string): string[] {
+  if (path.endsWith(".ts")) {
+    Deno.statSync(new URL(path, ROOT));
+    return [path];
+  }
+  const found: string[] = [];
+  const walk = (folder: string) => {
+    for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, ROOT))) {
+      if (isDirectory) walk(`${folder}/${name}`);
+      else if (name.endsWith(".test.ts")) found.push(`${folder}/${name}`);
+    }
+  };
+  walk(path.replace(/\/+$/, ""));
+  if (found.length === 0) throw new Error(`no *.test.ts under ${path}`);
+  return found.sort();
+}
+
+/** Longest first; those that are not known to be long keep their order. */
+function inOrder(files: readonly string[]): string[] {
+  for (const path of LONGEST) Deno.statSync(new URL(path, ROOT));
+  const rank = (file: string) => {
+    const at = LONGEST.indexOf(file);
+    return at < 0 ? LONGEST.length : at;
+  };
+  return [...files].sort((a, b) => rank(a) - rank(b));
+}
+
+/** The numbers of deno test's last line, "ok | 12 passed (3 steps) | 0 failed | 1 ignored (4s)". */
+function counts(text: string) {
+  const line = text.split("\n").findLast((l) => /^(ok|FAILED) \| \d+ passed/.test(l)) ?? "";
+  const number = (word: RegExp) => Number(line.match(word)?.[1] ?? 0);
+  return {
+    passed: number(/(\d+) passed/),
+    steps: number(/passed \((\d+) step/),
+    failed: number(/(\d+) failed/),
+    ignored: number(/(\d+) ignored/),
+    filtered: number(/(\d+) filtered out/),
+  };
+}
+
+const running = new Set<Deno.ChildProcess>();
+
+/** Runs one file. A process that ends badly without having counted a failure is one. */
+async function runFile(file: string, options: readonly string[]): Promise<Outcome> {
+  const from = performance.now(), decoder = new TextDecoder();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["test", "-A", "--no-check", ...options, file],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  running.add(child);
+  const { success, stdout, stderr } = await child.output();
+  running.delete(child);
+  const text = decoder.decode(stdout), counted = counts(text);
+  const seconds = (performance.now() - from) / 1000;
+  console.log(`${text.trim()}\n${decoder.decode(stderr)}`);
+  const failed = success ? counted.failed : Math.max(1, counted.failed);
+  return { file, ...counted, failed, seconds };
+}
+
+/** How many at once: processors, but no more than memory allows. */
+function processesAtOnce(): number {
+  const byMemory = Math.floor(Deno.systemMemoryInfo().available / BYTES_EACH);
+  return Math.max(1, Math.min(navigator.hardwareConcurrency, byMemory));
+}
+
+function stopOn(signal: "SIGINT" | "SIGTERM"): void {
+  Deno.addSignalListener(signal, () => {
+    for (const child of running) {
+      try {
+        child.kill(signal);
+      } catch { /* it has just ended */ }
+    }
+    Deno.exit(signal === "SIGINT" ? 130 : 143);
+  });
+}
+
+function report(outcomes: readonly Outcome[], seconds: number): boolean {
+  const sum = (of: keyof Omit<Outcome, "file">) => outcomes.reduce((all, o) => all + o[of], 0);
+  const broken = outcomes.filter((o) => o.failed > 0);
+  for (const { file, failed } of broken) console.log(`FAILED ${file}: ${failed}`);
+  const steps = sum("steps") > 0 ? ` (${sum("steps")} steps)` : "";
+  const also = (["ignored", "filtered"] as const).map((name) =>
+    sum(name) > 0 ? ` | ${sum(name)} ${name === "filtered" ? "filtered out" : name}` : ""
+  ).join("");
+  const time = `${Math.floor(seconds / 60)}m${Math.round(seconds % 60)}s`;
+  console.log(
+    `${broken.length === 0 ? "ok" : "FAILED"} | ${sum("passed")} passed${steps} | ` +
+      `${sum("failed")} failed${also} (${time})`,
+  );
+  return broken.length === 0;
+}
+
+/** What the command line asks for; a line and exit code 2 if that is nothing that there is. */
+function asked(): { options: string[]; files: string[] } {
+  try {
+    const filter = { type: "string" } as const;
+    const { values, positionals } = parseArgs({ options: { filter }, allowPositionals: true });
+    const paths = positionals.length > 0 ? positionals : ["tests"];
+    const options = values.filter === undefined ? [] : [`--filter=${values.filter}`];
+    return { options, files: inOrder(paths.flatMap(filesAt)) };
+  } catch (error) {
+    console.error(
+      `${(error as Error).message}\ndeno task test [--filter WORDS] [FILE or FOLDER...]`,
+    );
+    Deno.exit(2);
+  }
+}
+
+/** Takes files from a common list until it is empty. */
+async function work(files: string[], options: readonly string[], outcomes: Outcome[], all: number) {
+  for (let file = files.shift(); file !== undefined; file = files.shift()) {
+    const outcome = await runFile(file, options);
+    outcomes.push(outcome);
+    console.log(`-- ${outcomes.length} of ${all} files, ${file} ${outcome.seconds.toFixed(1)}s\n`);
+  }
+}
+
+if (import.meta.main) {
+  stopOn("SIGINT");
+  stopOn("SIGTERM");
+  const from = performance.now();
+  const { options, files } = asked();
+  const outcomes: Outcome[] = [], all = files.length, width = processesAtOnce();
+  console.log(`${all} test files, ${width} at once\n`);
+  await Promise.all(Array.from({ length: width }, () => work(files, options, outcomes, all)));
+  Deno.exit(report(outcomes, (performance.now() - from) / 1000) ? 0 : 1);
+}
