@@ -52,7 +52,7 @@ export async function calibrate(
     const samples = flags.samples || samplesFor(plan);
     const writer = new CalibrationWriter(aside, plan, samples);
     try {
-      await collect(new Collector(writer), { ...flags, model }, texts, progress, interrupt);
+      await collect(model, new Collector(writer), flags, texts, progress, interrupt);
       writer.finish();
     } catch (error) {
       writer.abandon();
@@ -131,13 +131,16 @@ async function packFloats(
 
 /** Translates the texts greedily, each to one of the pairs in turn, under the collector's eyes. */
 async function collect(
+  model: string,
   collector: Collector,
   flags: Values<typeof calibrateFlags>,
   texts: readonly string[],
   progress: Progress,
   { signal }: Interrupt,
 ): Promise<void> {
-  const engine = await loadEngine(engineOptions(flags), () => {}, { observer: collector });
+  const engine = await loadEngine(engineOptions({ ...flags, model }), () => {}, {
+    observer: collector,
+  });
   try {
     const pairs = wantedPairs(flags.pairs, engine.info);
     const search = {

@@ -146,10 +146,13 @@ export const translateFlags = {
 };
 
 /** Scores against a reference. */
+/** Of commands whose first argument is the model. */
+const { model: _, ...placedEngineFlags } = engineFlags;
+
 export const evalFlags = {
   from: translateFlags.from,
   to: translateFlags.to,
-  ...engineFlags,
+  ...placedEngineFlags,
   ...searchFlags,
   output: optionalText("FILE", "write the translations there, a line each"),
   against: optionalText("FILE", "another system's translations: scored too, with a paired test"),
@@ -173,7 +176,7 @@ export const widthFlags = {
   rotate: toggle("turn the experts' inputs by a Hadamard transform before they are quantized"),
   group: optionalChoice(
     ["0", "32", "64", "128"],
-    "expert weights that share a scale, 0 for a channel; 64 for symmetric 2 and 4 bits, else 0",
+    "expert weights that share a scale, 0 for a channel; 64 for symmetric 2 to 4 bits and lloyd unless given, else 0",
   ),
   trunk: choice(WIDTHS, "8bit", "width of the matrices that are no experts"),
   embedding: choice(["f16", "8bit", "4bit"], "8bit", "width of the embedding"),
@@ -232,7 +235,7 @@ export const calibrateFlags = {
     "rows kept of each expert's input; 0 for 4096, or 512 where experts are wider than 1024",
   ),
   texts: int(600, { min: 1, max: 1_000_000 }, "texts to use, the first of the file"),
-  ...engineFlags,
+  ...placedEngineFlags,
   progress: translateFlags.progress,
 };
 

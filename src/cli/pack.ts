@@ -4,6 +4,7 @@ import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import { architectureOf } from "../arch/registry.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
+import { checkTokenizer } from "../checkpoint/tokenizer.ts";
 import { Calibration } from "../pack/calibration/file.ts";
 import { journalFor } from "../pack/journal.ts";
 import { packCheckpoint } from "../pack/pack.ts";
@@ -36,6 +37,7 @@ export async function pack(
   try {
     const { texts } = checkpoint;
     const { plan, spec } = architectureOf(texts.config).read(texts.config);
+    checkTokenizer(texts.tokenizer, spec.vocab);
     const pairs = trainedPairs(flags.pairs, spec.source, texts);
     calibration = flags.calibration === undefined
       ? undefined

@@ -13,7 +13,8 @@ import { planFiles } from "./output_paths.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 import { searchSettings, type Settings, trainedPair, translateTexts } from "./texts.ts";
-import { FileRun, readGlossaryFile } from "./translate_files.ts";
+import { readGlossaryFile } from "./read_input.ts";
+import { FileRun } from "./translate_files.ts";
 
 const BOUNDS = { maxLines: 64, maxChars: 16_384, maxLineBytes: 2 ** 20, patienceMs: 50 };
 /** Batches that wait for the engine at once: one runs, the next is ready when it ends. */

@@ -1,12 +1,16 @@
 /** Files through the text layer: progress, resume by journal, outputs written whole or not at all. */
 import type { Values } from "../base/config.ts";
 import { errorCode, errorText, MoqeError } from "../base/errors.ts";
-import { formatBytes } from "../base/units.ts";
 import type { Engine, ModelInfo } from "../engine/protocol.ts";
 import { detectLanguage } from "../text/detect.ts";
-import type { DocumentOptions, Glossary, TranslateTexts } from "../text/documents/contract.ts";
+import type {
+  DocumentFormat,
+  DocumentOptions,
+  Glossary,
+  TranslateTexts,
+} from "../text/documents/contract.ts";
+import { sampleOf } from "../text/documents/sample.ts";
 import { longestDocument, translateDocument } from "../text/documents/translate.ts";
-import { parseGlossary } from "../text/glossary.ts";
 import { codeOf } from "../text/languages.ts";
 import { EXIT } from "./command.ts";
 import { FileJournal, hashOf, JOURNAL_SUFFIX } from "./file_journal.ts";
@@ -14,16 +18,13 @@ import { isFinished, mark, unmark } from "./file_marks.ts";
 import type { translateFlags } from "./flags.ts";
 import { exists, type FileTask, STANDARD, thereAlready } from "./output_paths.ts";
 import type { Progress } from "./progress.ts";
+import { readGlossaryFile, readInput } from "./read_input.ts";
 import { searchSettings, type Settings, trainedPair, translateTexts } from "./texts.ts";
 
 /** The share of --host-memory that a document and what becomes of it may take. */
 const DOCUMENT_SHARE = 0.5;
-/** More of standard input is never read: no format takes so little memory. */
-const MAX_BYTES = 64 * 2 ** 20;
 /** Of texts that take longer each is asked for by itself: batches are smaller, but little is lost to an interrupt. */
 const QUICK_MS = 10_000;
-/** How much of a file its language is told by. */
-const DETECT_BYTES = 8192;
 
 /** One run over files. */
 export class FileRun {
@@ -69,7 +70,7 @@ export class FileRun {
 
   async #one(task: FileTask, glossary: Glossary | undefined, which: string): Promise<void> {
     const bytes = await readInput(task.input);
-    const settings = await this.#settings(bytes);
+    const settings = await this.#settings(bytes, task.format);
     const options: DocumentOptions = {
       source: settings.source,
       target: settings.target,
@@ -202,9 +203,9 @@ export class FileRun {
     return found;
   }
 
-  async #settings(bytes: Uint8Array): Promise<Settings> {
+  async #settings(bytes: Uint8Array, format: DocumentFormat): Promise<Settings> {
     const { from, to } = this.flags;
-    const source = from === "auto" ? await detected(bytes, this.info) : from!;
+    const source = from === "auto" ? await detected(sampleOf(bytes, format), this.info) : from!;
     const pair = trainedPair(source, to!, this.info);
     // The text layer has split the sentences.
     return { ...pair, ...searchSettings(this.flags, this.info), split: "off" };
@@ -222,42 +223,8 @@ function isOfFile(thrown: unknown): boolean {
   return errorCode(thrown) === "bad_input" || errorCode(thrown) === "too_large";
 }
 
-/** The terms of --glossary, if it is given. Throws MoqeError `bad_input`. */
-export async function readGlossaryFile(path: string | undefined): Promise<Glossary | undefined> {
-  if (path === undefined) return undefined;
-  const text = new TextDecoder().decode(await readInput(path));
-  return parseGlossary(text, path.toLowerCase().endsWith(".csv") ? "csv" : "tsv");
-}
-
-async function readInput(path: string): Promise<Uint8Array> {
-  if (path !== STANDARD) return await readFile(path);
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of Deno.stdin.readable) {
-    chunks.push(chunk);
-    size += chunk.length;
-    // The document's own check refuses it, with its reason.
-    if (size > MAX_BYTES) break;
-  }
-  return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
-}
-
-async function readFile(path: string): Promise<Uint8Array> {
-  const fault = (rule: string, cause?: unknown) =>
-    new MoqeError("bad_input", { action: `read ${path}`, rule, cause });
-  try {
-    const { size, isDirectory } = await Deno.stat(path);
-    if (isDirectory) throw fault("it is a folder");
-    if (size > MAX_BYTES) throw fault(`it has more than ${formatBytes(MAX_BYTES)}`);
-    return await Deno.readFile(path);
-  } catch (thrown) {
-    throw thrown instanceof MoqeError ? thrown : fault(errorText(thrown), thrown);
-  }
-}
-
-/** The source language that a file's beginning is in. */
-async function detected(bytes: Uint8Array, info: ModelInfo): Promise<string> {
-  const text = new TextDecoder().decode(bytes.subarray(0, DETECT_BYTES));
+/** The source language that words of a file are in. */
+async function detected(text: string, info: ModelInfo): Promise<string> {
   const candidates = [...new Set(info.pairs.map((p) => p.source))];
   const [best] = await detectLanguage(text, candidates);
   if (best !== undefined) return best.flores;

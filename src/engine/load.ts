@@ -1,5 +1,5 @@
 /** Opens a packed model and brings it to life: what runs inside the engine's Worker. */
-import type { MoqeError } from "../base/errors.ts";
+import { errorText, MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import type { InputObserver } from "../nn/context.ts";
 import { createLogger } from "../base/log.ts";
@@ -216,9 +216,23 @@ async function openTokenizer({ manifest, store, mirrors }: OpenedModel): Promise
     block,
   );
   try {
-    return loadTokenizer(JSON.parse(new TextDecoder().decode(bytes)), config);
+    return loadTokenizer(parsed(bytes), config);
   } finally {
     release();
+  }
+}
+
+/** tokenizer.json as objects. Throws MoqeError `corrupt`: the hash was right, so that it was packed so. */
+function parsed(bytes: Uint8Array): Parameters<typeof loadTokenizer>[0] {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new MoqeError("corrupt", {
+      action: "read the model's tokenizer.json",
+      rule: errorText(cause),
+      remedy: "pack the model anew, from a checkpoint whose tokenizer.json is whole",
+      cause,
+    });
   }
 }
 

@@ -26,6 +26,9 @@ interface How {
 /** Sentences that are guarded are asked for in groups of so many, so that the first is not kept waiting by the last. */
 const GROUP = 4;
 
+/** Sentences that the engine is asked for at once: its queue has room for others' beside them. */
+const MOST_PLAIN = 64;
+
 /**
  * Translates plain texts for a stream. Under greedy search a sentence without anything to keep is told token by token
  * as the model writes it; every other sentence when it is done, its placeholders, numbers and terms kept.
@@ -75,15 +78,17 @@ async function tellPlain(
   { versions, options }: How,
   tell: (index: number) => void,
 ): Promise<void> {
-  if (parts.length === 0) return;
-  const sentences = parts.map(({ part }) => part.source);
-  await versions.told(sentences, options.signal, (n, piece) => {
-    parts[n]!.part.ready += piece;
-    tell(parts[n]!.index);
-  });
-  for (const { part, index } of parts) {
-    part.done = true;
-    tell(index);
+  for (let at = 0; at < parts.length; at += MOST_PLAIN) {
+    const batch = parts.slice(at, at + MOST_PLAIN);
+    const sentences = batch.map(({ part }) => part.source);
+    await versions.told(sentences, options.signal, (n, piece) => {
+      batch[n]!.part.ready += piece;
+      tell(batch[n]!.index);
+    });
+    for (const { part, index } of batch) {
+      part.done = true;
+      tell(index);
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 /** Which language each text is translated from: the one that the request names, else the one that is detected. */
 import type { ModelInfo } from "../engine/protocol.ts";
 import { detectLanguage } from "../text/detect.ts";
+import type { DetectedLanguage } from "../text/documents/contract.ts";
 import { visibleText } from "../text/markup/visible.ts";
 import { RequestError } from "./errors.ts";
 import { describeLanguage, isTrained } from "./languages.ts";
@@ -67,7 +68,7 @@ async function choose(
   if (guess.flores === target || isTrained({ source: guess.flores, target }, info)) {
     return { flores: guess.flores, confidence: guess.confidence };
   }
-  const isUnsure = guess.confidence < SURE || mayErr(text, guess.flores, readable);
+  const isUnsure = mayErr(text, guess, readable);
   if (isUnsure && readable.length > 0) {
     const [near] = await detectLanguage(text, readable);
     const confidence = Math.min(guess.confidence, 1 - guess.confidence);
@@ -82,10 +83,12 @@ async function choose(
   );
 }
 
-/** Whether a guess of a short text says little: a language that the model reads is written in the same script. */
-function mayErr(text: string, guess: string, readable: readonly string[]): boolean {
+/** Whether a language that the model reads may be meant: it is written in the guess's script, and the guess says little. */
+function mayErr(text: string, guess: DetectedLanguage, readable: readonly string[]): boolean {
+  const scriptOf = (flores: string) => flores.split("_")[1];
+  if (!readable.some((flores) => scriptOf(flores) === scriptOf(guess.flores))) return false;
+  if (guess.confidence < SURE) return true;
   let letters = 0;
   for (const _ of text.matchAll(/\p{L}/gu)) if (++letters >= ENOUGH_LETTERS) return false;
-  const scriptOf = (flores: string) => flores.split("_")[1];
-  return readable.some((flores) => scriptOf(flores) === scriptOf(guess));
+  return true;
 }

@@ -33,11 +33,16 @@ export function searchParams(
 
 /** Refuses more texts or longer ones than the service takes, in LibreTranslate's words. */
 export function checkTexts(texts: readonly string[], limits: HttpLimits): void {
-  if (texts.length > limits.maxTexts) throw overLimit(texts.length, limits.maxTexts);
+  checkCount(texts.length, limits);
   for (const text of texts) {
     const chars = codePoints(text);
     if (chars > limits.maxChars) throw overLimit(chars, limits.maxChars);
   }
+}
+
+/** Throws RequestError 400 where a request has more texts than one may. */
+export function checkCount(count: number, { maxTexts }: HttpLimits): void {
+  if (count > maxTexts) throw overLimit(count, maxTexts);
 }
 
 /** LibreTranslate has one text for both limits. */

@@ -60,17 +60,22 @@ export async function translateFor(
   Object.assign(facts, { source: sources[0]!.flores, target, format });
   Object.assign(facts, { texts: job.texts.length, characters, beams: search.beams });
   const charges = chargeFor(counts, c.get("client"), options.access);
+  // What fails in one text stops the others that are worked on beside it.
+  const stop = new AbortController();
+  const signal = AbortSignal.any([c.req.raw.signal, stop.signal]);
+  const sinceMs = performance.now();
   try {
     const answers: TextAnswer[] = [];
     for (const source of new Set(sources.map((s) => s.flores))) {
       const places = sources.flatMap((s, i) => s.flores === source ? [i] : []);
       const versions = new Versions(engine, { ...search, source, target }, {
         timeoutMs: options.limits.requestTimeoutMs,
+        sinceMs,
       });
       const found = await translateGroup(
         {
           texts: places.map((i) => job.texts[i]!),
-          options: { ...job.rules, source, target, signal: c.req.raw.signal },
+          options: { ...job.rules, source, target, signal },
           job,
         },
         versions,
@@ -84,6 +89,7 @@ export async function translateFor(
     }
     return answers;
   } catch (thrown) {
+    stop.abort();
     charges.takeBack();
     throw thrown;
   }

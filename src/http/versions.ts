@@ -15,8 +15,10 @@ export type VersionParams = Omit<TranslateParams, "texts" | "split">;
 export interface Patience {
   /** Also the first batch waits for room: for work that no client waits for with open hands. */
   patient?: boolean | undefined;
-  /** All of it together, from now on; then it ends with `expired`. */
+  /** All of it together; then it ends with `expired`. */
   timeoutMs?: number | undefined;
+  /** When that time began, by performance.now(); now where it is not given. */
+  sinceMs?: number | undefined;
 }
 
 /** One request's sentences and their translations by rank. */
@@ -31,7 +33,7 @@ export class Versions {
   constructor(readonly engine: Engine, readonly params: VersionParams, limits: Patience = {}) {
     this.#begun = limits.patient ?? false;
     this.#timeoutMs = limits.timeoutMs;
-    this.#ends = performance.now() + (limits.timeoutMs ?? Infinity);
+    this.#ends = (limits.sinceMs ?? performance.now()) + (limits.timeoutMs ?? Infinity);
   }
 
   /** Gives each sentence's translation of a rank, 0 the best; the last one where there are not so many. */

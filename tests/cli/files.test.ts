@@ -108,6 +108,29 @@ Deno.test("standard input has a format, a glossary is kept to", async () => {
   });
 });
 
+Deno.test("standard input beyond the most is refused, not cut", async () => {
+  const input = new TextEncoder().encode("Open the file.\n".repeat(5 * 2 ** 20));
+  const { code, out, err } = await moqe(
+    ["translate", ...PAIR, "--format", "text", "--host-memory", "4GiB"],
+    { input },
+  );
+  assertEquals([code, out], [1, ""]);
+  assertMatch(err, /cannot read standard input: it has more than 64\.0 MiB/);
+});
+
+Deno.test("the language of a file is that of its text, not of its styles", async () => {
+  await inFolder(async (folder) => {
+    const style = ".btn { margin: 0 auto; padding: 1em; border-radius: 3px; }\n".repeat(300);
+    const text = "Die Datei konnte nicht geöffnet werden. Wählen Sie einen anderen Ordner.";
+    const page =
+      `<html><head><style>${style}</style></head><body lang="de"><p>${text}</p></body></html>`;
+    Deno.writeTextFileSync(`${folder}/a.html`, page);
+    const { code } = await moqe(["translate", "--from", "auto", "--to", "en", `${folder}/a.html`]);
+    assertEquals(code, 0);
+    assert(!Deno.readTextFileSync(`${folder}/a.en.html`).includes("geöffnet"));
+  });
+});
+
 Deno.test("a run that is killed, then interrupted, goes on from its journal to the same bytes", async () => {
   await inFolder(async (folder) => {
     const things = [

@@ -90,3 +90,29 @@ Deno.test("a pair that the tokenizer has no token for is refused before anything
     const { pairs } = JSON.parse(await Deno.readTextFile(`${model}/manifest.json`));
     assertEquals(pairs, ["eng_Latn-deu_Latn"]);
   }));
+
+Deno.test("a tokenizer that is cut short or of another model is refused before anything is written", () =>
+  inFolder(async (folder) => {
+    const model = `${folder}/model`, copy = `${folder}/checkpoint`;
+    await Deno.mkdir(copy);
+    for (const { name } of Deno.readDirSync(CHECKPOINT)) {
+      await Deno.copyFile(`${CHECKPOINT}/${name}`, `${copy}/${name}`);
+    }
+    const whole = await Deno.readTextFile(`${CHECKPOINT}/tokenizer.json`);
+    const refused = async (tokenizer: string) => {
+      await Deno.writeTextFile(`${copy}/tokenizer.json`, tokenizer);
+      const { code, err } = await moqe(["pack", copy, model, ...PAIRS]);
+      assertEquals([code === 0, err.includes("    at ")], [false, false], err);
+      assertEquals([...Deno.readDirSync(folder)].map((e) => e.name), ["checkpoint"]);
+      return err;
+    };
+    assertMatch(
+      await refused(whole.slice(0, whole.length * 2 / 3)),
+      /tokenizer\.json: it is no JSON/,
+    );
+    const { vocab_size } = JSON.parse(await Deno.readTextFile(`${copy}/config.json`));
+    const tokenizer = JSON.parse(whole);
+    tokenizer.added_tokens.at(-1).id = vocab_size;
+    assertMatch(await refused(JSON.stringify(tokenizer)), new RegExp(`id ${vocab_size}, .* rows`));
+    assertMatch(await refused('{"model": {}}'), /no vocabulary/);
+  }));

@@ -152,3 +152,34 @@ Deno.test("HEAD of a result takes nothing: the result is still there, once", asy
   assertEquals(await (await ask("GET")).text(), "deu Hello");
   assertEquals((await ask("GET")).status, 404);
 });
+
+Deno.test("where room is short what was handed out goes first, then what nobody fetched for minutes", async () => {
+  let now = 0;
+  const desk = new DocumentDesk({ ...LIMITS, keepMs: 3_600_000 }, new Gate(8), () => now);
+  const a = at(desk, 300, echo);
+  await a.finished;
+  const second = at(desk, 200, echo);
+  await second.finished;
+  const third = at(desk, 100, echo);
+  await third.finished;
+  assertEquals(desk.bytes, 600);
+  const refused = assertThrows(() => at(desk, 200, echo), MoqeError);
+  assertEquals([refused.code, refused.retryAfterSeconds], ["overloaded", 300]);
+  second.isFetched = true;
+  const next = at(desk, 200, echo);
+  await next.finished;
+  assertEquals([desk.find(second.id), desk.find(a.id)?.status], [undefined, "done"]);
+  now = 299_000;
+  assertEquals(assertThrows(() => at(desk, 300, echo), MoqeError).retryAfterSeconds, 1);
+  now = 300_000;
+  await at(desk, 300, echo).finished;
+  assertEquals(desk.find(a.id), undefined, "the oldest");
+});
+
+Deno.test("there are only so many documents, however small", () => {
+  const never: TranslateWork = () => new Promise(() => {});
+  const desk = new DocumentDesk({ ...LIMITS, maxBytes: 40_960 }, new Gate(8));
+  for (let i = 0; i < 20; i++) at(desk, 1, never);
+  assertEquals(assertThrows(() => at(desk, 1, never), MoqeError).code, "overloaded");
+  assertEquals(desk.bytes, 60);
+});

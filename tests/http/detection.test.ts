@@ -19,6 +19,11 @@ Deno.test("a short text is read as the model can read it, whatever the tables ar
   assertEquals(await translate(french, "de"), [400, refusal("French (fr)"), undefined]);
   // No language that the model reads is written so.
   assertEquals(await translate("Открыть файл", "de"), [400, refusal("Russian (ru)"), undefined]);
+  // Several languages are, so that the tables are sure of none.
+  for (const q of ["Не удалось открыть файл.", "Не вдалося відкрити файл."]) {
+    const [status, error] = await translate(q, "de");
+    assertEquals([status, /^German \(de\) is not available/.test(error)], [400, true], error);
+  }
   assertEquals(await translate("Wie spät ist es?", "de"), [200, "Wie spät ist es?", "de"]);
 });
 

@@ -97,3 +97,12 @@ Deno.test("a request that is wrong is a plain 400 also where events are wanted",
   assertEquals([response.status, (await response.json()).error], [400, "xx is not supported"]);
   assertEquals(gate.inFlight, 0);
 });
+
+Deno.test("sentences of a long text are asked for in batches, so that the queue has room for them", async () => {
+  const { app, engine } = testApp({ limits: { maxChars: 20_000, maxBodyBytes: 40_000 } });
+  const q = Array.from({ length: 200 }, () => "Open the file.").join(" ");
+  const body = { q, source: "en", target: "de", beams: 1 };
+  const events = await readEvents(await app.request(post(body, { headers })));
+  assertEquals(events.at(-1)?.event, "done");
+  assertEquals(engine.calls.map((c) => c.texts.length), [64, 64, 64, 8]);
+});

@@ -61,18 +61,22 @@ export type DeeplTranslate = Omit<z.output<typeof deeplTranslateSchema>, "text">
 const IMPOSSIBLE = ["style_id", "custom_instructions", "translation_memory_id"] as const;
 const LISTS = ["text", "glossary_ids", "non_splitting_tags", "splitting_tags", "ignore_tags"];
 
+/** Entries of a list; of texts a setting says how many. */
+const MAX_LIST = 10_000;
+
 /** Reads and checks a text request. Throws RequestError 400 or 413. */
 export function readDeeplTranslate(fields: Fields, limits: HttpLimits): DeeplTranslate {
-  if (fields["text"] === undefined) throw new RequestError(400, "Parameter 'text' not specified.");
+  const texts = fields["text"];
+  if (texts === undefined) throw new RequestError(400, "Parameter 'text' not specified.");
+  if (Array.isArray(texts) && texts.length > limits.maxTexts) {
+    throw new RequestError(
+      400,
+      `Parameter 'text' has ${texts.length} texts; ${limits.maxTexts} are the most.`,
+    );
+  }
   const parsed = parseDeepl(deeplTranslateSchema, fields, LISTS);
   const text = typeof parsed.text === "string" ? [parsed.text] : parsed.text;
   if (text.length === 0) throw new RequestError(400, "Parameter 'text' not specified.");
-  if (text.length > limits.maxTexts) {
-    throw new RequestError(
-      400,
-      `Parameter 'text' has ${text.length} texts; ${limits.maxTexts} are the most.`,
-    );
-  }
   const longest = Math.max(...text.map(codePoints));
   if (longest > limits.maxChars) {
     throw new RequestError(
@@ -93,6 +97,15 @@ export function parseDeepl<S extends z.ZodType>(
     if (fields[name] !== undefined) {
       throw new RequestError(400, `Parameter '${name}' is not supported by this service.`);
     }
+  }
+  // Before each entry is looked at: so many faults would take far more memory than the list.
+  for (const name of lists) {
+    const list = fields[name];
+    if (!Array.isArray(list) || list.length <= MAX_LIST) continue;
+    throw new RequestError(
+      400,
+      `Parameter '${name}' has ${list.length} entries; ${MAX_LIST} are the most.`,
+    );
   }
   const parsed = schema.safeParse(scalars(fields, lists));
   if (parsed.success) return parsed.data;

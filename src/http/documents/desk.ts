@@ -48,6 +48,8 @@ export interface DeskJob {
   failure: unknown;
   characters: number;
   result: Uint8Array<ArrayBuffer> | undefined;
+  /** Whether it was handed out: then it goes first when others need its room. */
+  isFetched: boolean;
   /** Seconds until it is done, as far as can be told. */
   secondsLeft: number | undefined;
   /** Resolves when it is done or failed. */
@@ -56,6 +58,7 @@ export interface DeskJob {
 
 interface Held extends DeskJob {
   bytes: number;
+  finishedAtMs: number;
   forgetAtMs: number;
   readonly stop: AbortController;
   run: (() => Promise<void>) | undefined;
@@ -64,6 +67,10 @@ interface Held extends DeskJob {
 
 /** A translation may be so much longer than its source, which is counted as long as both are held. */
 const GROWTH = 2;
+/** What a document takes beside its bytes; by it the number of small ones is bounded. */
+const JOB_BYTES = 2048;
+/** What is done and was not fetched for so long makes room for others; milliseconds. */
+const ABANDONED_MS = 5 * 60_000;
 
 /** Takes documents in and gives translations out. */
 export class DocumentDesk {
@@ -104,9 +111,11 @@ export class DocumentDesk {
       failure: undefined,
       characters: 0,
       result: undefined,
+      isFetched: false,
       secondsLeft: undefined,
       finished,
       bytes,
+      finishedAtMs: Infinity,
       forgetAtMs: Infinity,
       stop: new AbortController(),
       run: undefined,
@@ -153,13 +162,40 @@ export class DocumentDesk {
         observed: `${size} bytes`,
       });
     }
-    if (this.#bytes + bytes > maxBytes) {
-      throw new MoqeError("overloaded", {
-        action: "take the document",
-        rule: `documents hold ${this.#bytes} bytes of ${maxBytes} already`,
-        remedy: "try again later",
-      }, { retryAfterSeconds: 10 });
+    for (const job of this.#removable()) {
+      if (this.#hasRoom(bytes)) return;
+      this.remove(job.id);
     }
+    if (this.#hasRoom(bytes)) return;
+    throw new MoqeError("overloaded", {
+      action: "take the document",
+      rule: `${this.#jobs.size} documents hold ${this.#bytes} bytes of ${maxBytes} already`,
+      remedy: "try again later",
+    }, { retryAfterSeconds: this.#secondsToRoom() });
+  }
+
+  #hasRoom(bytes: number): boolean {
+    const { maxBytes } = this.limits;
+    const mostJobs = Math.max(8, Math.floor(maxBytes / JOB_BYTES));
+    return this.#bytes + bytes <= maxBytes && this.#jobs.size < mostJobs;
+  }
+
+  /** Finished documents that make room where there is too little: handed out ones, then those that nobody fetched. */
+  #removable(): Held[] {
+    const jobs = [...this.#jobs.values()];
+    const abandoned = this.nowMs() - ABANDONED_MS;
+    return [
+      ...jobs.filter((job) => job.isFetched),
+      ...jobs.filter((job) => !job.isFetched && job.finishedAtMs <= abandoned),
+    ];
+  }
+
+  /** Until a finished document may make room; what is being translated may be done sooner than anybody knows. */
+  #secondsToRoom(): number {
+    const jobs = [...this.#jobs.values()];
+    if (jobs.some((job) => job.finishedAtMs === Infinity)) return 10;
+    const first = Math.min(...jobs.map((job) => job.finishedAtMs)) + ABANDONED_MS;
+    return Math.max(1, Math.ceil((first - this.nowMs()) / 1000));
   }
 
   #next(): void {
@@ -201,7 +237,8 @@ export class DocumentDesk {
       job.failure = thrown;
       job.error = isForUsers(thrown) ? errorText(thrown) : "internal error";
     }
-    job.forgetAtMs = this.nowMs() + this.limits.keepMs;
+    job.finishedAtMs = this.nowMs();
+    job.forgetAtMs = job.finishedAtMs + this.limits.keepMs;
     if (this.#jobs.has(job.id)) this.#hold(job, job.result?.length ?? 0);
   }
 

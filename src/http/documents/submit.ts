@@ -17,9 +17,6 @@ import { searchParams } from "../search.ts";
 import { Versions } from "../versions.ts";
 import type { DeskApi, DeskJob, TranslateWork } from "./desk.ts";
 
-/** How much of a document its language is looked for in: behind the styles and comments that some begin with. */
-const DETECTED_BYTES = 256 * 1024;
-
 /** A file that came in, and what is to become of it. */
 export interface Upload {
   readonly api: DeskApi;
@@ -51,9 +48,7 @@ export async function submit(
     throw new RequestError(400, "Invalid request: file format not supported");
   }
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const sample = () =>
-    sampleOf(new TextDecoder().decode(bytes.subarray(0, DETECTED_BYTES)), format);
-  const texts = [source === undefined ? sample() : ""];
+  const texts = [source === undefined ? sampleOf(bytes, format) : ""];
   const [chosen] = await chooseSources({ texts, source, target, format: "text" }, info, options);
   const from = chosen!.flores;
   Object.assign(c.get("facts"), { source: from, target, format, bytes: bytes.length });
@@ -94,7 +89,9 @@ function codePointsOf(bytes: Uint8Array): number {
 }
 
 /** The translation's bytes to be saved; never shown, whatever is in them. */
-export function download(c: Context<HttpEnv>, { name, result }: DeskJob): Response {
+export function download(c: Context<HttpEnv>, job: DeskJob): Response {
+  const { name, result } = job;
+  if (c.req.method !== "HEAD") job.isFetched = true;
   return c.body(result!, 200, {
     "Content-Type": "application/octet-stream",
     "Content-Disposition": `attachment; filename*=UTF-8''${encodeURIComponent(name)}`,

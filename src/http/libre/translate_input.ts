@@ -5,7 +5,7 @@ import { RequestError } from "../errors.ts";
 import { type Fields, scalars } from "../fields.ts";
 import { resolveCode, resolvePair } from "../languages.ts";
 import type { HttpLimits } from "../options.ts";
-import { checkTexts, MAX_BEAMS } from "../search.ts";
+import { checkCount, checkTexts, MAX_BEAMS } from "../search.ts";
 
 const wholeNumber = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 
@@ -91,6 +91,8 @@ export function readTexts(q: unknown, limits: HttpLimits): { texts: string[]; ba
   if (q === undefined || q === null || q === "" || (Array.isArray(q) && q.length === 0)) {
     throw new RequestError(400, "Invalid request: missing q parameter");
   }
+  // Before each of them is looked at: so many faults would take far more memory than the list.
+  if (Array.isArray(q)) checkCount(q.length, limits);
   const parsed = querySchema.safeParse(q);
   if (!parsed.success) {
     throw new RequestError(400, "Invalid request: q must be a string or an array of strings");
@@ -104,7 +106,8 @@ export function readTexts(q: unknown, limits: HttpLimits): { texts: string[]; ba
 function readFormat(format: unknown): "text" | "html" {
   if (format === undefined || format === "text") return "text";
   if (format === "html") return "html";
-  throw new RequestError(400, `${String(format).slice(0, 40)} format is not supported`);
+  const said = typeof format === "string" ? format.slice(0, 40) : "this";
+  throw new RequestError(400, `${said} format is not supported`);
 }
 
 /** The codes as they were written; no source where it is auto. Throws RequestError where one is missing. */

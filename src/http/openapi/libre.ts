@@ -117,7 +117,7 @@ export const LIBRE: Paths = {
   },
   "/download_file/{name}": {
     get: {
-      summary: "Fetch a translated document, for an hour",
+      summary: "Fetch a translated document, for an hour or until others need its room",
       tags: ["LibreTranslate"],
       ...OPEN,
       parameters: [inPath("name")],

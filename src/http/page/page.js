@@ -31,8 +31,12 @@ async function ask(path, options = {}) {
 /** Reads a stream of events: each delta goes to `onDelta`; answers what `done` brings. */
 async function readEvents(answer, onDelta) {
   let rest = "";
-  for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
-    const events = (rest + chunk).split("\n\n");
+  // Not every browser walks over a stream with for await.
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error("The connection was lost.");
+    const events = (rest + value).split("\n\n");
     rest = events.pop();
     for (const lines of events) {
       const data = /^data: ?(.*)$/m.exec(lines)?.[1];
@@ -43,7 +47,6 @@ async function readEvents(answer, onDelta) {
       if (kind === "error") throw new Error(body.error);
     }
   }
-  throw new Error("The connection was lost.");
 }
 
 function tell(thrown) {

@@ -74,12 +74,13 @@ function isIdentifier(value: string): boolean {
 function keyFilter(options: DocumentOptions): (path: readonly (string | number)[]) => boolean {
   const matches = (patterns: readonly string[]) => {
     const split = patterns.map((p) => p.split("."));
+    const goesAlong = (path: readonly (string | number)[], p: readonly string[]) =>
+      p.length > 1 && p.length <= path.length &&
+      p.every((key, i) => key === "*" || String(path[i]) === key);
+    // Flat files have keys with dots: "app.name" is such a key, or name in app.
     return (path: readonly (string | number)[]) =>
-      split.some((p) =>
-        p.length === 1
-          ? path.some((key) => key === p[0])
-          : p.length <= path.length && p.every((key, i) => key === "*" || String(path[i]) === key)
-      );
+      path.some((key) => typeof key === "string" && patterns.includes(key)) ||
+      split.some((p) => goesAlong(path, p));
   };
   const { jsonKeys, jsonKeptKeys = [] } = options;
   const wanted = jsonKeys === undefined || jsonKeys.length === 0 ? () => true : matches(jsonKeys);

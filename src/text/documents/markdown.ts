@@ -7,12 +7,11 @@ import { characterItem, textCodec } from "../markup/text.ts";
 import { rawOf, type RichItem, type Segment } from "../rich/segment.ts";
 import { endsSentence, isBlankToFill } from "../rich/tags.ts";
 import type { DocumentOptions } from "./contract.ts";
+import { closingTag, KeptElements, type Node, tagOf } from "./markdown_html.ts";
 import { LINE_BREAK, ownLinesEnd, withoutAttributes } from "./markdown_lines.ts";
 import { MAZE, parser } from "./markdown_parser.ts";
 import { escapeInline, guardStart, sameMarks } from "./markdown_text.ts";
 import type { DocumentPart } from "./parts.ts";
-
-type Node = ReturnType<ReturnType<typeof parser.parse>["cursor"]>["node"];
 
 /** Blocks whose content is running text. */
 const TEXT_BLOCK = /^(?:Paragraph|ATXHeading\d|SetextHeading\d|TableCell|Task)$/;
@@ -29,7 +28,8 @@ export function markdownParts(text: string, options: DocumentOptions): DocumentP
   const cursor = tree.cursor();
   let more = true;
   while (more) {
-    if (TEXT_BLOCK.test(cursor.name)) reader.block(cursor.node);
+    if (reader.isKept(cursor)) { /* with all that is in it */ }
+    else if (TEXT_BLOCK.test(cursor.name)) reader.block(cursor.node);
     else if (cursor.name === "HTMLBlock") reader.html(cursor.node);
     else if (cursor.firstChild()) continue;
     while (!(more = cursor.nextSibling()) && cursor.parent());
@@ -69,6 +69,9 @@ class Reader {
   #pairs = 0;
   #isCell = false;
   readonly #rules: MarkupRules;
+  readonly #elements: KeptElements;
+  /** Where an element ends that is kept with the blocks in it. */
+  #keptUntil = 0;
 
   constructor(
     private readonly text: string,
@@ -76,6 +79,12 @@ class Reader {
     private readonly options: DocumentOptions,
   ) {
     this.#rules = new MarkupRules("html", { ...options, splittingTags: [], ignoreTags: [] });
+    this.#elements = new KeptElements(text, this.#rules);
+  }
+
+  /** Whether a block is in an element that is kept. */
+  isKept({ to }: { readonly to: number }): boolean {
+    return to <= this.#keptUntil;
   }
 
   finish(): DocumentPart[] {
@@ -105,10 +114,13 @@ class Reader {
     this.#keep(to);
   }
 
-  /** A block of HTML: its texts are translated as those of a page. */
+  /** A block of HTML: its texts are translated as those of a page. One with a quote's marks inside is kept. */
   html(node: Node): void {
-    this.#keep(node.from);
-    const html = this.text.slice(node.from, node.to);
+    if (node.getChild("QuoteMark") !== null) return;
+    const from = Math.max(node.from, this.#keptUntil);
+    this.#keep(from);
+    const kept = this.#elements.beyond(node, from), end = kept?.start ?? node.to;
+    const html = this.text.slice(from, end);
     const parts = markupParts(html, htmlEvents(html), {
       rules: this.#rules,
       codec: textCodec("html"),
@@ -116,7 +128,8 @@ class Reader {
       tag: (event) => html.slice(event.start, event.end),
     });
     for (const part of parts) this.#parts.push(typeof part === "string" ? part : plainPart(part));
-    this.#at = node.to;
+    this.#at = end;
+    this.#keptUntil = kept?.end ?? this.#keptUntil;
   }
 
   #keep(until: number): void {
@@ -259,26 +272,6 @@ class Reader {
     this.#at = end;
     return end;
   }
-}
-
-/** What a tag of HTML opens or closes; undefined where it does neither. */
-function tagOf(raw: string): { name: string; isOpen: boolean } | undefined {
-  const tag = /^<(\/?)([A-Za-z][\w-]*)[^]*?(\/?)>$/.exec(raw);
-  if (tag === null || tag[3] === "/") return undefined;
-  return { name: tag[2]!.toLowerCase(), isOpen: tag[1] === "" };
-}
-
-/** The tag that ends the element which `open` begins, beside it. */
-function closingTag(open: Node, text: string): Node | undefined {
-  const name = tagOf(text.slice(open.from, open.to))?.name;
-  let depth = 1;
-  for (let node = open.nextSibling; node !== null; node = node.nextSibling) {
-    const tag = node.name === "HTMLTag" ? tagOf(text.slice(node.from, node.to)) : undefined;
-    if (tag === undefined || tag.name !== name) continue;
-    depth += tag.isOpen ? 1 : -1;
-    if (depth === 0) return node;
-  }
-  return undefined;
 }
 
 /** Marks and tags that nest are pairs; one whose partner is missing, or across something fixed, is a point. */

@@ -1,6 +1,7 @@
 /** Lezer's parser of CommonMark and GFM, with bounds where its work on hostile texts would not be linear. */
 import {
   Autolink,
+  type Element,
   type MarkdownConfig,
   parser as commonmark,
   Strikethrough,
@@ -22,7 +23,7 @@ const MAX_PADDING = 200;
 /** The name of a node whose block or line is beyond these bounds: it is kept. */
 export const MAZE = "Maze";
 
-const SPACE = 32, LINE_FEED = 10;
+const SPACE = 32, LINE_FEED = 10, LESS_THAN = 60;
 
 /** Whether the search for marks in a text would be quadratic in earnest. */
 function isMaze(text: string): boolean {
@@ -79,6 +80,49 @@ const mazes: MarkdownConfig = {
   }],
 };
 
+/** CommonMark's names of elements that begin a block of HTML; any other tag does that is alone in its line. */
+const BLOCKS =
+  `address article aside base basefont blockquote body caption center col colgroup dd details dialog dir div dl dt
+  fieldset figcaption figure footer form frame frameset h[1-6] head header hr html iframe legend li link main menu
+  menuitem nav noframes ol optgroup option p param search section source summary table tbody td tfoot th thead title
+  tr track ul`.split(/\s+/).join("|");
+const HTML = new RegExp(
+  `^</?(?:(?:${BLOCKS})(?:\\s|/?>|$)|(?!(?:pre|script|style|textarea)\\b)[a-z][\\w-]*[^<>]*>\\s*$)`,
+  "i",
+);
+
+/**
+ * HTML in a quote. Lezer goes on over the quote's blank lines, and the quote's marks are inside of what it finds; here
+ * every line is a block, or, where a tag goes over several, all are one, which holds the marks.
+ */
+const quotedHtml: MarkdownConfig = {
+  parseBlock: [{
+    name: "QuotedHTML",
+    before: "HTMLBlock",
+    parse(context, line) {
+      if (line.next !== LESS_THAN || !HTML.test(line.text.slice(line.pos))) return false;
+      const depths = Array.from({ length: context.depth }, (_, depth) => depth);
+      const quotes = depths.filter((d) => context.parentType(d).name === "Blockquote").length;
+      if (quotes === 0) return false;
+      const lines: Element[] = [], marks: Element[] = [];
+      const from = context.lineStart + line.pos;
+      let to = from, isWhole = true;
+      do {
+        const { text, pos } = line, { lineStart: start } = context;
+        if (lines.length > 0) marks.push(...line.markers);
+        to = start + text.trimEnd().length;
+        lines.push(context.elt("HTMLBlock", start + pos, to));
+        isWhole &&= text.lastIndexOf("<") <= text.lastIndexOf(">");
+      } while (
+        context.nextLine() && line.markers.length >= quotes && line.pos < line.text.length
+      );
+      const blocks = isWhole ? lines : [context.elt("HTMLBlock", from, to, marks)];
+      for (const block of blocks) context.addElement(block);
+      return true;
+    },
+  }],
+};
+
 /** Tables; white space before the line below the head may be read in many ways, all of which are tried. */
 const tables: MarkdownConfig = {
   ...Table,
@@ -97,5 +141,6 @@ export const parser = commonmark.configure([
   TaskList,
   Strikethrough,
   Autolink,
+  quotedHtml,
   mazes,
 ]);

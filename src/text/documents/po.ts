@@ -5,6 +5,7 @@ import { stringSegment } from "../strings.ts";
 import type { DocumentOptions } from "./contract.ts";
 import { type DocumentPart, linesOf } from "./parts.ts";
 import { pluralForms } from "./plurals.ts";
+import { unescape, written } from "./po_strings.ts";
 
 type Line = ReturnType<typeof linesOf>[number];
 
@@ -37,11 +38,11 @@ export function poParts(text: string, options: DocumentOptions): DocumentPart[] 
   const entries = entriesOf(lines);
   const end = lines[0]?.end === "\r\n" ? "\r\n" : "\n";
   const header = entries.find((e) => textOf(e, "msgid") === "" && !has(e, "msgctxt"));
-  const forms = pluralCount(header, options);
+  const forms = pluralsOf(header, options);
   const writer = new Writer(lines, end, options, entries.some((e) => has(e, "msgid_plural")));
   for (const entry of entries) {
     if (entry === header) writer.header(entry, forms.rule);
-    else if (isOpen(entry)) writer.entry(entry, forms.count);
+    else if (isOpen(entry)) writer.entry(entry, forms);
   }
   return writer.finish(text.startsWith("\ufeff") ? "\ufeff" : "");
 }
@@ -121,17 +122,24 @@ function textOf(entry: Entry, keyword: string): string | undefined {
   return entry.fields.find((f) => f.keyword === keyword)?.text;
 }
 
-/** How many plural forms the catalogue has: its header says so, else the target language does. */
-function pluralCount(
-  header: Entry | undefined,
-  options: DocumentOptions,
-): { count: number; rule: string | undefined } {
+/** The plural forms of a catalogue. */
+interface Plurals {
+  readonly count: number;
+  /** Whether the first is of the number 1 and no other, so far as is told from the rule: n != 1. */
+  readonly isOfOneAlone: boolean;
+  /** What its header should say; undefined where it says it. */
+  readonly rule: string | undefined;
+}
+
+/** Its header says how many forms it has, else the target language does. */
+function pluralsOf(header: Entry | undefined, options: DocumentOptions): Plurals {
   const text = header === undefined ? "" : textOf(header, "msgstr") ?? "";
   // A catalogue in the language of its sources says their rule; its translation has another.
-  const said = isOfSource(text, options) ? null : /nplurals\s*=\s*(\d)/.exec(text);
-  if (said !== null && Number(said[1]) > 0) return { count: Number(said[1]), rule: undefined };
-  const rule = pluralForms(codeOf(options.target));
-  return { count: Number(/\d/.exec(rule)![0]), rule };
+  const said = isOfSource(text, options) ? null : /nplurals\s*=\s*[1-9].*/.exec(text);
+  const rule = said?.[0] ?? pluralForms(codeOf(options.target));
+  const count = Number(/\d/.exec(rule)![0]);
+  const isOfOneAlone = count === 2 && !/plural\s*=\s*\(?\s*n\s*>\s*1\b/.test(rule);
+  return { count, isOfOneAlone, rule: said === null ? rule : undefined };
 }
 
 /** Whether a header names the source language. */
@@ -176,19 +184,21 @@ class Writer {
     const needsRule = rule !== undefined && this.hasPlurals && text !== "";
     if (needsRule && !/^Plural-Forms:/m.test(text)) text += `Plural-Forms: ${rule}\n`;
     if (text === field.text) return;
+    // A template's header is marked fuzzy until it is filled; tools pass over a catalogue with such a one.
+    if (entry.isFuzzy) this.#unmarkFuzzy(entry);
     this.#keep(field.first);
     this.#parts.push(written("msgstr", text, this.end));
     this.#pass(field);
   }
 
   /** The translation of an entry in place of its empty strings. */
-  entry(entry: Entry, count: number): void {
+  entry(entry: Entry, { count, isOfOneAlone }: Plurals): void {
     const id = textOf(entry, "msgid")!, plural = textOf(entry, "msgid_plural");
     const strings = entry.fields.filter((f) => f.keyword.startsWith("msgstr"));
     if (this.options.poFuzzy === true) this.#markFuzzy(entry);
-    // The singular form may be of 21, 31: it must show its number, as the plural does.
+    // The first form may be of 21 and 31, or of 0: it must show its number, as the plural does.
     const showsNumber = /%|\{/.test(id) === /%|\{/.test(plural ?? "");
-    const first = count === 1 || count > 2 && !showsNumber ? plural : id;
+    const first = count === 1 || !isOfOneAlone && !showsNumber ? plural : id;
     const forms = Array.from({ length: plural === undefined ? 1 : count }, (_, i) => i);
     const write = (form: number) => {
       if (plural === undefined) this.#text("msgstr", id);
@@ -221,6 +231,15 @@ class Writer {
     });
   }
 
+  #unmarkFuzzy(entry: Entry): void {
+    if (entry.flags < this.#next) return;
+    this.#keep(entry.flags);
+    const { text, end } = this.lines[entry.flags]!;
+    const others = text.replace(/,\s*fuzzy\b/, "");
+    if (others.trim() !== "#") this.#parts.push(others + end);
+    this.#next = entry.flags + 1;
+  }
+
   #markFuzzy(entry: Entry): void {
     if (entry.flags >= this.#next) {
       this.#keep(entry.flags);
@@ -238,60 +257,4 @@ class Writer {
     if (kept !== "") this.#parts.push(kept);
     this.#next = Math.max(this.#next, until);
   }
-}
-
-const ESCAPES: Readonly<Record<string, string>> = {
-  n: "\n",
-  t: "\t",
-  r: "\r",
-  a: "\x07",
-  b: "\b",
-  f: "\f",
-  v: "\v",
-};
-
-function unescape(text: string): string {
-  return text.replace(
-    /\\(?:x([\da-fA-F]{1,2})|([0-7]{1,3})|(.))/g,
-    (_, hex?: string, octal?: string, c?: string) =>
-      hex !== undefined
-        ? String.fromCharCode(parseInt(hex, 16))
-        : octal !== undefined
-        ? String.fromCharCode(parseInt(octal, 8))
-        : ESCAPES[c!] ?? c!,
-  );
-}
-
-function escape(text: string): string {
-  const names = Object.entries(ESCAPES);
-  return text.replace(/["\\]|\p{Cc}/gu, (c) => {
-    const name = names.find(([, value]) => value === c)?.[0];
-    return name === undefined && c !== '"' && c !== "\\" ? c : `\\${name ?? c}`;
-  });
-}
-
-/** gettext's page width. */
-const WIDTH = 79;
-
-/** A field as gettext writes it: on one line where it fits, else a line for each of its own, wrapped at spaces. */
-function written(keyword: string, text: string, end: string): string {
-  const one = `${keyword} "${escape(text)}"`;
-  if (one.length <= WIDTH && !/\n./s.test(text)) return one + end;
-  const lines = text.split(/(?<=\n)/).flatMap((line) => wrapped(escape(line)));
-  return [`${keyword} ""`, ...lines.map((line) => `"${line}"`)].join(end) + end;
-}
-
-/** An escaped line in pieces that fit; spaces stay at the ends. */
-function wrapped(line: string): string[] {
-  const pieces: string[] = [];
-  let piece = "";
-  for (const word of line.match(/[^ ]*(?: +|$)/g) ?? []) {
-    if (piece !== "" && piece.length + word.trimEnd().length > WIDTH - 2) {
-      pieces.push(piece);
-      piece = "";
-    }
-    piece += word;
-  }
-  if (piece !== "") pieces.push(piece);
-  return pieces;
 }

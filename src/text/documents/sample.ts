@@ -10,8 +10,14 @@ const MESSAGE = /^[ \t]*msgid(?:_plural)?[ \t]*((?:"[^"\\\r\n]*(?:\\.[^"\\\r\n]*
 /** A name of a JSON object's value. */
 const KEY = /"[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*"\s*:/g;
 
-/** The words at the beginning of a document of a format. */
-export function sampleOf(text: string, format: DocumentFormat): string {
+/** How much of a document is looked at: behind the styles and comments that some begin with. */
+const SAMPLE_BYTES = 256 * 1024;
+
+/** The words at the beginning of a document of a format, as text or its bytes in UTF-8. */
+export function sampleOf(document: string | Uint8Array, format: DocumentFormat): string {
+  const text = typeof document === "string"
+    ? document
+    : new TextDecoder().decode(document.subarray(0, SAMPLE_BYTES));
   if (format === "html" || format === "xml") return visibleText(text, ENOUGH);
   if (format === "json") return text.slice(0, ENOUGH).replace(KEY, " ");
   if (format !== "po") return text.slice(0, ENOUGH);

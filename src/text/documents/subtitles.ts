@@ -68,11 +68,22 @@ function speechParts(lines: readonly Line[]): DocumentPart[] {
   return parts;
 }
 
+/** Where another begins to speak: a dash, a voice tag, the marks of captions, a name in capitals. */
+const SPEAKER = /^\s*(?:[-–—‐]|>>|<v[\s.>]|\p{Lu}[\p{Lu}\d .'-]{1,30}:)/u;
+
+/** The lines of each speaker are a text. */
 function cueParts(lines: readonly Line[]): DocumentPart[] {
-  const isDialogue = lines.length > 1 && lines.filter((l) => /^\s*[-–—‐]/.test(l.text)).length > 1;
-  if (lines.length === 1 || isDialogue) {
-    return lines.flatMap((line): DocumentPart[] => [linePart(line.text), line.end]);
+  const turns = lines.flatMap((line, i) => SPEAKER.test(line.text) ? [i] : []);
+  if (turns.length > 1) {
+    const starts = turns[0] === 0 ? turns : [0, ...turns];
+    return starts.flatMap((start, i) => speechOf(lines.slice(start, starts[i + 1])));
   }
+  return speechOf(lines);
+}
+
+/** What one says, over one line or several. */
+function speechOf(lines: readonly Line[]): DocumentPart[] {
+  if (lines.length === 1) return [linePart(lines[0]!.text), lines[0]!.end];
   const text = lines.map((l) => l.text.trim()).join(" ");
   const longest = Math.max(LINE_CHARS, longestOf(lines));
   const source = lines.map((l, i) => l.text + (i < lines.length - 1 ? l.end : "")).join("");

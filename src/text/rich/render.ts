@@ -1,6 +1,7 @@
 /** Writes a segment's translation: sentences in their places, tags over the words they were over, escaped. */
 import { Alignment, type Range } from "./align.ts";
 import { oneLine, type Placed, type Sentence, type Translated } from "./attempts.ts";
+import { escapeIcu } from "./icu.ts";
 import type { Segment } from "./segment.ts";
 import { type LaidNode, layOut, type TagNode, tagTree } from "./tree.ts";
 import type { View, ViewPart } from "./view.ts";
@@ -112,7 +113,9 @@ export function render(
   }
   const wish = (node: TagNode) => outOfSpans(wished(view, done, node, hints), spans);
   const laid = layOut(tagTree(view.points), { start: 0, end: text.length }, wish);
-  return keepsSpans(laid, spans) ? new Writer(segment, text, spans).write(laid) : undefined;
+  return keepsSpans(laid, spans)
+    ? new Writer(escapeOf(segment, view), text, spans).write(laid)
+    : undefined;
 }
 
 /** Spans of a part that is not translated, from the view's span `next` on. */
@@ -186,12 +189,18 @@ function outOfSpans(range: Range, spans: readonly Placed[]): Range {
   };
 }
 
+/** Beside an ICU argument an apostrophe before a brace would quote it: l'{n, plural, ...}. */
+function escapeOf(segment: Segment, { spans, text }: View): Segment["escape"] {
+  const isIcu = spans.some((s) => s.icu !== undefined) && !/'[{}#|]/.test(text);
+  return isIcu ? (out) => segment.escape(escapeIcu(out)) : (out) => segment.escape(out);
+}
+
 class Writer {
   #out: string[] = [];
   #next = 0;
 
   constructor(
-    private readonly segment: Segment,
+    private readonly escape: Segment["escape"],
     private readonly text: string,
     private readonly spans: readonly Placed[],
   ) {}
@@ -218,10 +227,10 @@ class Writer {
     let at = start;
     while (this.#next < this.spans.length && this.spans[this.#next]!.start < end) {
       const { start: from, end: to, span } = this.spans[this.#next++]!;
-      if (from > at) this.#out.push(this.segment.escape(this.text.slice(at, from)));
+      if (from > at) this.#out.push(this.escape(this.text.slice(at, from)));
       this.#out.push(span.raw);
       at = to;
     }
-    if (end > at) this.#out.push(this.segment.escape(this.text.slice(at, end)));
+    if (end > at) this.#out.push(this.escape(this.text.slice(at, end)));
   }
 }

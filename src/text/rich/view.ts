@@ -129,12 +129,20 @@ class Builder {
     for (const term of this.terms.find(text)) {
       const start = base + term.start, end = base + term.end;
       while (next < found.length && found[next]!.end <= start) all.push(found[next++]!);
-      if (next < found.length && found[next]!.start < end) continue;
+      let behind = next;
+      while (behind < found.length && isNumberIn(found[behind]!, start, end)) behind++;
+      if (behind < found.length && found[behind]!.start < end) continue;
+      next = behind;
       const raw = this.segment.escape(term.target);
       all.push({ start, end, kind: "term", wanted: term.target, raw });
     }
     return [...all, ...found.slice(next)];
   }
+}
+
+/** A term may hold numbers (COVID-19, Office 365) that would be kept for themselves elsewhere. */
+function isNumberIn(span: KeptSpan, start: number, end: number): boolean {
+  return span.kind === "number" && start <= span.start && span.end <= end;
 }
 
 /** Index of the first stretch that ends behind `at`. */

@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import type { DocumentFormat, DocumentOptions } from "../../../src/text/documents/contract.ts";
 import { translateDocument } from "../../../src/text/documents/translate.ts";
+import { parseGlossary } from "../../../src/text/glossary.ts";
 import { findSpans } from "../../../src/text/rich/spans.ts";
 import { ADVERSARIES } from "../adversaries.ts";
 import { assertProportional } from "../work.ts";
@@ -181,4 +182,72 @@ Deno.test("a printf argument with a name is kept with its flags, width and preci
     const [span] = findSpans(text);
     assertEquals([span?.kind, text.slice(span!.start, span!.end)], ["placeholder", argument]);
   }
+});
+
+Deno.test("gettext: a template that is filled is marked fuzzy no more, other flags stay", async () => {
+  const rest = 'msgid ""\nmsgstr "Language: \\n"\n\nmsgid "a"\nmsgstr ""\n';
+  const filled = 'msgid ""\nmsgstr "Language: de\\n"\n\nmsgid "a"\nmsgstr "A"\n';
+  assertEquals(await capitals(`# title\n#, fuzzy\n${rest}`, "po"), `# title\n${filled}`);
+  assertEquals(await capitals(`#, fuzzy, no-wrap\n${rest}`, "po"), `#, no-wrap\n${filled}`);
+});
+
+Deno.test("gettext: a form that is of 0 and 1 shows its number", async () => {
+  const text = 'msgid "One file"\nmsgid_plural "%d files"\nmsgstr[0] ""\nmsgstr[1] ""\n';
+  const forms = async (target: string, header = "") =>
+    (await capitals(header + text, "po", { target })).match(/msgstr\[\d\] .*/g);
+  assertEquals(await forms("fr"), ['msgstr[0] "%d FILES"', 'msgstr[1] "%d FILES"']);
+  assertEquals(await forms("de"), ['msgstr[0] "ONE FILE"', 'msgstr[1] "%d FILES"']);
+  const header = 'msgid ""\nmsgstr "Plural-Forms: nplurals=2; plural=n>1;\\n"\n\n';
+  assertEquals(await forms("es", header), ['msgstr[0] "%d FILES"', 'msgstr[1] "%d FILES"']);
+});
+
+Deno.test("subtitles: what several say in one cue is a text for each of them", async () => {
+  const cue = (lines: string) => `WEBVTT\n\n00:01.000 --> 00:02.000\n${lines}\n`;
+  const voices = "<v Fred>Where did you\nput the keys\n<v Bob>On the table";
+  assertEquals(
+    await capitals(cue(voices), "vtt"),
+    cue("<v Fred>WHERE DID\nYOU PUT THE KEYS\n<v Bob>ON THE TABLE"),
+  );
+  for (const [one, other] of [[">> ", ">> "], ["JOHN: ", "MARY: "], ["- ", "- "]]) {
+    const lines = `${one}where are you?\n${other}here`;
+    assertEquals(
+      await capitals(cue(lines), "vtt"),
+      cue(lines.replace(/where.*|here/g, (w) => w.toUpperCase())),
+    );
+  }
+});
+
+Deno.test("JSON: a key with dots is named whole", async () => {
+  const text = '{"app.name": "One two", "app.title": "Three", "app": {"title": "Four"}}';
+  assertEquals(
+    await capitals(text, "json", { jsonKeptKeys: ["app.name"] }),
+    text.replace("Three", "THREE").replace("Four", "FOUR"),
+  );
+  assertEquals(
+    await capitals(text, "json", { jsonKeys: ["app.title"] }),
+    text.replace("Three", "THREE").replace("Four", "FOUR"),
+  );
+});
+
+Deno.test("glossary terms may hold numbers, which are kept for themselves elsewhere", async () => {
+  const glossary = parseGlossary("COVID-19\tCorona\nOffice 365\tBüro 365\n24/7\timmer\n", "tsv");
+  const text = "COVID-19 and Office 365 run 24/7 on 19 hosts\n";
+  assertEquals(
+    await capitals(text, "text", { glossary }),
+    "Corona AND Büro 365 RUN immer ON 19 HOSTS\n",
+  );
+});
+
+Deno.test("an apostrophe before an ICU argument quotes nothing", async () => {
+  const bytes = new TextEncoder().encode('["You have {n, plural, other {# files}} here"]');
+  const out = await translateDocument(
+    bytes,
+    "json",
+    (texts) => Promise.resolve(texts.map((t) => t.replace("You have ", "l'"))),
+    OPTIONS,
+  );
+  assertEquals(
+    JSON.parse(new TextDecoder().decode(out.bytes)),
+    ["l''{n, plural, other {# files}} here"],
+  );
 });

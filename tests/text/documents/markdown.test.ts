@@ -156,3 +156,39 @@ Deno.test("a heading keeps its name and its class at its end", async () => {
     assert(lines[2]!.endsWith(" {#b .c}"), `${name}: ${lines}`);
   }
 });
+
+Deno.test("an element that is kept may hold blocks: what is in it stays, what is behind it does not", async () => {
+  const kept =
+    '<div class="notranslate">\n\nOpen File is a name.\n\n- a list\n\n<p>a page</p>\n\n</div>';
+  assertEquals(
+    await markdown(`before\n\n${kept} after\n\nend\n`),
+    `BEFORE\n\n${kept} AFTER\n\nEND\n`,
+  );
+  const quoted = '> <div translate="no">\n>\n> a quote\n>\n> </div>\n>\n> end\n';
+  assertEquals(await markdown(quoted), quoted.replace("end", "END"));
+  const nested = '<div lang="fr">\n\n<div>\n\nun\n\n</div>\n\ndeux\n\n</div>\n\nthree\n';
+  assertEquals(await markdown(nested), nested.replace("three", "THREE"));
+  assertEquals(
+    await markdown('<div translate="no">\n\nnot closed\n'),
+    '<div translate="no">\n\nNOT CLOSED\n',
+  );
+});
+
+Deno.test("HTML in a quote keeps the quote's marks, and ends at the quote's blank lines", async () => {
+  const details =
+    "> <details>\n> <summary>Short <b>x</b></summary>\n>\n> **text** here\n>\n> </details>\n>\n> end\n";
+  assertEquals(
+    await markdown(details),
+    details.replace("Short <b>x", "SHORT <b>X").replace("text", "TEXT").replace("here", "HERE")
+      .replace("> end", "> END"),
+  );
+  assertEquals(await markdown("> <p>one\n> two</p>\n"), "> <p>ONE\n> TWO</p>\n");
+  const block = '> <div\n> title="in two lines">\n> text\n\nout\n';
+  assertEquals(await markdown(block), block.replace("out", "OUT"));
+});
+
+Deno.test("kept elements and quoted HTML that are hostile take work in proportion", async () => {
+  for (const unit of ['<div translate="no">\n\n', "<div>\n\n</div>\n\n", "> <div>\n", "> <div\n"]) {
+    await assertProportional(unit, 500, (n) => markdownParts(unit.repeat(n), OPTIONS));
+  }
+});

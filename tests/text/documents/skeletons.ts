@@ -76,10 +76,11 @@ function markdown(text: string): string[] {
 }
 
 /** Comments, contexts and sources of a catalogue in order, and which strings are filled. */
+/** The mark of a template's header is no part of it: it goes when the header is filled. */
 function po(text: string): string[] {
   const lines: string[] = [];
   let skipping = false;
-  for (const line of text.split("\n")) {
+  for (const line of text.replace(/^#, fuzzy\n(?=msgid ""\nmsgstr )/m, "").split("\n")) {
     if (line.startsWith("msgstr")) {
       lines.push(line.replace(/\s.*/, ""));
       skipping = true;
