@@ -4,7 +4,6 @@ import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import { architectureOf } from "../arch/registry.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
-import { checkTokenizer } from "../checkpoint/tokenizer.ts";
 import { Calibration } from "../pack/calibration/file.ts";
 import { journalFor } from "../pack/journal.ts";
 import { packCheckpoint } from "../pack/pack.ts";
@@ -21,6 +20,7 @@ import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 import { sizeTable } from "./tables.ts";
 import { packWidths } from "./widths.ts";
+import { checkTokenizer } from "../text/tokenizer_file.ts";
 
 /** Runs the command. An interrupted pack leaves its journal: the same command goes on from there. */
 export async function pack(
