@@ -43,6 +43,8 @@ export type SpanKind =
   /** A <tag> in a text that is no markup. */
   | "tag"
   | "number"
+  /** €, ✓, emoji, with an amount beside it: £5. Many models have no token for them. */
+  | "symbol"
   /** What a format marks as not to be translated. */
   | "kept"
   /** A term of the glossary. */

@@ -2,12 +2,13 @@
 import { decodeHTML } from "entities";
 import { htmlEvents } from "../markup/html.ts";
 import { MarkupRules } from "../markup/rules.ts";
-import { type LooseItem, markupParts, paired } from "../markup/segments.ts";
+import { type LooseItem, markupParts } from "../markup/segments.ts";
 import { characterItem, textCodec } from "../markup/text.ts";
 import { rawOf, type RichItem, type Segment } from "../rich/segment.ts";
-import { endsSentence, isBlankToFill } from "../rich/tags.ts";
+import { endsSentence } from "../rich/tags.ts";
 import type { DocumentOptions } from "./contract.ts";
 import { closingTag, KeptElements, type Node, tagOf } from "./markdown_html.ts";
+import { hasWords, imageOf, nested, plainPart } from "./markdown_items.ts";
 import { LINE_BREAK, ownLinesEnd, withoutAttributes } from "./markdown_lines.ts";
 import { MAZE, parser } from "./markdown_parser.ts";
 import { escapeInline, guardStart, sameMarks } from "./markdown_text.ts";
@@ -143,7 +144,7 @@ class Reader {
     this.#items = [];
     if (items.length === 0) return;
     const source = rawOf(items), isCell = this.#isCell;
-    if (!items.some((i) => i.kind === "text" && /\p{L}/u.test(i.text))) {
+    if (!items.some(hasWords)) {
       this.#parts.push(source);
       return;
     }
@@ -211,9 +212,8 @@ class Reader {
       return this.#fixed(node);
     } else if (/^(?:Emphasis|StrongEmphasis|Strikethrough)$/.test(name) && depth < MAX_DEPTH) {
       this.#pair(node, node.firstChild!.to, node.lastChild!.from, depth);
-    } else if (
-      (name === "Link" || name === "Image") && depth < MAX_DEPTH && !raw.startsWith("[^")
-    ) {
+    } else if (name === "Image") this.#image(node);
+    else if (name === "Link" && depth < MAX_DEPTH && !raw.startsWith("[^")) {
       this.#link(node, depth);
     } else if (name === "InlineCode") {
       this.#items.push({ kind: "atom", raw, shown: raw, span: "code" });
@@ -260,6 +260,20 @@ class Reader {
     this.#pair(node, open.to, end.from, depth, close);
   }
 
+  /** What stands for an image is no part of the sentence that it is in, and is translated by itself. */
+  #image(node: Node): void {
+    const { raw, inner } = imageOf(node, this.text);
+    const isLabel = inner !== undefined && /^\](?:\[\])?$/.test(inner.after);
+    const hasTarget = isLabel && this.labels.has(normalLabel(inner.text));
+    const kept = hasTarget ? { ...inner, after: `][${inner.text}]` } : inner;
+    this.#items.push({
+      kind: "atom",
+      raw,
+      shown: "",
+      inner: isLabel && !hasTarget ? undefined : kept,
+    });
+  }
+
   /** Something that ends a line: what stands before and behind is not moved across it. */
   #fixed(node: Node): number {
     let end = node.to;
@@ -272,20 +286,4 @@ class Reader {
     this.#at = end;
     return end;
   }
-}
-
-/** Marks and tags that nest are pairs; one whose partner is missing, or across something fixed, is a point. */
-function nested(items: readonly (RichItem | LooseItem)[]): RichItem[] {
-  return paired(items).map((item) =>
-    item.kind !== "loose"
-      ? item
-      : isBlankToFill(item.raw)
-      ? { kind: "atom", raw: item.raw, shown: item.raw, span: "tag" }
-      : { kind: "atom", raw: item.raw, shown: "" }
-  );
-}
-
-function plainPart(segment: Segment): DocumentPart {
-  const source = rawOf(segment.items);
-  return { segment, source, text: source, encode: (out) => out };
 }

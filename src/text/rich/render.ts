@@ -2,6 +2,7 @@
 import { Alignment, type Range } from "./align.ts";
 import { oneLine, type Placed, type Sentence, type Translated } from "./attempts.ts";
 import { escapeIcu } from "./icu.ts";
+import { isLink } from "./rows.ts";
 import type { Segment } from "./segment.ts";
 import { type LaidNode, layOut, type TagNode, tagTree } from "./tree.ts";
 import type { View, ViewPart } from "./view.ts";
@@ -113,8 +114,8 @@ export function render(
   }
   const wish = (node: TagNode) => outOfSpans(wished(view, done, node, hints), spans);
   const laid = layOut(tagTree(view.points), { start: 0, end: text.length }, wish);
-  return keepsSpans(laid, spans)
-    ? new Writer(escapeOf(segment, view), text, spans).write(laid)
+  return keepsSpans(laid, spans) && laid.every((node) => keepsWords(node, view.text, text))
+    ? new Writer(escapeOf(segment, view), view.text, text, spans).write(laid)
     : undefined;
 }
 
@@ -169,15 +170,27 @@ function trimmed(text: string, part: ViewPart, { start, end }: Range): Range {
   };
 }
 
-/** Whether every element has the spans that it had, and no other; numbers and terms may move. */
+/** Whether every element has the spans that it had, and no other; numbers, symbols and terms may move. */
 function keepsSpans(laid: readonly LaidNode[], spans: readonly RenderedSpan[]): boolean {
-  const bound = spans.filter(({ span }) => span.kind !== "number" && span.kind !== "term");
+  const bound = spans.filter(({ span: { kind } }) => !/^(?:number|symbol|term)$/.test(kind));
   const check = ({ node, start, end, children }: LaidNode): boolean =>
     bound.every((s) =>
       (node.start <= s.source && s.source < node.end) === (start <= s.start && s.end <= end)
     ) &&
     children.every(check);
   return bound.length === 0 || laid.every(check);
+}
+
+/** Whether no link lost its words: nobody could see it. */
+function keepsWords(
+  { node, start, end, children }: LaidNode,
+  source: string,
+  text: string,
+): boolean {
+  const isWord = (of: string) => /[\p{L}\p{N}]/u.test(of);
+  const isLost = isLink(node.open) && isWord(source.slice(node.start, node.end)) &&
+    !isWord(text.slice(start, end));
+  return !isLost && children.every((child) => keepsWords(child, source, text));
 }
 
 /** A range that begins and ends in no kept span. */
@@ -201,6 +214,7 @@ class Writer {
 
   constructor(
     private readonly escape: Segment["escape"],
+    private readonly source: string,
     private readonly text: string,
     private readonly spans: readonly Placed[],
   ) {}
@@ -214,12 +228,31 @@ class Writer {
     let at = start;
     for (const { node, start: from, end: to, children } of laid) {
       this.#plain(at, from);
+      if (node.start === node.end && from === to && node.close === "") {
+        at = this.#point(node, from);
+        continue;
+      }
       this.#out.push(node.open);
       this.#nodes(children, from, to);
       this.#out.push(node.close);
       at = to;
     }
     this.#plain(at, end);
+  }
+
+  /**
+   * What has no width, an image: of the spaces that were on both its sides the model saw one, or the one before it
+   * stands behind it now. Returns where the text goes on.
+   */
+  #point({ start, open }: TagNode, at: number): number {
+    const isSpace = (c: string | undefined) => /\s/.test(c ?? "");
+    const isWord = (c: string | undefined) => /[\p{L}\p{N}]/u.test(c ?? "");
+    const isBefore = isSpace(this.source[start - 1]), isBehind = isSpace(this.source[start]);
+    const isMoved = isBefore && !isBehind && isWord(this.text[at - 1]) && isSpace(this.text[at]);
+    if (isBefore && isWord(this.text[at - 1])) this.#out.push(" ");
+    this.#out.push(open);
+    if (isBehind && isWord(this.text[at])) this.#out.push(" ");
+    return isMoved && start < this.source.length ? at + 1 : at;
   }
 
   /** Text between two tags: kept spans to the byte, the rest escaped. No span crosses a tag. */

@@ -14,9 +14,17 @@ export type RichItem =
     readonly raw: string;
     readonly shown: string;
     readonly span?: SpanKind | undefined;
+    readonly inner?: InnerText | undefined;
   }
   /** Tags of an element: `pair` ties them together. In a segment pairs are whole and well nested. */
   | { readonly kind: "open" | "close"; readonly raw: string; readonly pair: number };
+
+/** A text inside an atom's bytes that is translated by itself: what stands for an image. */
+export interface InnerText {
+  readonly before: string;
+  readonly text: string;
+  readonly after: string;
+}
 
 /** Text to translate with its items, and how translated text is written in its place. */
 export interface Segment {

@@ -30,8 +30,19 @@ const PRINTF_PART =
   /%%|%\([^()\s]{1,100}\)[-+#0]{0,5}\d{0,4}(?:\.\d{1,4})?[a-zA-Z]|%[A-Za-z_][\w.-]{1,60}%|%(?:\d{1,2}\$)?[-+#0']*(?:\*|\d{1,4})?(?:\.(?:\*|\d{1,4}))?(?:hh|h|ll|l|L|q|j|z|t|I64|I32)?[diouxXeEfFgGaAcCsSpn@]|%L?\d{1,2}(?![\d$])/;
 const VARIABLE_PART = /\$t\([^()\n]{1,200}\)|\$[A-Za-z_]\w{0,60}\$?|\\[nrt"'\\]/;
 /** Thousands may be apart by spaces that do not break, and by apostrophes: 10 000, 1'234'567. */
-const NUMBER_PART =
-  /(?<![\p{L}\p{N}_])\p{Nd}+(?:[.,:/-]\p{Nd}+|[\u00a0\u202f\u2009'’]\p{Nd}{3}(?!\p{Nd}))*/u;
+const AMOUNT = /\p{Nd}+(?:[.,:/-]\p{Nd}+|[\u00a0\u202f\u2009'’]\p{Nd}{3}(?!\p{Nd}))*/u;
+
+const NUMBER_PART = new RegExp(`(?<![\\p{L}\\p{N}_])${AMOUNT.source}`, "u");
+
+/** Beyond ASCII: signs of currencies, with their amounts, arrows, marks, emoji. */
+const SYMBOL = /(?!\p{ASCII})[\p{So}\p{Sm}\p{Sc}\p{Extended_Pictographic}]/u;
+const CURRENCY = /(?!\p{ASCII})\p{Sc}/u;
+const SYMBOL_PART = new RegExp(
+  `${CURRENCY.source}[ \u00a0\u202f]?${AMOUNT.source}|` +
+    `${NUMBER_PART.source}[ \u00a0\u202f]?${CURRENCY.source}|` +
+    `(?:${SYMBOL.source}[\\ufe0f\\u200d\\u20e3\\p{Emoji_Modifier}]*)+`,
+  "u",
+);
 
 const KINDS: readonly [SpanKind, RegExp][] = [
   ["url", URL_PART],
@@ -42,6 +53,7 @@ const KINDS: readonly [SpanKind, RegExp][] = [
   ["placeholder", BRACE_PART],
   ["placeholder", PRINTF_PART],
   ["placeholder", VARIABLE_PART],
+  ["symbol", SYMBOL_PART],
   ["number", NUMBER_PART],
 ];
 

@@ -24,7 +24,7 @@ export function isFaithful(text: string, allowed: Syntax): boolean {
   for (const [c, count] of allowance(text)) {
     if (count > (allowed.get(c) ?? 0)) return false;
   }
-  return findSpans(text).every((s) => s.kind === "number");
+  return findSpans(text).every((s) => s.kind === "number" || s.kind === "symbol");
 }
 
 /** A piece's translation without what it must not have; the source where nothing is left. */
@@ -33,7 +33,8 @@ export function scrub(translation: string, source: string): string {
   if (hasText(translation) && isFaithful(translation, allowed)) return translation;
   let out = "", at = 0;
   for (const { start, end, kind } of findSpans(translation)) {
-    out += translation.slice(at, start) + (kind === "number" ? translation.slice(start, end) : " ");
+    out += translation.slice(at, start) +
+      (kind === "number" || kind === "symbol" ? translation.slice(start, end) : " ");
     at = end;
   }
   out = (out + translation.slice(at)).replace(SYNTAX, (c) => allowed.has(c) ? c : "")

@@ -3,10 +3,11 @@ import type { TextOptions, TranslateTexts } from "../documents/contract.ts";
 import { TermFinder } from "../glossary.ts";
 import { languageOf } from "../languages.ts";
 import { ATTEMPTS, type Translated } from "./attempts.ts";
-import { escapeIcu } from "./icu.ts";
+import { escapeIcu, type IcuMessage } from "./icu.ts";
 import { hintTexts, render, sentencesOf, type ViewSentence } from "./render.ts";
+import { inRow } from "./rows.ts";
 import { rawOf, type RichItem, type Segment } from "./segment.ts";
-import { type KeptSpan, type View, viewOf } from "./view.ts";
+import { type View, viewOf } from "./view.ts";
 
 /** Bounds of one call of the translator, and of the segments that are worked on at once. */
 const MAX_TEXTS = 64, MAX_CHARS = 16_384;
@@ -43,7 +44,8 @@ export function countCharacters(segments: readonly Segment[]): number {
   let count = 0;
   for (const { items } of segments) {
     for (const item of items) {
-      const text = item.kind === "text" ? item.text : item.kind === "atom" ? item.shown : "";
+      if (item.kind !== "text" && item.kind !== "atom") continue;
+      const text = item.kind === "text" ? item.text : item.shown + (item.inner?.text ?? "");
       for (const _ of text) count++;
     }
   }
@@ -64,7 +66,7 @@ class Run {
 
   /** A window of segments at once. */
   async window(segments: readonly Segment[], depth = 0): Promise<string[]> {
-    const cut = segments.map((s) => isSimple(s.items) ? [s] : betweenTags(s));
+    const cut = segments.map((s) => isSimple(s.items) ? inRow(s) ?? [s] : betweenTags(s));
     const flat = cut.flat().filter((s) => typeof s !== "string");
     const views = flat.map((s) => viewOf(s, this.#language, this.#terms));
     await this.#messages(flat, views, depth);
@@ -111,35 +113,35 @@ class Run {
     return done;
   }
 
-  /** Messages inside ICU arguments become the arguments' new bytes. */
+  /** Messages inside ICU arguments, and texts inside atoms, become their new bytes. */
   async #messages(
     segments: readonly Segment[],
     views: readonly View[],
     depth: number,
   ): Promise<void> {
-    const inner: Segment[] = [], owners: { span: KeptSpan; count: number }[] = [];
-    for (const [i, { spans }] of views.entries()) {
+    const inner: Segment[] = [], owners: { count: number; put(written: string[]): void }[] = [];
+    for (const [i, { spans, points }] of views.entries()) {
+      const outer = segments[i]!;
       for (const span of depth < MAX_MESSAGE_DEPTH ? spans : []) {
         const messages = span.icu?.pieces.filter((p) => typeof p !== "string") ?? [];
         if (messages.length === 0) continue;
-        const outer = segments[i]!;
-        const escape = (text: string) => outer.escape(escapeIcu(text));
-        for (const { message, plural } of messages) {
-          inner.push({
-            items: messageItems(message, plural),
-            escape,
-            splitSentences: "nonewlines",
-          });
-        }
-        owners.push({ span, count: messages.length });
+        inner.push(...messages.map((message) => messageSegment(message, outer)));
+        const put = (written: string[]) =>
+          span.raw = span.icu!.pieces.map((p) => typeof p === "string" ? p : written.shift()!)
+            .join("");
+        owners.push({ count: messages.length, put });
+      }
+      for (const point of points) {
+        if (point.inner === undefined) continue;
+        const { before, text, after } = point.inner;
+        inner.push({ ...outer, items: [{ kind: "text", text }] });
+        owners.push({ count: 1, put: ([written]) => point.raw = before + written + after });
       }
     }
     if (inner.length === 0) return;
     const written = await this.window(inner, depth + 1);
     let next = 0;
-    for (const { span } of owners) {
-      span.raw = span.icu!.pieces.map((p) => typeof p === "string" ? p : written[next++]).join("");
-    }
+    for (const { count, put } of owners) put(written.slice(next, next += count));
   }
 
   /** Translations by text, each text asked for once, in calls within the bounds. */
@@ -166,6 +168,14 @@ class Run {
     if (batch.length > 0) await flush();
     return answers;
   }
+}
+
+function messageSegment({ message, plural }: IcuMessage, outer: Segment): Segment {
+  return {
+    items: messageItems(message, plural),
+    escape: (text) => outer.escape(escapeIcu(text)),
+    splitSentences: "nonewlines",
+  };
 }
 
 /** A message's text; in a plural # is kept. */
@@ -201,7 +211,12 @@ function betweenTags(segment: Segment): (string | Segment)[] {
     if (item.kind === "text" || item.kind === "atom" && item.shown !== "") items.push(item);
     else {
       flush();
-      parts.push(rawOf([item]));
+      const inner = item.kind === "atom" ? item.inner : undefined;
+      if (inner === undefined) parts.push(rawOf([item]));
+      else {
+        const text: RichItem = { kind: "text", text: inner.text };
+        parts.push(inner.before, { ...segment, items: [text] }, inner.after);
+      }
     }
   }
   flush();

@@ -1,9 +1,10 @@
 /** A segment as one string with ranges: what is kept, where tags stand, where sentences are. */
 import type { SpanKind, SplitSentences } from "../documents/contract.ts";
 import type { TermFinder } from "../glossary.ts";
+import { findLanguage } from "../languages.ts";
 import { splitText } from "../sentences.ts";
 import { complexArguments, type IcuArgument } from "./icu.ts";
-import type { RichItem, Segment } from "./segment.ts";
+import type { InnerText, RichItem, Segment } from "./segment.ts";
 import { findSpans } from "./spans.ts";
 
 /** A range of the view's text that is kept. */
@@ -22,9 +23,11 @@ export interface KeptSpan {
 export interface ViewPoint {
   readonly kind: "atom" | "open" | "close";
   readonly at: number;
-  readonly raw: string;
+  /** An atom's is replaced when the text in it is translated. */
+  raw: string;
   /** Ties an element's tags together; -1 for an atom. */
   readonly pair: number;
+  readonly inner?: InnerText | undefined;
 }
 
 /** A part of the text: a sentence to translate, or what stands between two. */
@@ -81,7 +84,8 @@ class Builder {
     if (item.kind !== "atom") {
       this.points.push({ kind: item.kind, at: start, raw: item.raw, pair: item.pair });
     } else if (item.shown === "") {
-      this.points.push({ kind: "atom", at: start, raw: item.raw, pair: -1 });
+      const { raw, inner } = item;
+      this.points.push({ kind: "atom", at: start, raw, pair: -1, inner });
     } else {
       this.text += item.shown;
       const kind = item.span ?? "kept";
@@ -145,8 +149,8 @@ function isNumberIn(span: KeptSpan, start: number, end: number): boolean {
   return span.kind === "number" && start <= span.start && span.end <= end;
 }
 
-/** Index of the first stretch that ends behind `at`. */
-function firstOver(run: readonly Stretch[], at: number): number {
+/** Index of the first range that ends behind `at`. */
+function firstOver(run: readonly { readonly end: number }[], at: number): number {
   let low = 0, high = run.length;
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -167,7 +171,7 @@ function partsOf(
     text,
     spans,
     (s) =>
-      s.kind === "number" || s.kind === "term"
+      s.kind === "number" || s.kind === "symbol" || s.kind === "term"
         ? text.slice(s.start, s.end)
         : `X${"x".repeat(s.end - s.start - 1)}`,
   );
@@ -176,6 +180,8 @@ function partsOf(
     spans,
     (s) => s.kind === "term" ? text.slice(s.start, s.end) : "0".repeat(s.end - s.start),
   );
+  // In a language of Latin letters a text of others alone is in another language.
+  const letter = findLanguage(language)?.flores.endsWith("_Latn") ? /\p{Script=Latin}/u : /\p{L}/u;
   const parts: ViewPart[] = [];
   const add = (start: number, end: number, translate: boolean) => {
     const last = parts.at(-1);
@@ -189,13 +195,45 @@ function partsOf(
     const split = splitText(mode === "on" ? run.replaceAll("\t", "\n") : run, { language, mode });
     for (const piece of split.pieces) {
       const end = at + (typeof piece === "string" ? piece : split.sentences[piece]!).length;
-      add(at, end, typeof piece === "number" && /\p{L}/u.test(words.slice(at, end)));
+      const [from, to] = withoutSymbols(spans, at, end, text);
+      if (from > at) add(at, from, false);
+      if (to > from) add(from, to, typeof piece === "number" && letter.test(words.slice(from, to)));
+      if (end > to) add(to, end, false);
       at = end;
     }
     if (next !== undefined) add(at, next.end, false);
     at = next?.end ?? at;
   }
   return parts;
+}
+
+/** A symbol that is no amount, which a sentence may end with. */
+function isMark({ kind, wanted }: KeptSpan): boolean {
+  return kind === "symbol" && !/\p{N}/u.test(wanted);
+}
+
+/** A sentence's range without the symbols at its ends, and the white space beside them: they stay where they are. */
+function withoutSymbols(
+  spans: readonly KeptSpan[],
+  start: number,
+  end: number,
+  text: string,
+): [number, number] {
+  let from = start, to = end;
+  const inside = spans.slice(firstOver(spans, start), firstOver(spans, end + 1))
+    .filter((s) => s.start >= start && s.end <= end);
+  const isBlank = (a: number, b: number) => text.slice(a, b).trim() === "";
+  for (const span of inside) {
+    if (!isMark(span) || !isBlank(from, span.start)) break;
+    from = span.end;
+  }
+  for (const span of inside.toReversed()) {
+    if (!isMark(span) || span.start < from || !isBlank(span.end, to)) break;
+    to = span.start;
+  }
+  if (from > start) from += text.slice(from, to).length - text.slice(from, to).trimStart().length;
+  if (to < end) to = from + text.slice(from, to).trimEnd().length;
+  return [from, to];
 }
 
 /** `text` with what `put` says in the spans' places; lengths stay. */
