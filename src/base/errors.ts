@@ -45,7 +45,14 @@ export class MoqeError extends Error {
 
 /** A thrown value as one line of text. */
 export function errorText(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  if (!(thrown instanceof Error)) return String(thrown);
+  return thrown.message === "fetch failed" ? `fetch failed${connectFault(thrown)}` : thrown.message;
+}
+
+/** Why there was no connection; the rest of what Deno says has the address, which may hold secrets. */
+function connectFault({ cause }: Error): string {
+  const found = cause instanceof Error ? /client error \(\w+\): (.+)$/.exec(cause.message) : null;
+  return found === null ? "" : `: ${found[1]}`;
 }
 
 /** The error's code, or "internal" for anything that is not a MoqeError. */

@@ -113,7 +113,7 @@ export const COMMANDS: readonly Command[] = [
     summary: "read a packed model whole and check every hash",
     details: ["Each --mirror is read whole, too, and must have the very same manifest."],
     positionals: [
-      { name: "MODEL", help: "the model's address; the shipped one unless given", optional: true },
+      { name: "MODEL", help: "the model's address; all that ship unless given", optional: true },
     ],
     flags: verifyFlags,
     load: async () => (await import("./verify.ts")).verify,
@@ -125,7 +125,11 @@ export const COMMANDS: readonly Command[] = [
       "With --config, the sizes that a checkpoint would be packed to, from its config.json alone.",
     ],
     positionals: [
-      { name: "MODEL", help: "the model's address; the shipped one unless given", optional: true },
+      {
+        name: "MODEL",
+        help: "the model's address; the first that ships unless given",
+        optional: true,
+      },
     ],
     flags: planFlags,
     load: async () => (await import("./plan.ts")).plan,

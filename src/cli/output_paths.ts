@@ -86,11 +86,26 @@ function outputOf(input: string, to: string, flags: Flags): string {
 function namedFormat(input: string): DocumentFormat {
   const format = formatOfName(input);
   if (format !== undefined) return format;
+  if (isFolder(input)) {
+    throw new MoqeError("bad_input", {
+      action: `translate ${input}`,
+      rule: "it is a folder",
+      remedy: "name its files, as in FOLDER/*.md",
+    });
+  }
   throw new MoqeError("bad_input", {
     action: `translate ${input === STANDARD ? "standard input" : input}`,
     rule: `its name must end in one of ${DOCUMENT_EXTENSIONS.map((e) => `.${e}`).join(", ")}`,
     remedy: "say what it is with --format",
   });
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether there is anything of this name. */

@@ -50,7 +50,7 @@ async function run(flags: Values<typeof serveFlags>, service: HttpOptions): Prom
   console.log(`moqe: listening on ${listening.url}, loading ${models.map(redact).join(", ")}`);
   try {
     const info = await orAborted(engine.ready, interrupt.signal);
-    console.log(readyText(info, listening.url, options));
+    console.log(readyText(info, listening.url, options, service.access.keyRequired));
     await failureOf(engine, interrupt.signal);
   } catch (thrown) {
     if (!interrupt.signal.aborted) throw thrown;
@@ -152,14 +152,27 @@ async function drain(
 }
 
 /** Where, what, for whom, within what, and a line to try. */
-function readyText(info: ModelInfo, url: string, options: EngineOptions): string {
+/** What is tried first, in the languages of the models that ship. */
+const SAMPLES: Readonly<Record<string, string>> & { readonly en: string } = {
+  en: "The file could not be opened.",
+  de: "Die Datei konnte nicht geöffnet werden.",
+  fr: "Impossible de lire le fichier.",
+  es: "No se puede abrir el archivo.",
+};
+
+function readyText(
+  info: ModelInfo,
+  url: string,
+  options: EngineOptions,
+  needsKey: boolean,
+): string {
   const pairs = info.pairs.slice(0, PAIRS_SHOWN).map(pairText);
   if (info.pairs.length > pairs.length) {
     pairs.push(`and ${info.pairs.length - pairs.length} more`);
   }
   const { source, target } = info.pairs[0]!;
   const body = JSON.stringify({
-    q: "The file could not be opened.",
+    q: SAMPLES[codeOf(source)] ?? SAMPLES.en,
     source: codeOf(source),
     target: codeOf(target),
   });
@@ -173,5 +186,6 @@ function readyText(info: ModelInfo, url: string, options: EngineOptions): string
     info.batchInvariant ? "batch-invariant" : "NOT batch-invariant on this machine",
   ];
   return `moqe: ready on ${url}: ${facts.join(", ")}\n` +
-    `try: curl -s ${url}/translate -H 'Content-Type: application/json' -d '${body}'`;
+    `try: curl -s ${url}/translate ${needsKey ? "-H 'Authorization: Bearer KEY' " : ""}` +
+    `-H 'Content-Type: application/json' -d '${body}'`;
 }

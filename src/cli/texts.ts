@@ -20,6 +20,13 @@ export function trainedPair(
   const source = findLanguage(from)?.flores, target = findLanguage(to)?.flores;
   const pair = info.pairs.find((p) => p.source === source && p.target === target);
   if (pair !== undefined) return pair;
+  if (from === "auto") {
+    throw new MoqeError("bad_input", {
+      action: `translate from auto to ${to}`,
+      rule: "lines of standard input have no language of their own that is told; files have",
+      remedy: "name it with --from, or say --format text",
+    });
+  }
   throw new MoqeError("bad_input", {
     action: `translate from ${from} to ${to}`,
     rule: `${info.name} was trained for ${info.pairs.map(pairText).join(", ")}`,

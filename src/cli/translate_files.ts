@@ -2,7 +2,7 @@
 import type { Values } from "../base/config.ts";
 import { errorCode, errorText, MoqeError } from "../base/errors.ts";
 import type { Engine, ModelInfo } from "../engine/protocol.ts";
-import { detectLanguage } from "../text/detect.ts";
+import { detectLanguage, mayBeOneOf } from "../text/detect.ts";
 import type {
   DocumentFormat,
   DocumentOptions,
@@ -11,7 +11,7 @@ import type {
 } from "../text/documents/contract.ts";
 import { sampleOf } from "../text/documents/sample.ts";
 import { longestDocument, translateDocument } from "../text/documents/translate.ts";
-import { codeOf } from "../text/languages.ts";
+import { codeOf, findLanguage } from "../text/languages.ts";
 import { EXIT } from "./command.ts";
 import { FileJournal, hashOf, JOURNAL_SUFFIX } from "./file_journal.ts";
 import { isFinished, mark, unmark } from "./file_marks.ts";
@@ -205,7 +205,9 @@ export class FileRun {
 
   async #settings(bytes: Uint8Array, format: DocumentFormat): Promise<Settings> {
     const { from, to } = this.flags;
-    const source = from === "auto" ? await detected(sampleOf(bytes, format), this.info) : from!;
+    const source = from === "auto"
+      ? await detected(sampleOf(bytes, format), to!, this.info)
+      : from!;
     const pair = trainedPair(source, to!, this.info);
     // The text layer has split the sentences.
     return { ...pair, ...searchSettings(this.flags, this.info), split: "off" };
@@ -223,15 +225,22 @@ function isOfFile(thrown: unknown): boolean {
   return errorCode(thrown) === "bad_input" || errorCode(thrown) === "too_large";
 }
 
-/** The source language that words of a file are in. */
-async function detected(text: string, info: ModelInfo): Promise<string> {
-  const candidates = [...new Set(info.pairs.map((p) => p.source))];
-  const [best] = await detectLanguage(text, candidates);
-  if (best !== undefined) return best.flores;
+/** The source language that words of a file are in. Throws MoqeError `bad_input` where the model reads no such. */
+async function detected(text: string, to: string, info: ModelInfo): Promise<string> {
+  const target = findLanguage(to)?.flores;
+  const readable = info.pairs.filter((p) => p.target === target).map((p) => p.source);
+  const [guess] = await detectLanguage(text);
+  if (guess !== undefined && readable.includes(guess.flores)) return guess.flores;
+  if (guess !== undefined && mayBeOneOf(readable, text, guess)) {
+    const [best] = await detectLanguage(text, readable);
+    if (best !== undefined) return best.flores;
+  }
+  const said = guess === undefined ? "no language that can be told" : codeOf(guess.flores);
   throw new MoqeError("bad_input", {
-    action: "detect the language",
-    rule: `the text is in none of ${candidates.map(codeOf).join(", ")}`,
-    remedy: "name it with --from",
+    action: `translate from auto to ${to}`,
+    rule: `the text must be in one of ${readable.map(codeOf).join(", ") || "no language"}`,
+    observed: said,
+    remedy: "name its language with --from if it is another",
   });
 }
 

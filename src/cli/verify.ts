@@ -6,24 +6,46 @@ import { type OpenedModel, openModel } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { verifyFlags } from "./flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
-import { modelAddress } from "./model.ts";
+import { modelAddresses } from "./model.ts";
+import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 
 /** Runs the command; a model or a mirror that is damaged is exit code 1 with one line a fault. */
 export async function verify(
   { flags, positionals }: Invocation<typeof verifyFlags>,
 ): Promise<number> {
+  const given = positionals[0] ?? flags.model;
+  if (positionals.length > 0 && flags.model !== undefined) {
+    throw usage({ name: "verify" }, "MODEL and --model are two ways to say one: give one of them");
+  }
+  const addresses = modelAddresses(given === undefined ? [] : [given]);
+  if (given === undefined && (flags.mirror.length > 0 || flags.manifestSha256 !== undefined)) {
+    throw usage({ name: "verify" }, "a mirror and a hash are of one model: say which");
+  }
   using interrupt = listenForInterrupt();
   const progress = new Progress({ force: flags.progress });
-  const { signal } = interrupt;
-  const opened = await openModel(modelAddress(positionals[0] ?? flags.model), {
-    mirrors: flags.mirror,
-    manifestSha256: flags.manifestSha256,
-    signal,
-  });
-  const name = opened.manifest.name;
+  let areWhole = true;
+  for (const address of addresses) {
+    const opened = await openModel(address, {
+      mirrors: flags.mirror,
+      manifestSha256: flags.manifestSha256,
+      signal: interrupt.signal,
+    });
+    if (!await areAllWhole(opened, flags.mirror, progress, interrupt.signal)) areWhole = false;
+  }
+  return areWhole ? EXIT.ok : EXIT.failure;
+}
+
+/** Reads a model and its mirrors. */
+async function areAllWhole(
+  opened: OpenedModel,
+  mirrors: readonly string[],
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { name } = opened.manifest;
   let areWhole = await isWhole(name, opened, progress, signal);
-  for (const address of flags.mirror) {
+  for (const address of mirrors) {
     const mirror = await openMirror(address, opened.manifestSha256, signal);
     if (mirror === undefined) areWhole = false;
     else if (!await isWhole(`${name} at ${mirror.store.origin}`, mirror, progress, signal)) {
@@ -31,7 +53,7 @@ export async function verify(
     }
   }
   if (areWhole) console.log(`manifest sha256 ${opened.manifestSha256}`);
-  return areWhole ? EXIT.ok : EXIT.failure;
+  return areWhole;
 }
 
 /** A mirror whose manifest is the model's; undefined, and told, where it has none or another. */

@@ -2,6 +2,7 @@
 import type { ModelPlan } from "../base/plan.ts";
 import type { Ledger } from "../base/ledger.ts";
 import { architectureOf } from "../arch/registry.ts";
+import { cpuScratchBytes } from "../backend/cpu/scratch.ts";
 import type { Backend, KvBits } from "../backend/contract.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
 import { horizon } from "../experts/policy/horizon.ts";
@@ -17,6 +18,8 @@ import type { Shared } from "./shares.ts";
 import { type BudgetPlan, divideBudget, scratchShape, tablePages } from "./budget.ts";
 
 export interface AssembleOptions extends LoadOptions {
+  /** What a CPU shares its products over, for what its scratch takes; 1 where it is not given. */
+  readonly threads?: number | undefined;
   maxBatchTokens: number;
   maxSourceTokens: number;
   /** Of an element of K/V; 16 unless given. */
@@ -57,18 +60,26 @@ export async function assemble(
   checkManifest(manifest, plan);
   const maxRows = options.maxBatchTokens;
   const shape = scratchShape(plan, spec, maxRows);
-  backend.prepare(shape);
-  const { gpu } = ledger.snapshot(), { kvBits = 16 } = options;
-  const budget = divideBudget(manifest, plan, spec, {
-    gpuBytes: gpu.budgetBytes,
-    scratchBytes: gpu.usedBytes,
-    maxBatchTokens: maxRows,
-    maxSourceTokens: options.maxSourceTokens,
-    kvBits,
-    // The CPU's attention sees its whole heap, whatever its arenas are limited to.
-    bindingBytes: backend.name === "cpu" ? undefined : backend.limits.maxBindingBytes,
-    models: options.shared?.models,
-  });
+  const { kvBits = 16 } = options;
+  const divided = (scratchBytes: number) =>
+    divideBudget(manifest, plan, spec, {
+      gpuBytes: ledger.snapshot().gpu.budgetBytes,
+      scratchBytes,
+      maxBatchTokens: maxRows,
+      maxSourceTokens: options.maxSourceTokens,
+      kvBits,
+      // The CPU's attention sees its whole heap, whatever its arenas are limited to.
+      bindingBytes: backend.name === "cpu" ? undefined : backend.limits.maxBindingBytes,
+      models: options.shared?.models,
+    });
+  try {
+    backend.prepare(shape);
+  } catch (error) {
+    // Too little for the scratch alone: the least that would do is told for all of it.
+    if (backend.name === "cpu") divided(cpuScratchBytes(shape, options.threads ?? 1));
+    throw error;
+  }
+  const budget = divided(ledger.snapshot().gpu.usedBytes);
   const trunk = new Trunk(backend, manifest);
   const residency = new ExpertResidency(backend, manifest, plan, fetcher, {
     slots: Math.min(budget.slots, options.maxSlots ?? Infinity),

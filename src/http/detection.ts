@@ -1,7 +1,6 @@
 /** Which language each text is translated from: the one that the request names, else the one that is detected. */
 import type { ModelInfo } from "../engine/protocol.ts";
-import { detectLanguage } from "../text/detect.ts";
-import type { DetectedLanguage } from "../text/documents/contract.ts";
+import { detectLanguage, mayBeOneOf } from "../text/detect.ts";
 import { visibleText } from "../text/markup/visible.ts";
 import { RequestError } from "./errors.ts";
 import { describeLanguage, isTrained } from "./languages.ts";
@@ -16,14 +15,6 @@ export interface ChosenSource {
 
 /** Characters of a page that are looked at. */
 const ENOUGH = 8192;
-/** Below this a guess among all languages gives way to the best of those that the model can read. */
-const SURE = 0.5;
-/**
- * Letters from which on a guess is right often enough to refuse a text: of one short English text in eight
- * ("Dark mode", "Invalid input") the tables are sure that it is in another language.
- */
-const ENOUGH_LETTERS = 20;
-
 /**
  * A source for each text. Throws RequestError 400, in LibreTranslate's words, for a text that is surely of a language
  * that the model does not translate to the target.
@@ -68,7 +59,7 @@ async function choose(
   if (guess.flores === target || isTrained({ source: guess.flores, target }, info)) {
     return { flores: guess.flores, confidence: guess.confidence };
   }
-  const isUnsure = mayErr(text, guess, readable);
+  const isUnsure = mayBeOneOf(readable, text, guess);
   if (isUnsure && readable.length > 0) {
     const [near] = await detectLanguage(text, readable);
     const confidence = Math.min(guess.confidence, 1 - guess.confidence);
@@ -81,14 +72,4 @@ async function choose(
     `${to.name} (${to.code}) is not available as a target language from ${name} (${code})`,
     { fields: { supported: readable.map((flores) => describeLanguage(flores).code) } },
   );
-}
-
-/** Whether a language that the model reads may be meant: it is written in the guess's script, and the guess says little. */
-function mayErr(text: string, guess: DetectedLanguage, readable: readonly string[]): boolean {
-  const scriptOf = (flores: string) => flores.split("_")[1];
-  if (!readable.some((flores) => scriptOf(flores) === scriptOf(guess.flores))) return false;
-  if (guess.confidence < SURE) return true;
-  let letters = 0;
-  for (const _ of text.matchAll(/\p{L}/gu)) if (++letters >= ENOUGH_LETTERS) return false;
-  return true;
 }

@@ -1,4 +1,5 @@
 /** Time around one HTTP attempt: how long it may be silent or slow, what its failure is, and the pause after it. */
+import { errorText } from "../base/errors.ts";
 import { HttpFailure } from "./http_answer.ts";
 
 /** Aborts after timeoutMs without a byte, after deadlineMs in all, or with the caller's signal. */
@@ -51,8 +52,7 @@ export class Watchdog {
 /** What fetch throws for connections (refused, reset) is a TypeError: worth a retry. Its message holds the URL. */
 export function asFailure(error: unknown): HttpFailure {
   if (error instanceof HttpFailure) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new HttpFailure(message.replaceAll(/\s*\(?[a-z]+:\/\/[^\s)]*\)?/gi, ""), "reset");
+  return new HttpFailure(errorText(error).replaceAll(/\s*\(?[a-z]+:\/\/[^\s)]*\)?/gi, ""), "reset");
 }
 
 /** Waits, or returns early when the signal fires. */

@@ -17,6 +17,14 @@ const MAX_GUESSES = 10;
 /** Sharpens scores with the text's length, so that confidences are about how often a guess is right. */
 const SHARPNESS = 4;
 
+/** Below this a guess among all languages gives way to the best of those that the model can read. */
+const SURE = 0.5;
+/**
+ * Letters from which on a guess is right often enough to refuse a text: of one short English text in eight
+ * ("Dark mode", "Invalid input") the tables are sure that it is in another language.
+ */
+const ENOUGH_LETTERS = 20;
+
 type Scores = (text: string) => Record<string, number>;
 let loading: Promise<Scores> | undefined;
 
@@ -96,4 +104,18 @@ const SIMPLIFIED = /[们这个来时国说学会对发经长过进开关点电�
 function isTraditional(text: string): boolean {
   const count = (pattern: RegExp) => text.match(pattern)?.length ?? 0;
   return count(TRADITIONAL) > count(SIMPLIFIED);
+}
+
+/** Whether a language that the model reads may be meant: it is written in the guess's script, and the guess says little. */
+export function mayBeOneOf(
+  readable: readonly string[],
+  text: string,
+  guess: DetectedLanguage,
+): boolean {
+  const scriptOf = (flores: string) => flores.split("_")[1];
+  if (!readable.some((flores) => scriptOf(flores) === scriptOf(guess.flores))) return false;
+  if (guess.confidence < SURE) return true;
+  let letters = 0;
+  for (const _ of text.matchAll(/\p{L}/gu)) if (++letters >= ENOUGH_LETTERS) return false;
+  return true;
 }

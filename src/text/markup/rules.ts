@@ -100,6 +100,8 @@ export class MarkupRules {
 export function isMarkedKept(event: OpenEvent, text: string, kind: MarkupKind): boolean {
   const names = kind === "html" ? ["translate"] : ["translate", "its:translate"];
   if (names.some((name) => valueOf(event, text, name) === "no")) return true;
+  // Android's string resources.
+  if (kind === "xml" && valueOf(event, text, "translatable") === "false") return true;
   const classes = kind === "html" ? valueOf(event, text, "class") ?? "" : "";
   return /(?:^|\s)notranslate(?:\s|$)/.test(classes);
 }
