@@ -1,5 +1,6 @@
 /** moqe plan: what a model takes, before anything of it but the manifest is read. */
 import { architectureOf } from "../arch/registry.ts";
+import { HEAP_LIMIT } from "../backend/cpu/heap.ts";
 import { cpuScratchBytes } from "../backend/cpu/scratch.ts";
 import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
@@ -51,6 +52,9 @@ async function planModel(
     kvBits: kvBits(flags.kvCache),
   });
   console.log(`${budgetTable(budget, flags.gpuMemory)}\n`);
+  if (flags.gpuMemory > HEAP_LIMIT) {
+    console.log(`on the CPU ${formatBytes(HEAP_LIMIT)} of it are used at most\n`);
+  }
   console.log(slotsText(budget));
   console.log(`\n${await outlookTable(opened, plan, budget, flags.bandwidth)}`);
   return EXIT.ok;

@@ -2,6 +2,7 @@
 import type { ModelPlan } from "../base/plan.ts";
 import type { Ledger } from "../base/ledger.ts";
 import { architectureOf } from "../arch/registry.ts";
+import { HEAP_MOST_BYTES } from "../backend/cpu/heap.ts";
 import { cpuScratchBytes } from "../backend/cpu/scratch.ts";
 import type { Backend, KvBits } from "../backend/contract.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
@@ -63,7 +64,11 @@ export async function assemble(
   const { kvBits = 16 } = options;
   const divided = (scratchBytes: number) =>
     divideBudget(manifest, plan, spec, {
-      gpuBytes: ledger.snapshot().gpu.budgetBytes,
+      gpuBytes: Math.min(
+        ledger.snapshot().gpu.budgetBytes,
+        // What a budget has beyond a CPU's heap stays unused.
+        backend.name === "cpu" ? HEAP_MOST_BYTES : Infinity,
+      ),
       scratchBytes,
       maxBatchTokens: maxRows,
       maxSourceTokens: options.maxSourceTokens,

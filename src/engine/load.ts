@@ -36,6 +36,8 @@ export interface LoadedEngine {
   readonly lost: Promise<MoqeError>;
   /** Resident memory before anything of the model was read. */
   readonly rssBytes: number;
+  /** What it runs on, whatever was asked for. */
+  readonly device: "cpu" | "webgpu";
   /** Answers every request with `why`, then gives everything back. */
   abandon(why: MoqeError): Promise<void>;
   /** Finishes what was accepted, then gives everything back. */
@@ -197,6 +199,7 @@ async function bringToLife(
     }),
     lost,
     rssBytes: of.rssBytes,
+    device: backend.name,
     async abandon(why) {
       scheduler.failAll(why);
       await close();

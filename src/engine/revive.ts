@@ -17,12 +17,13 @@ export interface ReviveEvents {
 }
 
 /**
- * Watches an engine and every one that takes its place. `load` makes another. `current` is told of the promise of the
- * next engine before anything is awaited, so that later requests wait for that one.
+ * Watches an engine and every one that takes its place. `load` makes another; `isLast`: no further try is
+ * made. `current` is told of the promise of the next engine before anything is awaited, so that later requests wait for
+ * that one.
  */
 export function keepAlive(
   engine: LoadedEngine,
-  load: () => Promise<LoadedEngine>,
+  load: (isLast: boolean) => Promise<LoadedEngine>,
   events: ReviveEvents & { current(next: Promise<LoadedEngine>): void },
 ): void {
   engine.lost.then(async (why) => {
@@ -46,11 +47,11 @@ export function keepAlive(
   });
 }
 
-async function again(load: () => Promise<LoadedEngine>): Promise<LoadedEngine> {
+async function again(load: (isLast: boolean) => Promise<LoadedEngine>): Promise<LoadedEngine> {
   for (const [i, ms] of RETRY_MS.entries()) {
     await new Promise((resolve) => setTimeout(resolve, ms));
     try {
-      return await load();
+      return await load(i === RETRY_MS.length - 1);
     } catch (error) {
       // A driver that was reset may take a while to offer its adapter again; other errors will not pass.
       const passing = error instanceof MoqeError && error.code === "unavailable";

@@ -3,11 +3,11 @@
  * continuous batch that they join and leave between steps. Encoder passes and decoder steps take turns on the device;
  * who waits for experts gives it up meanwhile.
  */
-import { setImmediate } from "node:timers";
 import { errorText, MoqeError } from "../base/errors.ts";
 import type { SentenceLanguages } from "../experts/contract.ts";
 import type { TranslationModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
+import { yieldToEvents } from "./breaths.ts";
 import { type DecodeCounts, Decoder, type Decoding } from "./decoder.ts";
 import { Encoder, type Encoding } from "./encoder.ts";
 import { PagePool } from "./pages.ts";
@@ -32,12 +32,6 @@ export interface SchedulerStats {
   decode: DecodeCounts;
 }
 
-/**
- * Gives the event loop a turn, so that messages (cancellations, new requests) are seen between steps.
- * A timer of 0 ms takes 2 ms in Deno, more than a step of a small model.
- */
-const yieldToEvents = () => new Promise<void>((resolve) => void setImmediate(resolve));
-
 /** Runs the sentences of all requests on one model, which nobody else may use meanwhile. */
 export class Scheduler {
   readonly #pool: PagePool;
@@ -47,6 +41,7 @@ export class Scheduler {
   readonly #decoder: Decoder;
   #active: Active[] = [];
   #loop: Promise<void> | undefined;
+  #ended: MoqeError | undefined;
   readonly #tokens = { source: 0, target: 0 };
   readonly #steps = { encode: 0, decode: 0 };
   /** Languages of the last pass; sentences of one request share one object. */
@@ -73,6 +68,7 @@ export class Scheduler {
    */
   async run(jobs: readonly Job[], options: RunOptions = {}): Promise<Finished[][]> {
     if (jobs.length === 0) return [];
+    if (this.#ended !== undefined) throw this.#ended;
     this.#admit(jobs);
     const { signal, timeoutMs } = options;
     if (signal?.aborted) throw cancelled();
@@ -104,8 +100,9 @@ export class Scheduler {
     }
   }
 
-  /** Answers every request, waiting or running, with an error. */
+  /** Answers every request, waiting, running or yet to come, with an error. */
   failAll(error: MoqeError): void {
+    this.#ended = error;
     const requests = new Set(this.#active.map((a) => a.request));
     for (const r of [...requests, ...this.#waiting.requests]) this.#close(r, error);
   }
@@ -126,6 +123,11 @@ export class Scheduler {
   /** Resolves when nothing is waiting or running. */
   async idle(): Promise<void> {
     while (this.#loop !== undefined) await this.#loop;
+  }
+
+  /** Throws what `run` would for so many sentences of one request, so that no more of them is made ready. */
+  refuseTooMany(count: number): void {
+    this.#waiting.admit(count, this.#rate);
   }
 
   #admit(jobs: readonly Job[]): void {

@@ -1,4 +1,5 @@
 /** An engine that gives its memory back while nobody asks, and comes back for the next request. */
+import { collectGarbage } from "../base/garbage.ts";
 import type { LoadedEngine } from "./load.ts";
 import { cancelled, expired } from "./refusals.ts";
 
@@ -8,12 +9,15 @@ export interface Patience {
   readonly timeoutMs: number | undefined;
 }
 
+/** What is kept of an engine that was given back; the rest of it is garbage. */
+export type Remains = Pick<LoadedEngine, "rssBytes" | "device" | "stats">;
+
 /** What wakes it. */
 export interface SleeperOptions {
   /** Time without a request after which it is unloaded; 0 is never. */
   readonly idleMs: number;
   /** Makes another in its place. */
-  load(before: LoadedEngine): Promise<LoadedEngine>;
+  load(before: Remains): Promise<LoadedEngine>;
   /** Told of every engine that took another's place here. */
   woke(engine: LoadedEngine): void;
 }
@@ -23,9 +27,10 @@ export interface SleeperOptions {
  * is that request's error, and the next one tries again.
  */
 export class Sleeper {
-  #engine: Promise<LoadedEngine>;
-  /** The engine that was given back, and when that is done. */
-  #asleep: { before: LoadedEngine; closed: Promise<void> } | undefined;
+  /** Not there while it sleeps. */
+  #engine: Promise<LoadedEngine> | undefined;
+  /** The engine that was given back, when that is done. */
+  #asleep: Promise<Remains> | undefined;
   #running = 0;
   /** Called when no request is under way any more. */
   readonly #quiet: (() => void)[] = [];
@@ -70,8 +75,8 @@ export class Sleeper {
   }
 
   /** For statistics and the end: the engine that is there, or that was. */
-  async current(): Promise<LoadedEngine> {
-    return this.#asleep?.before ?? await this.#engine;
+  async current(): Promise<Remains> {
+    return await (this.#asleep ?? this.#engine!);
   }
 
   /** Finishes what was accepted and gives everything back for good. */
@@ -79,21 +84,18 @@ export class Sleeper {
     // Of a request that wakes it no engine knows yet that it is to be finished.
     while (this.#running > 0) await new Promise<void>((resolve) => this.#quiet.push(resolve));
     clearTimeout(this.#timer);
-    if (this.#asleep !== undefined) return await this.#asleep.closed;
-    await (await this.#engine).close();
+    if (this.#asleep !== undefined) return void await this.#asleep;
+    await (await this.#engine!).close();
   }
 
   #awake(): Promise<LoadedEngine> {
     const sleep = this.#asleep;
-    if (sleep === undefined) return this.#engine;
+    if (sleep === undefined) return this.#engine!;
     this.#asleep = undefined;
     // Never both in memory.
-    const next = sleep.closed.then(() => this.options.load(sleep.before));
+    const next = sleep.then((before) => this.options.load(before));
     this.#engine = next;
-    next.then(
-      (engine) => this.options.woke(engine),
-      () => this.#asleep = { before: sleep.before, closed: Promise.resolve() },
-    );
+    next.then((engine) => this.options.woke(engine), () => this.#asleep = sleep);
     return next;
   }
 
@@ -107,13 +109,26 @@ export class Sleeper {
 
   async #sleep(): Promise<void> {
     const engine = this.#engine;
-    const before = await engine.catch(() => undefined);
+    const before = await engine?.catch(() => undefined);
     // Lost and replaced meanwhile: that one is given up already.
     if (engine !== this.#engine) return;
     if (before === undefined || this.#running > 0 || this.#asleep !== undefined) return;
-    // What cannot be kept (profiles, blocks for the disk) is no reason never to wake again.
-    this.#asleep = { before, closed: before.close().catch(() => {}) };
+    this.#engine = undefined;
+    this.#asleep = giveBack(before);
   }
+}
+
+/**
+ * Closes an engine and has its memory collected: a heap of WebAssembly goes back to the system with the objects that
+ * hold it alone, and who sleeps makes no garbage that would have them looked at.
+ */
+async function giveBack(engine: LoadedEngine): Promise<Remains> {
+  // What cannot be kept (profiles, blocks for the disk) is no reason never to wake again.
+  await engine.close().catch(() => {});
+  const last = engine.stats(), { rssBytes, device } = engine;
+  // Only when nobody's stack has it any more.
+  setTimeout(collectGarbage);
+  return { rssBytes, device, stats: () => last };
 }
 
 async function within<T>(promise: Promise<T>, { signal, timeoutMs }: Patience): Promise<T> {

@@ -2,9 +2,10 @@
 import { MoqeError } from "../base/errors.ts";
 import type { SourceSpec } from "../nn/spec.ts";
 import { languageOf } from "../text/languages.ts";
-import { joinText, splitText } from "../text/sentences.ts";
+import { joinText, splitSteps, type SplitText } from "../text/sentences.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import type { Manifest } from "../store/manifest.ts";
+import { Breaths } from "./breaths.ts";
 import { MAX_BEAMS } from "./budget.ts";
 import type { TranslateOptions, TranslateParams, Translation } from "./protocol.ts";
 import type { Job, PartialTokens } from "./queue.ts";
@@ -50,10 +51,16 @@ export class Translator {
       countTokens: (sentence: string) => this.tokenizer.encode(sentence).length,
     };
     const language = languageOf(params.source).code;
-    const texts = params.texts.map((text) =>
-      splitText(text, { language, limit, mode: params.split })
-    );
-    const sources = texts.map((t) => t.sentences.map((s) => writer.write(s)));
+    const turns = new Breaths(options);
+    const texts: SplitText[] = [], sources: number[][][] = [];
+    let count = 0;
+    for (const text of params.texts) {
+      const split = await turns.through(splitSteps(text, { language, limit, mode: params.split }));
+      count += split.sentences.length;
+      this.scheduler.refuseTooMany(count);
+      texts.push(split);
+      sources.push(await turns.through(written(split.sentences, writer)));
+    }
     const jobs = sources.flat().map((source): Job => ({
       source: Int32Array.from(source),
       languageToken: writer.languageToken,
@@ -62,7 +69,7 @@ export class Translator {
       lengthPenalty: params.lengthPenalty,
       maxTokens: this.#limit(source.length, params),
     }));
-    const { signal, timeoutMs, onProgress, onText } = options;
+    const { signal, onProgress, onText } = options, timeoutMs = turns.leftMs();
     const streams = onText && new TextStreams(texts, this.tokenizer, onText);
     const onTokens = streams && ((partial: PartialTokens) => streams.take(partial));
     const found = await this.scheduler.run(jobs, { signal, timeoutMs, onProgress, onTokens });
@@ -116,6 +123,18 @@ export class Translator {
       refuse("lengthPenalty must be a number", params.lengthPenalty);
     }
   }
+}
+
+function* written(
+  sentences: readonly string[],
+  writer: ReturnType<typeof sourceWriter>,
+): Generator<void, number[][]> {
+  const sources: number[][] = [];
+  for (const sentence of sentences) {
+    sources.push(writer.write(sentence));
+    yield;
+  }
+  return sources;
 }
 
 /** Alternatives that differ from the best and from each other, in order. */

@@ -4,7 +4,7 @@ import { isWorkerNamed } from "../base/workers.ts";
 import { type Inside, type LoadedEngine, loadEngine } from "./load.ts";
 import { type Command, ENGINE_WORKER_NAME, type Event } from "./protocol.ts";
 import { keepAlive } from "./revive.ts";
-import { Sleeper } from "./sleeper.ts";
+import { type Remains, Sleeper } from "./sleeper.ts";
 import { toWire } from "./wire.ts";
 
 /** The part of a Worker's global scope that the engine uses. */
@@ -53,9 +53,10 @@ export function answerCommands(
   return async (command) => {
     if (command.type === "start") {
       const { options } = command;
-      const load = (before?: LoadedEngine) =>
+      const load = (before?: Remains, isLast = false) =>
         loadEngine(
-          options,
+          // A GPU that was lost may take a while to come back: "auto" would be content with the CPU, for good.
+          before?.device === "webgpu" && !isLast ? { ...options, device: "webgpu" } : options,
           (doneBytes, totalBytes) => send({ type: "loading", doneBytes, totalBytes }),
           { ...inside, rssBytes: before?.rssBytes },
         );
@@ -63,7 +64,7 @@ export function answerCommands(
       const back = ({ info }: LoadedEngine) => send({ type: "ready", info });
       loading = load().then((engine) => {
         const watch = (engine: LoadedEngine) =>
-          keepAlive(engine, () => load(engine), {
+          keepAlive(engine, (isLast) => load(engine, isLast), {
             current: (next) => sleeper.replace(next),
             lost: (why) => send({ type: "lost", error: toWire(why) }),
             back,
@@ -71,7 +72,7 @@ export function answerCommands(
           });
         const sleeper = new Sleeper(engine, {
           idleMs: options.idleUnloadMs ?? 0,
-          load,
+          load: (before) => load(before).catch(() => load(before, true)),
           woke: watch,
         });
         watch(engine);

@@ -18,15 +18,13 @@ const SPACE = /\s/u;
 const LEAST_SHARE = 0.3;
 
 /** Pieces of `sentence` in order, all of it, spaces included; each fits unless it is a single code point. */
-export function cutToFit(sentence: string, limit: PieceLimit): string[] {
-  const pieces: string[] = [];
+export function* cutToFit(sentence: string, limit: PieceLimit): Generator<string> {
   let rest = sentence;
   while (rest !== "") {
     const end = fits(rest, limit) ? rest.length : cutPoint(rest, limit);
-    pieces.push(rest.slice(0, end));
+    yield rest.slice(0, end);
     rest = rest.slice(end);
   }
-  return pieces;
 }
 
 function fits(text: string, limit: PieceLimit): boolean {
@@ -92,7 +90,7 @@ function isPair(text: string, index: number): boolean {
 /**
  * The greatest of `ends` whose prefix fits; the first where none does. Doubling before bisection keeps the text that
  * is tokenized in proportion to the answer. Token counts of prefixes are all but monotonic, so the answer fits even
- * where a longer prefix would too.
+ * where a longer prefix would too, as one may that is longer by a 32nd: nearer is not worth another look.
  */
 function longestThatFits(text: string, ends: readonly number[], limit: PieceLimit): number {
   const fitsAt = (index: number) => fits(text.slice(0, ends[index]), limit);
@@ -102,7 +100,7 @@ function longestThatFits(text: string, ends: readonly number[], limit: PieceLimi
     high = high * 2 + 1;
   }
   high = Math.min(high, ends.length) - 1;
-  while (low < high) {
+  while (high - low > low >> 5) {
     const middle = (low + high + 1) >> 1;
     if (fitsAt(middle)) low = middle;
     else high = middle - 1;

@@ -33,6 +33,12 @@ const LINE_BREAK = /(\r\n|[\n\r\v\f\u0085\u2028\u2029])/u;
 
 /** Splits `text`. In mode "on" a line break ends a sentence, so that a translation keeps its lines. */
 export function splitText(text: string, options: SplitOptions): SplitText {
+  const steps = splitSteps(text, options);
+  for (let step = steps.next();; step = steps.next()) if (step.done) return step.value;
+}
+
+/** The same in steps, one for each sentence or part of one that is cut: others may have their turn between them. */
+export function* splitSteps(text: string, options: SplitOptions): Generator<void, SplitText> {
   const pieces: TextPiece[] = [], sentences: string[] = [];
   const copy = (kept: string) => {
     if (kept === "") return;
@@ -59,6 +65,7 @@ export function splitText(text: string, options: SplitOptions): SplitText {
         if (core === "") continue;
         pieces.push(sentences.push(core) - 1);
         copy(cut.slice(start + core.length));
+        yield;
       }
     }
   }

@@ -30,14 +30,15 @@ const params = {
 };
 
 Deno.test("a lost device: what runs is answered 503, the model is loaded anew and answers as before", async () => {
-  const devices: OpenedDevice[] = [];
+  const devices: OpenedDevice[] = [], asked: string[] = [];
   const events: Event[] = [];
   let look = () => {};
   const answer = answerCommands((event) => {
     events.push(event);
     look();
   }, {
-    device: async () => {
+    device: async (device) => {
+      asked.push(device);
       const opened = await openDevice();
       devices.push(opened);
       return { opened, reason: undefined };
@@ -55,7 +56,7 @@ Deno.test("a lost device: what runs is answered 503, the model is loaded anew an
   };
   const translate = (id: number) =>
     answer({ type: "translate", id, params, stream: false, timeoutMs: undefined });
-  await answer({ type: "start", options });
+  await answer({ type: "start", options: { ...options, device: "auto" } });
   await next("ready");
   translate(1);
   const expected = (await next("result")).translations;
@@ -69,6 +70,7 @@ Deno.test("a lost device: what runs is answered 503, the model is loaded anew an
   await next("lost");
   await next("ready");
   assertEquals(devices.length, 2, "on a device of its own");
+  assertEquals(asked, ["auto", "webgpu"], "a GPU that is not back yet is waited for");
   translate(3);
   assertEquals((await next("result")).translations, expected);
   await answer({ type: "close" });

@@ -32,7 +32,8 @@ function counted(closeMs: number) {
     const lost = Promise.withResolvers<MoqeError>();
     let closed: Promise<void> | undefined;
     const close = () => closed ??= pause(closeMs).then(() => void engines.open--);
-    const engine = { lost: lost.promise, close, abandon: close } as unknown as LoadedEngine;
+    const stats = () => ({});
+    const engine = { lost: lost.promise, close, abandon: close, stats } as unknown as LoadedEngine;
     return {
       engine,
       lose: () => lost.resolve(new MoqeError("unavailable", { action: "run", rule: "lost" })),
@@ -61,6 +62,7 @@ Deno.test("an idle engine gives trunk and arenas back, and answers as before whe
     const first = await ask();
     const held = await lines();
     assert(held.trunk > 0 && held.arena > 0);
+    const { usedBytes } = (await engine.stats()).ledger.gpu, awake = Deno.memoryUsage().rss;
     let now = held;
     for (let i = 0; i < 100 && now.trunk > 0; i++) {
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -68,6 +70,10 @@ Deno.test("an idle engine gives trunk and arenas back, and answers as before whe
     }
     assertEquals([now.trunk, now.arena, now.kv, now.activations], [0, 0, 0, 0]);
     assertEquals(engine.state, "ready", "it still accepts requests");
+    // The system has it back, not the ledger alone: what was written of its memory is resident no more.
+    for (let i = 0; i < 40 && awake - Deno.memoryUsage().rss < usedBytes / 2; i++) await pause(50);
+    const freed = awake - Deno.memoryUsage().rss;
+    assert(freed >= usedBytes / 2, `${freed} of ${usedBytes} bytes are free again`);
     const both = await Promise.all([ask(), ask()]);
     assertEquals(both, [first, first]);
     assert((await lines()).trunk > 0);

@@ -1,5 +1,5 @@
 /** What a model reads of a sentence, by the kind of model. */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { loadEngine } from "../../src/engine/load.ts";
 import { sourceWriter } from "../../src/engine/source.ts";
@@ -99,6 +99,46 @@ Deno.test("a sentence longer than a pass is cut to fit one, whatever a sentence 
     });
     assert(found!.sourceTokens > 24, "in more than one piece");
     assertEquals(engine.info.limits.maxSourceTokens, 24);
+  } finally {
+    await engine.close();
+  }
+});
+
+Deno.test("text that takes long to be cut is a request like another: it ends with its client or its time", async () => {
+  const engine = await loadEngine({
+    model: new URL("../../models/tiny-en-de-fr-es", import.meta.url).pathname,
+    device: "cpu",
+    gpuMemory: 128 * 2 ** 20,
+    hostMemory: 2 ** 31,
+    threads: 1,
+    maxBatchTokens: 128,
+    maxQueue: 512,
+    maxSourceTokens: 64,
+  }, () => {});
+  // Letters without a space or a stop, which are tried at many lengths.
+  const letters = Array.from({ length: 20_000 }, (_, i) => String.fromCharCode(97 + i * i % 26));
+  const params = {
+    texts: Array(8).fill(letters.join("")),
+    source: "eng_Latn",
+    target: "deu_Latn",
+    beams: 1,
+    lengthPenalty: 1,
+    maxTokens: 4,
+    alternatives: 0,
+  };
+  try {
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(), 1);
+    const left = await assertRejects(
+      () => engine.translate(params, { signal: stop.signal }),
+      MoqeError,
+    );
+    assertEquals(left.code, "cancelled");
+    const late = await assertRejects(() => engine.translate(params, { timeoutMs: 20 }), MoqeError);
+    assertEquals(late.code, "expired");
+    const many = await assertRejects(() => engine.translate(params), MoqeError);
+    assertEquals(many.code, "too_large");
+    assertEquals(engine.stats().queue, { waiting: 0, running: 0, parked: 0 });
   } finally {
     await engine.close();
   }

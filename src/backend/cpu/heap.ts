@@ -13,6 +13,9 @@ export const HEAP_ALIGN = 64;
 /** wasm32 ends at 4 GiB. */
 export const HEAP_LIMIT = 65536 * PAGE;
 
+/** Most bytes of buffers that a heap has room for, of however much it may take. */
+export const HEAP_MOST_BYTES = HEAP_LIMIT - BASE - SLACK - PAGE;
+
 interface Range {
   start: number;
   end: number;
