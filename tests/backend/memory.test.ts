@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { Ledger } from "../../src/base/ledger.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
-import { Heap } from "../../src/backend/cpu/heap.ts";
+import { Heap, HEAP_MOST_BYTES } from "../../src/backend/cpu/heap.ts";
 import { seeded } from "../../src/backend/cpu/twin/packed.ts";
 import { cpuScratchBytes } from "../../src/backend/cpu/scratch.ts";
 import * as on from "./device.ts";
@@ -96,4 +96,16 @@ Deno.test("createArenas: none is larger than a binding, a slot that is larger is
   assertEquals(backend.createArenas(2560, 0), []);
   assertThrows(() => backend.createArenas(10_240, 1), RangeError, "a slot fits in a binding");
   backend.close();
+});
+
+Deno.test("a heap has room for all that a budget beyond it is cut to", () => {
+  const heap = new Heap(6 * 2 ** 30), pieces = [2 ** 30, 2 ** 30, 2 ** 30, 2 ** 20];
+  let left = HEAP_MOST_BYTES;
+  for (const bytes of pieces) {
+    heap.take(bytes, "arena");
+    left -= bytes;
+  }
+  heap.take(left, "arena");
+  const error = assertThrows(() => heap.take(2 * 2 ** 20, "arena"), MoqeError);
+  assertEquals(error.code, "over_budget");
 });
