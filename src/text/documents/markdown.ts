@@ -207,7 +207,7 @@ class Reader {
     const { name, from, to } = node, raw = this.text.slice(from, to);
     if (name === "Escape") this.#items.push({ kind: "text", text: raw.slice(1), raw });
     else if (name === "Entity") this.#items.push(characterItem(decodeHTML(raw), raw));
-    else if (name === "QuoteMark") this.#items.push({ kind: "text", text: " ", raw });
+    else if (name === "QuoteMark") return this.#quoteMark(raw, to);
     else if (name === "HardBreak" || name === "Link" && /^\[!\w+\]$/.test(raw)) {
       return this.#fixed(node);
     } else if (/^(?:Emphasis|StrongEmphasis|Strikethrough)$/.test(name) && depth < MAX_DEPTH) {
@@ -222,6 +222,16 @@ class Reader {
     } else if (name === "HTMLTag") return this.#tag(node, raw);
     else this.#items.push({ kind: "atom", raw, shown: "" });
     return to;
+  }
+
+  /** A quote's mark at the beginning of a line is a part of the break before it, with the space behind it. */
+  #quoteMark(raw: string, to: number): number {
+    const end = to + (/[ \t]/.test(this.text[to] ?? "") ? 1 : 0);
+    const last = this.#items.at(-1), all = raw + this.text.slice(to, end);
+    const isBreak = last?.kind === "text" && /[\r\n]/.test(last.raw ?? "");
+    if (isBreak) this.#items[this.#items.length - 1] = { ...last, raw: last.raw + all };
+    else this.#items.push({ kind: "text", text: " ", raw: all });
+    return end;
   }
 
   #pair(node: Node, from: number, to: number, depth: number, close?: string): void {

@@ -192,3 +192,11 @@ Deno.test("kept elements and quoted HTML that are hostile take work in proportio
     await assertProportional(unit, 500, (n) => markdownParts(unit.repeat(n), OPTIONS));
   }
 });
+
+Deno.test("lines of a quote become one, with one space where they met", async () => {
+  assertEquals(
+    await markdown("> **Note:** A b.\n> C d e.\n>  more *x\n> y* z.\n"),
+    "> **NOTE:** A B. C D E. MORE *X Y* Z.\n",
+  );
+  assertEquals(await markdown("> > a b\n> > c\n\n- > d\n  > e\n"), "> > A B C\n\n- > D E\n");
+});
