@@ -93,6 +93,14 @@ function namedFormat(input: string): DocumentFormat {
       remedy: "name its files, as in FOLDER/*.md",
     });
   }
+  if (/\.xli?ff?$/i.test(input)) {
+    throw new MoqeError("bad_input", {
+      action: `translate ${input}`,
+      rule: "XLIFF is not read: it has both languages in one file",
+      remedy:
+        "make it a .po with xliff2po of the translate toolkit, and po2xliff what comes of that",
+    });
+  }
   throw new MoqeError("bad_input", {
     action: `translate ${input === STANDARD ? "standard input" : input}`,
     rule: `its name must end in one of ${DOCUMENT_EXTENSIONS.map((e) => `.${e}`).join(", ")}`,

@@ -100,9 +100,20 @@ function packOptions(address: string, flags: Values<typeof packFlags>): PackOpti
 
 /** Throws MoqeError `bad_input` where there is a model already. */
 export async function refuseOccupied(store: WritableStore): Promise<void> {
-  if (!await store.has(MANIFEST_NAME)) return;
+  const action = `pack into ${store.origin}`;
+  try {
+    if (!await store.has(MANIFEST_NAME)) return;
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotADirectory)) throw cause;
+    throw new MoqeError("bad_input", {
+      action,
+      rule: "it is a file",
+      remedy: "name a folder",
+      cause,
+    });
+  }
   throw new MoqeError("bad_input", {
-    action: `pack into ${store.origin}`,
+    action,
     rule: "there is a packed model already",
     remedy: "name another place, or remove its manifest.json",
   });

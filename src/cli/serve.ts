@@ -15,6 +15,7 @@ import type { serveFlags } from "./flags.ts";
 import { listenForInterrupt, orAborted } from "./interrupt.ts";
 import { engineOptions, modelAddresses } from "./model.ts";
 import { pairText } from "./pairs.ts";
+import { usage } from "./parse.ts";
 import { openService, serviceBytes } from "./service.ts";
 
 /** The host budget where none is given: that of one model, and what each further one takes. */
@@ -37,6 +38,9 @@ export async function serve({ flags }: Invocation<typeof serveFlags>): Promise<n
 }
 
 async function run(flags: Values<typeof serveFlags>, service: HttpOptions): Promise<number> {
+  if (flags.port > 0 && flags.adminPort === flags.port && flags.adminHost === flags.host) {
+    throw usage({ name: "serve" }, "--admin-port needs a port of its own");
+  }
   using interrupt = listenForInterrupt();
   const models = oneOrMore(flags);
   const options = {
