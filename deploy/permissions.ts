@@ -12,8 +12,10 @@ export interface Places {
   readonly inputs?: readonly string[];
   /** Further files and folders that it is told to write: a packed model, --state, a translation. */
   readonly outputs?: readonly string[];
-  /** For `serve`: the address to listen on, 0.0.0.0:5000. */
-  readonly listen?: string | undefined;
+  /** For `serve`: the addresses to listen on, 0.0.0.0:5000 and that of --admin-port. */
+  readonly listen?: readonly string[];
+  /** Deno itself, which `bench` starts once more; the one that runs unless given. */
+  readonly deno?: string | undefined;
 }
 
 /** Variables that set flags, what is asked of the C library, and those by which S3 stores are signed for. */
@@ -52,20 +54,25 @@ export const PERMITTED_COMMANDS: readonly string[] = Object.keys(NEEDS);
 export function permissionsOf(command: string, places: Places): string[] {
   const needs = NEEDS[command];
   if (needs === undefined) throw new RangeError(`no permissions are known for ${command}`);
-  const { bundle, model, store, inputs = [], outputs = [], listen } = places;
+  const { bundle, model, store, inputs = [], outputs = [], listen = [] } = places;
   const reads = [
     ...model === undefined ? [] : [model],
     ...needs.workers ? [bundle] : [],
     ...inputs,
     ...outputs,
   ];
-  const hosts = [...store === undefined ? [] : [store], ...needs.listens && listen ? [listen] : []];
+  const hosts = [...store === undefined ? [] : [store], ...needs.listens ? listen : []];
   const variables = [...VARIABLES, ...store === undefined ? [] : STORE_VARIABLES];
   return [
     `--allow-env=${variables.join(",")}`,
     ...reads.length > 0 ? [`--allow-read=${reads.join(",")}`] : [],
     ...outputs.length > 0 ? [`--allow-write=${outputs.join(",")}`] : [],
     ...hosts.length > 0 ? [`--allow-net=${hosts.join(",")}`] : [],
-    ...needs.measures ? ["--allow-run=deno", "--allow-sys=systemMemoryInfo"] : [],
+    ...needs.measures
+      ? [
+        `--allow-run=${places.deno ?? Deno.execPath()}`,
+        "--allow-sys=systemMemoryInfo",
+      ]
+      : [],
   ];
 }

@@ -1,4 +1,5 @@
 /** moqe calibrate: what each expert is fed, for the packer to weigh its errors by. */
+import { dirname } from "node:path";
 import type { Values } from "../base/config.ts";
 import { errorCode, MoqeError } from "../base/errors.ts";
 import type { ModelPlan } from "../base/plan.ts";
@@ -41,7 +42,7 @@ export async function calibrate(
   let packed: string | undefined;
   try {
     if (!await isPacked(address)) {
-      packed = await Deno.makeTempDir({ prefix: "moqe-calibrate-" });
+      packed = await Deno.makeTempDir({ dir: dirname(flags.output), prefix: "moqe-calibrate-" });
       await packFloats(address, packed, flags, interrupt);
     }
     const model = packed ?? address;

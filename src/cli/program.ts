@@ -1,6 +1,7 @@
 /** The program: finds the command, runs it, turns what happens into an exit code. */
 import { nearest } from "../base/config.ts";
 import { type ErrorCode, errorCode, errorText } from "../base/errors.ts";
+import { redact } from "../base/log.ts";
 import { checkRuntime, VERSION } from "../base/runtime.ts";
 import { type Command, EXIT } from "./command.ts";
 import { commandHelp, programHelp } from "./help.ts";
@@ -73,9 +74,9 @@ async function runCommand(
       io.err("moqe: interrupted");
       return EXIT.interrupted;
     }
-    io.err(`moqe: ${errorText(thrown)}`);
+    io.err(`moqe: ${redact(errorText(thrown))}`);
     if (code === "internal" && thrown instanceof Error && !isOfSystem(thrown)) {
-      io.err(thrown.stack ?? "");
+      io.err(redact(thrown.stack ?? ""));
     }
     return exitCode(code);
   }

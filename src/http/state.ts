@@ -79,6 +79,9 @@ export class StateFolder {
     const names: string[] = [];
     try {
       await Deno.mkdir(path, { recursive: true, mode: 0o700 });
+      // Told at start: what cannot be written would be lost when it is needed.
+      const probe = await Deno.makeTempFile({ dir: path, prefix: ".moqe-" });
+      await Deno.remove(probe);
       for await (const { name, isFile } of Deno.readDir(path)) {
         if (isFile && name.endsWith(ENDING)) names.push(name.slice(0, -ENDING.length));
       }

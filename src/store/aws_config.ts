@@ -58,6 +58,13 @@ export function awsSettings(sources: AwsSources, asked?: string): AwsSettings {
     });
   }
   const own = asked === undefined ? credentialsFromEnvironment(env) : undefined;
+  if (own === undefined && profile === undefined && env("AWS_WEB_IDENTITY_TOKEN_FILE")) {
+    throw new MoqeError("unsupported", {
+      action: "sign requests to the bucket",
+      rule: "its credentials come by AWS_WEB_IDENTITY_TOKEN_FILE, which moqe does not do",
+      remedy: "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
+    });
+  }
   const style = profile?.get("s3.addressing_style");
   return {
     credentials: own ?? credentialsFromProfile(profile, name),
@@ -97,6 +104,8 @@ function credentialsFromProfile(
   });
 }
 
+const VISIBLE = /^[\x21-\x7e]+$/;
+
 function pair(
   accessKeyId: string | undefined,
   secretAccessKey: string | undefined,
@@ -104,7 +113,20 @@ function pair(
   where: string,
 ): Credentials {
   if (accessKeyId !== undefined && secretAccessKey !== undefined) {
-    return { accessKeyId, secretAccessKey, sessionToken };
+    const found = {
+      accessKeyId: accessKeyId.trim(),
+      secretAccessKey: secretAccessKey.trim(),
+      sessionToken: sessionToken?.trim(),
+    };
+    // They go into headers; what fetch says of one that cannot would show it.
+    if (Object.values(found).every((value) => value === undefined || VISIBLE.test(value))) {
+      return found;
+    }
+    throw new MoqeError("bad_input", {
+      action: `read AWS credentials from ${where}`,
+      rule: "a key or token is empty, or has spaces or line breaks inside",
+      remedy: "set each on one line, as it was given out",
+    });
   }
   throw new MoqeError("bad_input", {
     action: `read AWS credentials from ${where}`,

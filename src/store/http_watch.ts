@@ -52,6 +52,13 @@ export class Watchdog {
 /** What fetch throws for connections (refused, reset) is a TypeError: worth a retry. Its message holds the URL. */
 export function asFailure(error: unknown): HttpFailure {
   if (error instanceof HttpFailure) return error;
+  // The message quotes the value, which may be a credential.
+  if (/^Invalid header/i.test(errorText(error))) {
+    return new HttpFailure(
+      "a header cannot be sent: what it is made of has a line break",
+      undefined,
+    );
+  }
   return new HttpFailure(errorText(error).replaceAll(/\s*\(?[a-z]+:\/\/[^\s)]*\)?/gi, ""), "reset");
 }
 

@@ -17,13 +17,28 @@ export function openStore(address: string, http: HttpOptions = {}): ObjectStore 
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(address)?.[1]?.toLowerCase();
   if (scheme === undefined) return new FileStore(trimSlashes(address));
   if (scheme === "file") return new FileStore(trimSlashes(filePath(address)));
-  if (scheme === "http" || scheme === "https") return new HttpStore(new URL(address), http);
+  if (scheme === "http" || scheme === "https") return new HttpStore(httpUrl(address), http);
   if (scheme === "s3") return new S3Store(s3Place(address), http);
   throw new MoqeError("unsupported", {
     action: "open a model",
     rule: "an address is a folder, or a URL of file:, http:, https: or s3:",
     observed: `${scheme}:`,
   });
+}
+
+/** Whatever is wrong with it, the address stays out of the message: it may hold a password or a signature. */
+function httpUrl(address: string): URL {
+  try {
+    const url = new URL(address);
+    decodeURIComponent(url.username);
+    decodeURIComponent(url.password);
+    return url;
+  } catch {
+    throw new MoqeError("bad_input", {
+      action: "open a model",
+      rule: "its address is no URL: a host name, a port up to 65535, % only as in %25",
+    });
+  }
 }
 
 /** A store to write a model to: a path, a file: URL, or s3://bucket/prefix. Throws MoqeError `unsupported`. */

@@ -32,7 +32,9 @@ export function s3Place(address: string, sources: AwsSources = processSources): 
   const region = asked.get("region") ?? settings.region ?? "us-east-1";
   if (!REGION.test(region)) throw refuse("a region is a word such as eu-central-1");
   const custom = asked.get("endpoint") ?? settings.endpoint;
-  const endpoint = endpointUrl(custom ?? `https://s3.${region}.amazonaws.com`);
+  const endpoint = endpointUrl(
+    custom ?? `https://s3.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`,
+  );
   // A certificate for *.host does not cover a bucket with dots.
   const byDefault = custom !== undefined || bucket.includes(".") ? "path" : "virtual";
   const style = asked.get("style") ?? settings.style ?? byDefault;
@@ -63,18 +65,21 @@ export function s3Place(address: string, sources: AwsSources = processSources): 
 }
 
 function parseAddress(address: string) {
-  let url: URL;
+  let url: URL, bucket: string, path: string;
   try {
     url = new URL(address);
+    bucket = decodeURIComponent(url.hostname);
+    path = decodeURIComponent(url.pathname);
   } catch {
-    throw refuse("an address is s3://bucket/prefix");
+    throw refuse("an address is s3://bucket/prefix, with % as %25");
   }
+  // Behind it everything would be left out, and written to another prefix.
+  if (address.includes("#")) throw refuse("# is written %23");
   if (url.username !== "" || url.password !== "") {
     throw refuse("keys do not belong into an address: set AWS_ACCESS_KEY_ID and its secret");
   }
-  const bucket = decodeURIComponent(url.hostname);
   if (!BUCKET.test(bucket)) throw refuse("an address is s3://bucket/prefix");
-  const prefix = decodeURIComponent(url.pathname).split("/").filter((part) => part !== "");
+  const prefix = path.split("/").filter((part) => part !== "");
   if (prefix.some((part) => part === "." || part === "..")) {
     throw refuse("a prefix holds neither . nor ..");
   }

@@ -219,16 +219,20 @@ Deno.test("Dockerfile: pinned, without root, with a health check, and copies wha
 Deno.test("systemd: bounded memory, least permissions, flags that exist; checked by systemd itself if here", async () => {
   const unit = read("moqe.service").replaceAll("\\\n", " ");
   const [, exec] = /^ExecStart=(.*)$/m.exec(unit)!;
-  for (const [, flag] of exec!.split(" serve ")[1]!.matchAll(/--([a-z-]+)/g)) {
-    assert(FLAGS.has(flag!), `serve has no --${flag}`);
-  }
+  // A flag would win over /etc/moqe.env, a variable does not.
+  assert(exec!.endsWith(" serve"), "serve has no flags");
+  const named = [...unit.matchAll(/^Environment=(.*)$/gm)]
+    .flatMap(([, line]) => line!.split(" ").map((pair) => pair.split("=") as [string, string]));
+  const variables = Object.fromEntries(named.filter(([name]) => name.startsWith("MOQE_")));
+  checkVariables(variables);
+  assert(unit.indexOf("\nEnvironmentFile=") > unit.lastIndexOf("\nEnvironment="), "it comes last");
   assertEquals(exec!.includes(" -A "), false);
   for (const line of ["NoNewPrivileges=yes", "DynamicUser=yes", "ProtectSystem=strict"]) {
     assertStringIncludes(unit, `\n${line}\n`);
   }
-  const of = (flag: string) => parseBytes(new RegExp(`--${flag} (\\S+)`).exec(exec!)![1]!);
   const limit = parseBytes(/^MemoryMax=(\d+M)$/m.exec(unit)![1]!.replace("M", "MiB"));
-  assert(of("gpu-memory") + of("host-memory") <= limit);
+  const budgets = [variables["MOQE_GPU_MEMORY"]!, variables["MOQE_HOST_MEMORY"]!].map(parseBytes);
+  assert(budgets[0]! + budgets[1]! <= limit);
   const path = new URL("moqe.service", DEPLOY).pathname;
   const verify = new Deno.Command("systemd-analyze", { args: ["verify", path] });
   const checked = await verify.output().catch(() => undefined);

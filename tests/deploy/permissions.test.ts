@@ -66,7 +66,7 @@ Deno.test("serve and health: keys, state, Workers, its own port and nothing else
       model: MODEL,
       inputs: [keys],
       outputs: [state],
-      listen: "127.0.0.1",
+      listen: ["127.0.0.1"],
     },
   );
   const served = await Served.of(child).catch((error) => {
@@ -76,7 +76,7 @@ Deno.test("serve and health: keys, state, Workers, its own port and nothing else
   const answer = await served.translate(body);
   assertEquals(answer.status, 200, await answer.text());
   const { port, hostname } = new URL(served.url);
-  const places = { listen: undefined, store: `${hostname}:${port}` };
+  const places = { listen: [], store: `${hostname}:${port}` };
   assertStringIncludes(await run("health", ["--port", port], places), "alive");
   assertStringIncludes(await run("health", ["--port", port, "--ask", "ready"], places), "ready");
   assertEquals(await served.end(), 0);

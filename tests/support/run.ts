@@ -28,6 +28,9 @@ const LONGEST = [
 /** What one process may need: fewer run at once where memory is short. */
 const BYTES_EACH = 1.5 * 1024 ** 3;
 
+/** A file that takes longer hangs. */
+const MOST_MS = 12 * 60_000;
+
 const ROOT = new URL("../../", import.meta.url);
 
 interface Outcome {
@@ -68,22 +71,29 @@ function inOrder(files: readonly string[]): string[] {
   return [...files].sort((a, b) => rank(a) - rank(b));
 }
 
-/** The numbers of deno test's last line, "ok | 12 passed (3 steps) | 0 failed | 1 ignored (4s)". */
-function counts(text: string) {
+/**
+ * The numbers of deno test's last line, "ok | 12 passed (3 steps) | 0 failed | 1 ignored (4s)". A file that ends
+ * without one, or without a test, has failed, whatever its exit code.
+ */
+function counts(text: string, success: boolean) {
   const line = text.split("\n").findLast((l) => /^(ok|FAILED) \| \d+ passed/.test(l)) ?? "";
   const number = (word: RegExp) => Number(line.match(word)?.[1] ?? 0);
-  return {
+  const counted = {
     passed: number(/(\d+) passed/),
     steps: number(/passed \((\d+) step/),
     failed: number(/(\d+) failed/),
     ignored: number(/(\d+) ignored/),
     filtered: number(/(\d+) filtered out/),
   };
+  const { passed, failed, ignored, filtered } = counted;
+  const isWhole = success && passed + failed + ignored + filtered > 0;
+  return { ...counted, failed: isWhole ? failed : Math.max(1, failed) };
 }
 
-const running = new Set<Deno.ChildProcess>();
+/** The processes at work, by their files. */
+const running = new Map<string, Deno.ChildProcess>();
 
-/** Runs one file. A process that ends badly without having counted a failure is one. */
+/** Runs one file, for no longer than any may take. */
 async function runFile(file: string, options: readonly string[]): Promise<Outcome> {
   const from = performance.now(), decoder = new TextDecoder();
   const child = new Deno.Command(Deno.execPath(), {
@@ -94,14 +104,19 @@ async function runFile(file: string, options: readonly string[]): Promise<Outcom
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  running.add(child);
+  running.set(file, child);
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    child.kill("SIGKILL");
+  }, MOST_MS);
   const { success, stdout, stderr } = await child.output();
-  running.delete(child);
-  const text = decoder.decode(stdout), counted = counts(text);
-  const seconds = (performance.now() - from) / 1000;
+  clearTimeout(timer);
+  running.delete(file);
+  const text = decoder.decode(stdout), seconds = (performance.now() - from) / 1000;
   console.log(`${text.trim()}\n${decoder.decode(stderr)}`);
-  const failed = success ? counted.failed : Math.max(1, counted.failed);
-  return { file, ...counted, failed, seconds };
+  if (isLate) console.log(`${file} was ended: it took more than ${MOST_MS / 60_000} minutes`);
+  return { file, ...counts(text, success), seconds };
 }
 
 /** How many at once: processors, but no more than memory allows. */
@@ -112,7 +127,8 @@ function processesAtOnce(): number {
 
 function stopOn(signal: "SIGINT" | "SIGTERM"): void {
   Deno.addSignalListener(signal, () => {
-    for (const child of running) {
+    for (const [file, child] of running) {
+      console.log(`${file} was running`);
       try {
         child.kill(signal);
       } catch { /* it has just ended */ }
@@ -134,7 +150,9 @@ function report(outcomes: readonly Outcome[], seconds: number): boolean {
     `${broken.length === 0 ? "ok" : "FAILED"} | ${sum("passed")} passed${steps} | ` +
       `${sum("failed")} failed${also} (${time})`,
   );
-  return broken.length === 0;
+  const ran = sum("passed") + sum("failed");
+  if (ran === 0) console.log("no test was run");
+  return broken.length === 0 && ran > 0;
 }
 
 /** What the command line asks for; a line and exit code 2 if that is nothing that there is. */
@@ -156,6 +174,7 @@ function asked(): { options: string[]; files: string[] } {
 /** Takes files from a common list until it is empty. */
 async function work(files: string[], options: readonly string[], outcomes: Outcome[], all: number) {
   for (let file = files.shift(); file !== undefined; file = files.shift()) {
+    console.log(`-- begins ${file}\n`);
     const outcome = await runFile(file, options);
     outcomes.push(outcome);
     console.log(`-- ${outcomes.length} of ${all} files, ${file} ${outcome.seconds.toFixed(1)}s\n`);
