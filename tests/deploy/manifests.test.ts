@@ -6,7 +6,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parse, parseAllDocuments } from "yaml";
 import { parseBytes } from "../../src/base/units.ts";
 import { COMMANDS } from "../../src/cli/commands.ts";
-import { environmentName, flagName } from "../../src/base/config.ts";
+import { environmentName } from "../../src/base/config.ts";
 import { PINNED_DENO } from "../../src/base/runtime.ts";
 
 const DEPLOY = new URL("../../deploy/", import.meta.url);
@@ -16,7 +16,6 @@ type Json = any;
 
 const SERVE = COMMANDS.find((c) => c.name === "serve")!;
 const VARIABLES = new Set(Object.keys(SERVE.flags).map(environmentName));
-const FLAGS = new Set(Object.keys(SERVE.flags).map(flagName));
 
 /** Every MOQE_ variable must set a flag of `serve`, to a value that the flag takes. */
 function checkVariables(variables: Record<string, string>): void {

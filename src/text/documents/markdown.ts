@@ -272,16 +272,8 @@ class Reader {
 
   /** What stands for an image is no part of the sentence that it is in, and is translated by itself. */
   #image(node: Node): void {
-    const { raw, inner } = imageOf(node, this.text);
-    const isLabel = inner !== undefined && /^\](?:\[\])?$/.test(inner.after);
-    const hasTarget = isLabel && this.labels.has(normalLabel(inner.text));
-    const kept = hasTarget ? { ...inner, after: `][${inner.text}]` } : inner;
-    this.#items.push({
-      kind: "atom",
-      raw,
-      shown: "",
-      inner: isLabel && !hasTarget ? undefined : kept,
-    });
+    const { raw, inner } = imageOf(node, this.text, (label) => this.labels.has(normalLabel(label)));
+    this.#items.push({ kind: "atom", raw, shown: "", inner });
   }
 
   /** Something that ends a line: what stands before and behind is not moved across it. */

@@ -15,17 +15,27 @@ export function hasWords(item: RichItem): boolean {
   return text !== undefined && /\p{L}/u.test(text);
 }
 
-/** An image's bytes, and the text in it where that is without marks and escapes. */
-export function imageOf(node: Node, text: string): { raw: string; inner: InnerText | undefined } {
+/**
+ * An image's bytes, and the text in it where that is without marks and escapes. One that names its label by its text
+ * gets it written out; where there is no such label it is no image to a reader.
+ */
+export function imageOf(
+  node: Node,
+  text: string,
+  isLabel: (label: string) => boolean,
+): { raw: string; inner: InnerText | undefined } {
   const raw = text.slice(node.from, node.to), [open, end] = node.getChildren("LinkMark");
-  const label = text.slice(open!.to, end!.from);
-  const isPlain = !/[\\&<`*_[\]\n]/.test(label);
-  const before = text.slice(node.from, open!.to), after = text.slice(end!.from, node.to);
-  return {
-    raw,
-    inner: isPlain && /\p{L}/u.test(label) ? { before, text: label, after } : undefined,
-  };
+  const label = text.slice(open!.to, end!.from), after = text.slice(end!.from, node.to);
+  if (!/\p{L}/u.test(label) || MARKS.test(label)) return { raw, inner: undefined };
+  const before = text.slice(node.from, open!.to);
+  if (after !== "]" && after !== "][]") return { raw, inner: { before, text: label, after } };
+  if (!isLabel(label)) return { raw, inner: undefined };
+  const inner = { before, text: label, after: `][${label}]` };
+  return { raw: before + label + inner.after, inner };
 }
+
+/** What a label is more than words with: marks, escapes, entities, lines. */
+const MARKS = /[\\<`*[\]\n]|&#?\w+;|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/u;
 
 /** Marks and tags that nest are pairs; one whose partner is missing, or across something fixed, is a point. */
 export function nested(items: readonly (RichItem | LooseItem)[]): RichItem[] {

@@ -14,6 +14,25 @@ export interface TextPart {
 
 export type DocumentPart = string | TextPart;
 
+/**
+ * Parts by a reader that knows no CR LF: the text is given to it with line feeds alone, and where most of its lines end
+ * in CR LF what is written has it, too.
+ */
+export function withLineFeeds(
+  text: string,
+  read: (text: string) => DocumentPart[],
+): DocumentPart[] {
+  const lines = text.split("\n").length - 1, pairs = text.split("\r\n").length - 1;
+  if (2 * pairs < lines || pairs === 0) return read(text);
+  const parts = read(text.replaceAll("\r\n", "\n"));
+  const back = (written: string) => written.replaceAll("\n", "\r\n");
+  return parts.map((part) =>
+    typeof part === "string"
+      ? back(part)
+      : { ...part, source: back(part.source), encode: (out) => back(part.encode(out)) }
+  );
+}
+
 /** `text` on lines of at most `width` units, broken at spaces outside of tags; the indents are counted. */
 export function wrap(text: string, width: number, first = "", next = first): string {
   const words = text.match(/(?:<[^<>]*>|[^\s<]|<(?![^<>]*>))+/g) ?? [];

@@ -69,7 +69,8 @@ function speechParts(lines: readonly Line[]): DocumentPart[] {
 }
 
 /** Where another begins to speak: a dash, a voice tag, the marks of captions, a name in capitals. */
-const SPEAKER = /^\s*(?:[-–—‐]|>>|<v[\s.>]|\p{Lu}[\p{Lu}\d .'-]{1,30}:)/u;
+const SPEAKER =
+  /^(?:\s|<(?!v[\s.>])[^<>]{0,100}>|\{\\[^{}]{0,100}\})*(?:[-–—‐]|>>|<v[\s.>]|\p{Lu}[\p{Lu}\d .'-]{1,30}:(?!\d))/u;
 
 /** The lines of each speaker are a text. */
 function cueParts(lines: readonly Line[]): DocumentPart[] {

@@ -14,7 +14,7 @@ import {
 } from "./contract.ts";
 import { jsonParts } from "./json.ts";
 import { markdownParts } from "./markdown.ts";
-import type { DocumentPart } from "./parts.ts";
+import { type DocumentPart, withLineFeeds } from "./parts.ts";
 import { poParts } from "./po.ts";
 import { subtitleParts } from "./subtitles.ts";
 import { textParts } from "./text.ts";
@@ -31,7 +31,7 @@ type PartFormat = Exclude<DocumentFormat, "html" | "xml">;
 
 const READERS: Record<PartFormat, (text: string, options: DocumentOptions) => DocumentPart[]> = {
   text: textParts,
-  markdown: markdownParts,
+  markdown: (text, options) => withLineFeeds(text, (lines) => markdownParts(lines, options)),
   po: poParts,
   json: jsonParts,
   srt: (text) => subtitleParts(text, "srt"),

@@ -46,8 +46,14 @@ export function hintTexts(view: View): string[] {
 
 /** The first and the last part that an element's text is in. */
 function edgeParts(view: View, node: Range): number[] {
-  const first = partAt(view.parts, node.start, true), last = partAt(view.parts, node.end, false);
-  return node.start === node.end ? [first] : [...new Set([first, Math.max(first, last)])];
+  let first = partAt(view.parts, node.start, true), last = partAt(view.parts, node.end, false);
+  if (node.start === node.end) return [first];
+  // A symbol or a space at its ends says nothing of where its words are.
+  const isBlank = ({ start, end, translate }: ViewPart) =>
+    !translate && !/[\p{L}\p{N}]/u.test(view.text.slice(start, end));
+  while (first < last && isBlank(view.parts[first]!)) first++;
+  while (last > first && isBlank(view.parts[last]!)) last--;
+  return [...new Set([first, Math.max(first, last)])];
 }
 
 function hintText(view: View, part: ViewPart, node: Range): string | undefined {
@@ -112,7 +118,10 @@ export function render(
     text += result?.text ?? source;
     done.push({ base, text: result?.text ?? source, alignment });
   }
-  const wish = (node: TagNode) => outOfSpans(wished(view, done, node, hints), spans);
+  const wish = (node: TagNode) => {
+    const range = outOfSpans(wished(view, done, node, hints), spans);
+    return node.start === node.end ? outOfBrackets(range, view.text[node.start], text) : range;
+  };
   const laid = layOut(tagTree(view.points), { start: 0, end: text.length }, wish);
   return keepsSpans(laid, spans) && laid.every((node) => keepsWords(node, view.text, text))
     ? new Writer(escapeOf(segment, view), view.text, text, spans).write(laid)
@@ -138,6 +147,8 @@ function wished(
 ): Range {
   if (view.parts.length === 0) return { start: 0, end: 0 };
   const [first, last = first] = edgeParts(view, node) as [number, number?];
+  const from = Math.max(node.start, view.parts[first]!.start);
+  const to = Math.max(from, Math.min(node.end, view.parts[last]!.end));
   const start = edge(first).start;
   return { start, end: node.start === node.end ? start : Math.max(start, edge(last).end) };
 
@@ -153,8 +164,8 @@ function wished(
     const text = hintText(view, part, node);
     const hint = text === undefined ? undefined : hints.get(text);
     const found = alignment.range(trimmed(view.text, part, source), hint, {
-      start: node.start < part.start || source.start === 0 && first !== last && i === last,
-      end: node.end > part.end,
+      start: from < part.start || source.start === 0 && first !== last && i === last,
+      end: to > part.end,
     });
     return { start: base + found.start, end: base + found.end };
   }
@@ -208,9 +219,20 @@ function escapeOf(segment: Segment, { spans, text }: View): Segment["escape"] {
   return isIcu ? (out) => segment.escape(escapeIcu(out)) : (out) => segment.escape(out);
 }
 
+/** A point with a space behind it stands before a bracket or quote that the word there begins with. */
+function outOfBrackets(range: Range, behind: string | undefined, text: string): Range {
+  let at = range.start;
+  if (range.end === at && /\s/.test(behind ?? "")) {
+    while (/[\p{Ps}\p{Pi}"'¿¡]/u.test(text[at - 1] ?? "") && /\S/.test(text[at] ?? "")) at--;
+  }
+  return at === range.start ? range : { start: at, end: at };
+}
+
 class Writer {
   #out: string[] = [];
   #next = 0;
+  /** A space that belongs behind a point, and behind the tags that end there. */
+  #isOwed = false;
 
   constructor(
     private readonly escape: Segment["escape"],
@@ -232,6 +254,7 @@ class Writer {
         at = this.#point(node, from);
         continue;
       }
+      this.#settle();
       this.#out.push(node.open);
       this.#nodes(children, from, to);
       this.#out.push(node.close);
@@ -246,18 +269,26 @@ class Writer {
    */
   #point({ start, open }: TagNode, at: number): number {
     const isSpace = (c: string | undefined) => /\s/.test(c ?? "");
-    const isWord = (c: string | undefined) => /[\p{L}\p{N}]/u.test(c ?? "");
+    const isSeen = (c: string | undefined) => c !== undefined && !isSpace(c);
     const isBefore = isSpace(this.source[start - 1]), isBehind = isSpace(this.source[start]);
-    const isMoved = isBefore && !isBehind && isWord(this.text[at - 1]) && isSpace(this.text[at]);
-    if (isBefore && isWord(this.text[at - 1])) this.#out.push(" ");
+    const isApart = isBefore && isSeen(this.text[at - 1]);
+    this.#settle();
+    if (isApart) this.#out.push(" ");
     this.#out.push(open);
-    if (isBehind && isWord(this.text[at])) this.#out.push(" ");
+    this.#isOwed = isBehind && isSeen(this.text[at]);
+    const isMoved = isApart && !isBehind && isSpace(this.text[at]);
     return isMoved && start < this.source.length ? at + 1 : at;
+  }
+
+  #settle(): void {
+    if (this.#isOwed) this.#out.push(" ");
+    this.#isOwed = false;
   }
 
   /** Text between two tags: kept spans to the byte, the rest escaped. No span crosses a tag. */
   #plain(start: number, end: number): void {
     let at = start;
+    if (end > start) this.#settle();
     while (this.#next < this.spans.length && this.spans[this.#next]!.start < end) {
       const { start: from, end: to, span } = this.spans[this.#next++]!;
       if (from > at) this.#out.push(this.escape(this.text.slice(at, from)));

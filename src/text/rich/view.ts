@@ -134,7 +134,7 @@ class Builder {
       const start = base + term.start, end = base + term.end;
       while (next < found.length && found[next]!.end <= start) all.push(found[next++]!);
       let behind = next;
-      while (behind < found.length && isNumberIn(found[behind]!, start, end)) behind++;
+      while (behind < found.length && isLooseIn(found[behind]!, start, end)) behind++;
       if (behind < found.length && found[behind]!.start < end) continue;
       next = behind;
       const raw = this.segment.escape(term.target);
@@ -144,9 +144,9 @@ class Builder {
   }
 }
 
-/** A term may hold numbers (COVID-19, Office 365) that would be kept for themselves elsewhere. */
-function isNumberIn(span: KeptSpan, start: number, end: number): boolean {
-  return span.kind === "number" && start <= span.start && span.end <= end;
+/** A term may hold numbers and symbols (COVID-19, Acme™) that would be kept for themselves elsewhere. */
+function isLooseIn(span: KeptSpan, start: number, end: number): boolean {
+  return /^(?:number|symbol)$/.test(span.kind) && start <= span.start && span.end <= end;
 }
 
 /** Index of the first range that ends behind `at`. */

@@ -208,6 +208,17 @@ Deno.test("subtitles: what several say in one cue is a text for each of them", a
     await capitals(cue(voices), "vtt"),
     cue("<v Fred>WHERE DID\nYOU PUT THE KEYS\n<v Bob>ON THE TABLE"),
   );
+  const tagged = "{\\an8}- Where are you?\n<i>- Here it is.</i>";
+  const asked: string[] = [];
+  await translateDocument(new TextEncoder().encode(cue(tagged)), "vtt", (texts) => {
+    asked.push(...texts);
+    return Promise.resolve([...texts]);
+  }, OPTIONS);
+  assertEquals(asked.some((text) => text.includes("you") && text.includes("Here")), false);
+  assertEquals(
+    await capitals(cue("AT 5:00 we\nGO AT 6:00 home"), "vtt"),
+    cue("AT 5:00 WE GO\nAT 6:00 HOME"),
+  );
   for (const [one, other] of [[">> ", ">> "], ["JOHN: ", "MARY: "], ["- ", "- "]]) {
     const lines = `${one}where are you?\n${other}here`;
     assertEquals(
@@ -230,11 +241,14 @@ Deno.test("JSON: a key with dots is named whole", async () => {
 });
 
 Deno.test("glossary terms may hold numbers, which are kept for themselves elsewhere", async () => {
-  const glossary = parseGlossary("COVID-19\tCorona\nOffice 365\tBüro 365\n24/7\timmer\n", "tsv");
-  const text = "COVID-19 and Office 365 run 24/7 on 19 hosts\n";
+  const glossary = parseGlossary(
+    "COVID-19\tCorona\nOffice 365\tBüro 365\n24/7\timmer\nAcme™ Cloud\tAcme™ Wolke\n",
+    "tsv",
+  );
+  const text = "COVID-19 and Office 365 run 24/7 on 19 Acme™ Cloud hosts\n";
   assertEquals(
     await capitals(text, "text", { glossary }),
-    "Corona AND Büro 365 RUN immer ON 19 HOSTS\n",
+    "Corona AND Büro 365 RUN immer ON 19 Acme™ Wolke HOSTS\n",
   );
 });
 

@@ -200,3 +200,52 @@ Deno.test("lines of a quote become one, with one space where they met", async ()
   );
   assertEquals(await markdown("> > a b\n> > c\n\n- > d\n  > e\n"), "> > A B C\n\n- > D E\n");
 });
+
+Deno.test("a file whose lines end in CR LF is read as another, and written so", async () => {
+  const folder = new URL("../corpus/", import.meta.url);
+  const names = [...Deno.readDirSync(folder)].map((e) => e.name).filter((n) => n.endsWith(".md"));
+  assert(names.length > 0);
+  const texts = names.map((name) => Deno.readTextFileSync(new URL(name, folder)));
+  for (const text of [...texts, "<br>\n\n## A b\n\n| c |\n|---|\n| d |\n\ne  \nf\\\ng\n"]) {
+    const lines = text.replaceAll("\r\n", "\n"), expected = await markdown(lines);
+    assertEquals(
+      await markdown(lines.replaceAll("\n", "\r\n")),
+      expected.replaceAll("\n", "\r\n"),
+    );
+  }
+});
+
+Deno.test("images: a label gets written out, spaces are outside of links, brackets and quotes stay with words", async () => {
+  const same = [
+    "Built with [![Deno](b.svg)](u) and love.\n",
+    "Status ![ok](x.svg) ✅ tested well.\n",
+    "The logo ![logo](a.png) (beta) is here.\n",
+    'An icon ![gear](g.png) "Settings" is here.\n',
+  ];
+  for (const text of same) {
+    const words = text.replace(/\(\w+\.\w+\)|\(u\)/g, (url) => url.toUpperCase());
+    assertEquals((await markdown(text)).toUpperCase(), words.toUpperCase());
+  }
+  const heads = "[![Build]][ci] ![logo] Fast text.\n\n[ci]: a\n[build]: b\n[logo]: c\n";
+  assertEquals(
+    await markdown(heads),
+    heads.replace(
+      "[![Build]][ci] ![logo] Fast text",
+      "[![BUILD][Build]][ci] ![LOGO][logo] FAST TEXT",
+    ),
+  );
+  assertEquals(await markdown("![Terms & snake_case](a.png)\n"), "![TERMS & SNAKE_CASE](a.png)\n");
+});
+
+Deno.test("what looks like a placeholder over a tag keeps its words", async () => {
+  const text = "Returns Promise<[Response](r.md)> when done, see {**name**} or www.*x*.org\n";
+  const identity: TranslateTexts = (texts) => Promise.resolve([...texts]);
+  assertEquals(await markdown(text, identity), text);
+  assertEquals(
+    await markdown(
+      "**✨ New** things ✨\n",
+      (texts) => Promise.resolve(texts.map((t) => t === "New things" ? "Things are New" : t)),
+    ),
+    "✨ Things are **New** ✨\n",
+  );
+});
