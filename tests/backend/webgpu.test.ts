@@ -107,6 +107,29 @@ Deno.test("webgpu: more calls and indices than one submission holds run in order
   backend.close();
 });
 
+Deno.test("webgpu: much work goes in several submissions, with the bits of one", async () => {
+  const d = 64, rows = 40, experts = 3;
+  const run = async (maxProducts: number) => {
+    const opened = await openDevice(), ledger = new Ledger({ gpuBytes: 2 ** 28, hostBytes: 0 });
+    const backend = await createWebGpuBackend({ ledger, opened, maxProducts }), random = seeded(9);
+    backend.prepare(on.SHAPE);
+    const w = on.matrix(backend, packedRandom(d, d, on.FORMATS["2-bit group 64"]!, random));
+    const x = on.tensor(backend, rows, d, on.randoms(rows * d, random));
+    const between = on.tensor(backend, rows, d), out = on.tensor(backend, rows, d);
+    const before = backend.counters().submits;
+    for (let i = 0; i < experts; i++) {
+      backend.linear({ x: i === 0 ? x : out, w, out: between });
+      backend.linear({ x: between, w, out });
+    }
+    const values = await on.read(backend, out), submits = backend.counters().submits - before;
+    backend.close();
+    return { values, submits };
+  };
+  const one = await run(1e12), several = await run(2 * rows * d * d);
+  assertEquals([one.submits, several.submits], [1, 3]);
+  assertEquals(several.values, one.values);
+});
+
 Deno.test("webgpu: readbacks of any length and place, both ways, several at once", async () => {
   for (const synchronousReadback of [false, true]) {
     const ledger = new Ledger({ gpuBytes: 2 ** 24, hostBytes: 0 });

@@ -21,6 +21,9 @@ import { TILES, type Tiles } from "./tiles.ts";
 import { syncReadbackWorks } from "./sync_readback.ts";
 import { vocabTopK } from "./vocab.ts";
 
+/** Kernels count bytes of a binding in 32 bits, whatever an adapter says it can bind. */
+const MOST_BINDING_BYTES = 2 ** 32 - 256;
+
 export interface WebGpuBackendOptions {
   /** Its gpu budget is what the buffers may take together. */
   ledger: Ledger;
@@ -29,6 +32,8 @@ export interface WebGpuBackendOptions {
   keepDevice?: boolean;
   /** The largest range that one kernel may see; the adapter's unless a test wants many parts. */
   maxBindingBytes?: number;
+  /** Multiply-adds that one submission may begin another call behind; for tests. */
+  maxProducts?: number;
   /** Others than are used here, for tests and for measuring them. */
   tiles?: Tiles;
   /** Read back without waiting; asked of a self-test in a child process unless given. */
@@ -84,7 +89,10 @@ class WebGpuBackend extends Operations<Run> implements Backend {
     this.description = `webgpu: ${opened.adapterName}, f32 activations, ` +
       `${synchronous ? "synchronous" : "awaited"} readback`;
     this.limits = {
-      maxBindingBytes: Math.min(options.maxBindingBytes ?? Infinity, opened.maxBindingBytes),
+      maxBindingBytes: Math.min(
+        options.maxBindingBytes ?? MOST_BINDING_BYTES,
+        opened.maxBindingBytes,
+      ),
       maxBufferBytes: opened.maxBufferBytes,
       offsetAlignment: 16,
     };
@@ -97,7 +105,7 @@ class WebGpuBackend extends Operations<Run> implements Backend {
     this.#gpu = new Gpu(opened, bindings, {
       params: this.#memory.take("parameters", params, "staging", UNIFORM),
       indices: this.#memory.take("indices", indices, "staging", STORAGE),
-    });
+    }, options.maxProducts);
     const staging = this.#memory.take("readback", STAGING_BYTES, "staging", USAGE.READ);
     this.#readback = new Readback(this.#gpu, staging.gpu!, synchronous);
   }

@@ -238,7 +238,7 @@ function project(
   const block = bind(run.gpu.limits, arena.buffer, 0, arena.slots * arena.slotBytes, ACTION);
   const matrix = [n, w.kq, w.units, p.codesOffset / 16, p.scalesOffset / 2, w.layout.groups];
   const bias = p.biasOffset < 0 ? NONE : p.biasOffset / 4, relu = ends.relu ? 1 : 0;
-  const slotUnits = arena.slotBytes / 16;
+  const slotUnits = arena.slotBytes / 16, products = c.pairs * n * w.layout.cols;
   if (c.sorted) {
     const lists = scratch(run, "lists");
     run.gpu.dispatch({
@@ -262,6 +262,7 @@ function project(
         Math.ceil(n / tileSize(w.tiles.experts).n),
         Math.min(c.pairs, Math.floor(c.pairs / PAIR_TILE) + work.experts),
       ],
+      products,
     });
     return;
   }
@@ -289,5 +290,6 @@ function project(
       maskWord(work.mask),
     ],
     groups: [Math.ceil(n / gemvRowsOf(w)), c.pairs],
+    products,
   });
 }

@@ -17,6 +17,11 @@ import {
 
 /** Dispatches of one submission; one more starts another. */
 const MOST_DISPATCHES = 1024;
+/**
+ * Multiply-adds of one submission, but for its last call: tens of milliseconds of a large GPU, a second or two of a
+ * small one. Drivers end a submission that takes some seconds, and the device with it.
+ */
+const MOST_PRODUCTS = 25e9;
 /** Index words (i32) of one submission; a single array is never longer. */
 export const INDEX_WORDS = 2 ** 18;
 /** Bytes written since the last submission that make another one due: the runtime's staging memory stays flat. */
@@ -41,6 +46,8 @@ export interface Dispatch {
   /** u32 words; floats through `floatBits`. */
   readonly params: readonly number[];
   readonly groups: readonly [number, number?];
+  /** Multiply-adds, of calls that have many. */
+  readonly products?: number;
 }
 
 const floats = new Float32Array(1), bits = new Uint32Array(floats.buffer);
@@ -63,6 +70,7 @@ export class Gpu {
   readonly #indices = new Int32Array(INDEX_WORDS);
   readonly #groups = new Map<string, GPUBindGroup>();
   #calls = 0;
+  #products = 0;
   #indexTop = 0;
   #unsubmitted = 0;
   #encoder: GPUCommandEncoder | undefined;
@@ -73,6 +81,7 @@ export class Gpu {
     opened: OpenedDevice,
     readonly limits: BindingLimits,
     private readonly rings: { params: GpuBuffer; indices: GpuBuffer },
+    private readonly mostProducts = MOST_PRODUCTS,
   ) {
     this.#device = opened.device;
     this.#slot = Math.max(PARAMS_BYTES, opened.offsetAlignment);
@@ -107,7 +116,8 @@ export class Gpu {
       throw new RangeError(`cannot run ${call.kernel.name}: ${x} x ${y} workgroups are too many`);
     }
     // Indices of this very operation may be in the ring: they stay, and go to the device once more.
-    if (this.#calls === MOST_DISPATCHES) this.#flush();
+    if (this.#calls === MOST_DISPATCHES || this.#products >= this.mostProducts) this.#flush();
+    this.#products += call.products ?? 0;
     const { pipeline, layout } = this.pipelines.get(call.kernel, call.constants ?? {});
     const at = this.#calls++ * this.#slot;
     this.#params.set(call.params, at / 4);
@@ -202,6 +212,7 @@ export class Gpu {
     const commands = this.#begin().finish();
     this.#encoder = undefined;
     this.#calls = 0;
+    this.#products = 0;
     this.#submit([commands]);
   }
 

@@ -121,6 +121,7 @@ export function product(
       groups: alone
         ? [Math.ceil(part.count / gemvRowsOf(w)), rows]
         : [Math.ceil(part.count / n), Math.ceil(rows / m)],
+      products: rows * part.count * w.layout.cols,
     });
   }
 }
