@@ -221,11 +221,11 @@ function escapeOf(segment: Segment, { spans, text }: View): Segment["escape"] {
 
 /** A point with a space behind it stands before a bracket or quote that the word there begins with. */
 function outOfBrackets(range: Range, behind: string | undefined, text: string): Range {
+  if (!/\s/.test(behind ?? "")) return range;
   let at = range.start;
-  if (range.end === at && /\s/.test(behind ?? "")) {
-    while (/[\p{Ps}\p{Pi}"'¿¡]/u.test(text[at - 1] ?? "") && /\S/.test(text[at] ?? "")) at--;
-  }
-  return at === range.start ? range : { start: at, end: at };
+  while (/[\p{Ps}\p{Pi}"'¿¡]/u.test(text[at - 1] ?? "")) at--;
+  // An apostrophe inside a word opens nothing.
+  return at === 0 || /\s/.test(text[at - 1]!) ? { start: at, end: at } : range;
 }
 
 class Writer {
