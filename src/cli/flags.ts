@@ -242,6 +242,7 @@ export const calibrateFlags = {
 /** Verification. */
 export const verifyFlags = {
   ...modelFlags,
+  model: modelsFlag("all that ship unless given"),
   progress: toggle("show progress on stderr also when that is no terminal"),
 };
 

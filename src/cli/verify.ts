@@ -14,12 +14,8 @@ import { Progress } from "./progress.ts";
 export async function verify(
   { flags, positionals }: Invocation<typeof verifyFlags>,
 ): Promise<number> {
-  const given = positionals[0] ?? flags.model;
-  if (positionals.length > 0 && flags.model !== undefined) {
-    throw usage({ name: "verify" }, "MODEL and --model are two ways to say one: give one of them");
-  }
-  const addresses = modelAddresses(given === undefined ? [] : [given]);
-  if (given === undefined && (flags.mirror.length > 0 || flags.manifestSha256 !== undefined)) {
+  const addresses = modelAddresses(positionals.length > 0 ? positionals : flags.model);
+  if (addresses.length > 1 && (flags.mirror.length > 0 || flags.manifestSha256 !== undefined)) {
     throw usage({ name: "verify" }, "a mirror and a hash are of one model: say which");
   }
   using interrupt = listenForInterrupt();

@@ -171,7 +171,10 @@ async function bringToLife(
     limits: { ...translator.limits, maxQueue: options.maxQueue },
   });
   let closed: Promise<void> | undefined;
+  // Also those that are still being made ready, of which the scheduler does not know yet.
+  const accepted = new Set<Promise<unknown>>();
   const giveBack = async () => {
+    while (accepted.size > 0) await Promise.allSettled(accepted);
     await scheduler.idle();
     await foresight.close();
     await tiers.close();
@@ -186,9 +189,12 @@ async function bringToLife(
     info,
     async translate(params, o) {
       const held = reserveRequest(ledger, params.texts, keepBytes);
+      const work = translator.translate(params, o);
+      accepted.add(work);
       try {
-        return await translator.translate(params, o);
+        return await work;
       } finally {
+        accepted.delete(work);
         held.release();
       }
     },

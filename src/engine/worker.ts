@@ -1,5 +1,5 @@
 /** The engine's Worker: answers the protocol's commands, one engine a Worker. */
-import { MoqeError } from "../base/errors.ts";
+import { errorCode, MoqeError } from "../base/errors.ts";
 import { isWorkerNamed } from "../base/workers.ts";
 import { type Inside, type LoadedEngine, loadEngine } from "./load.ts";
 import { type Command, ENGINE_WORKER_NAME, type Event } from "./protocol.ts";
@@ -72,7 +72,14 @@ export function answerCommands(
           });
         const sleeper = new Sleeper(engine, {
           idleMs: options.idleUnloadMs ?? 0,
-          load: (before) => load(before).catch(() => load(before, true)),
+          load: (before) =>
+            load(before).catch((error) => {
+              // The GPU that it slept on is gone: the CPU is better than nothing.
+              const isGone = options.device === "auto" && before.device === "webgpu" &&
+                errorCode(error) === "unavailable";
+              if (!isGone) throw error;
+              return load(before, true);
+            }),
           woke: watch,
         });
         watch(engine);

@@ -139,6 +139,10 @@ Deno.test("text that takes long to be cut is a request like another: it ends wit
     const many = await assertRejects(() => engine.translate(params), MoqeError);
     assertEquals(many.code, "too_large");
     assertEquals(engine.stats().queue, { waiting: 0, running: 0, parked: 0 });
+    // What was accepted is finished, also what is not in the queue yet.
+    const last = engine.translate({ ...params, texts: ["Open the file."] });
+    await engine.close();
+    assertEquals((await last).length, 1);
   } finally {
     await engine.close();
   }

@@ -183,3 +183,19 @@ Deno.test("there are only so many documents, however small", () => {
   assertEquals(assertThrows(() => at(desk, 1, never), MoqeError).code, "overloaded");
   assertEquals(desk.bytes, 60);
 });
+
+Deno.test("nothing is forgotten for a document that would not fit all the same", async () => {
+  let now = 0;
+  const never: TranslateWork = () => new Promise(() => {});
+  const desk = new DocumentDesk({ ...LIMITS, keepMs: 3_600_000 }, new Gate(8), () => now);
+  const done = at(desk, 100, echo);
+  await done.finished;
+  const failed = at(desk, 10, () => Promise.reject(new TypeError("broken")));
+  await failed.finished;
+  at(desk, 250, never);
+  now = 300_000;
+  assertEquals(assertThrows(() => at(desk, 200, never), MoqeError).code, "overloaded");
+  assertEquals(desk.find(done.id)?.status, "done");
+  at(desk, 70, never);
+  assertEquals([desk.find(done.id), desk.find(failed.id)?.status], [undefined, "error"]);
+});

@@ -284,6 +284,16 @@ Deno.test("lists are bounded before their entries are looked at", async () => {
     );
     return [answer.status, (await answer.json()).message];
   };
+  const many = testApp({ limits: { maxBodyBytes: 100_000, maxTexts: 12_000 } });
+  const texts = { text: Array(11_000).fill("1"), source_lang: "EN", target_lang: "DE" };
+  const all = await many.app.request(
+    new Request("http://localhost/v2/translate", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(texts),
+    }),
+  );
+  assertEquals(all.status, 200, "of texts a setting says how many");
   assertEquals(await ask({ text: Array(5).fill(1) }), [
     400,
     "Parameter 'text' has 5 texts; 4 are the most.",

@@ -90,6 +90,17 @@ function counts(text: string, success: boolean) {
   return { ...counted, failed: isWhole ? failed : Math.max(1, failed) };
 }
 
+const NOTHING = { success: false, stdout: new Uint8Array(), stderr: new Uint8Array() };
+
+/** Ends a process that may have ended; `after` some seconds in which what it wrote can still come. */
+function end(child: Deno.ChildProcess, signal: Deno.Signal, after?: (nothing: undefined) => void) {
+  try {
+    child.kill(signal);
+  } catch { /* it has just ended */ }
+  // Something that it started may hold its output open for ever.
+  if (after !== undefined) setTimeout(() => after(undefined), 5000);
+}
+
 /** The processes at work, by their files. */
 const running = new Map<string, Deno.ChildProcess>();
 
@@ -105,17 +116,19 @@ async function runFile(file: string, options: readonly string[]): Promise<Outcom
     stderr: "piped",
   }).spawn();
   running.set(file, child);
+  const late = Promise.withResolvers<undefined>();
   let isLate = false;
   const timer = setTimeout(() => {
     isLate = true;
-    child.kill("SIGKILL");
+    end(child, "SIGKILL", late.resolve);
   }, MOST_MS);
-  const { success, stdout, stderr } = await child.output();
+  const output = await Promise.race([child.output(), late.promise]);
   clearTimeout(timer);
   running.delete(file);
+  if (isLate) console.log(`${file} was ended: it took more than ${MOST_MS / 60_000} minutes`);
+  const { success, stdout, stderr } = output ?? NOTHING;
   const text = decoder.decode(stdout), seconds = (performance.now() - from) / 1000;
   console.log(`${text.trim()}\n${decoder.decode(stderr)}`);
-  if (isLate) console.log(`${file} was ended: it took more than ${MOST_MS / 60_000} minutes`);
   return { file, ...counts(text, success), seconds };
 }
 
@@ -129,9 +142,7 @@ function stopOn(signal: "SIGINT" | "SIGTERM"): void {
   Deno.addSignalListener(signal, () => {
     for (const [file, child] of running) {
       console.log(`${file} was running`);
-      try {
-        child.kill(signal);
-      } catch { /* it has just ended */ }
+      end(child, signal);
     }
     Deno.exit(signal === "SIGINT" ? 130 : 143);
   });

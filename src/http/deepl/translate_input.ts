@@ -99,7 +99,7 @@ export function parseDeepl<S extends z.ZodType>(
     }
   }
   // Before each entry is looked at: so many faults would take far more memory than the list.
-  for (const name of lists) {
+  for (const name of lists.filter((name) => name !== "text")) {
     const list = fields[name];
     if (!Array.isArray(list) || list.length <= MAX_LIST) continue;
     throw new RequestError(

@@ -162,11 +162,19 @@ export class DocumentDesk {
         observed: `${size} bytes`,
       });
     }
+    const removed: Held[] = [];
+    let freed = 0;
     for (const job of this.#removable()) {
-      if (this.#hasRoom(bytes)) return;
-      this.remove(job.id);
+      if (this.#hasRoom(bytes, freed, removed.length)) break;
+      // One that failed holds nothing but why.
+      if (job.bytes === 0 && this.#jobs.size < this.#mostJobs()) continue;
+      removed.push(job);
+      freed += job.bytes;
     }
-    if (this.#hasRoom(bytes)) return;
+    if (this.#hasRoom(bytes, freed, removed.length)) {
+      for (const job of removed) this.remove(job.id);
+      return;
+    }
     throw new MoqeError("overloaded", {
       action: "take the document",
       rule: `${this.#jobs.size} documents hold ${this.#bytes} bytes of ${maxBytes} already`,
@@ -174,10 +182,14 @@ export class DocumentDesk {
     }, { retryAfterSeconds: this.#secondsToRoom() });
   }
 
-  #hasRoom(bytes: number): boolean {
-    const { maxBytes } = this.limits;
-    const mostJobs = Math.max(8, Math.floor(maxBytes / JOB_BYTES));
-    return this.#bytes + bytes <= maxBytes && this.#jobs.size < mostJobs;
+  #mostJobs(): number {
+    return Math.max(8, Math.floor(this.limits.maxBytes / JOB_BYTES));
+  }
+
+  /** Whether another of so many bytes fits, without so many others. */
+  #hasRoom(bytes: number, freed: number, fewer: number): boolean {
+    return this.#bytes - freed + bytes <= this.limits.maxBytes &&
+      this.#jobs.size - fewer < this.#mostJobs();
   }
 
   /** Finished documents that make room where there is too little: handed out ones, then those that nobody fetched. */
