@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { loadEngine } from "../../src/engine/load.ts";
+import type { EngineOptions } from "../../src/engine/protocol.ts";
 import { sourceWriter } from "../../src/engine/source.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { goldenFolder } from "../support/golden.ts";
@@ -76,17 +77,22 @@ Deno.test("T5's relatives read a prompt, are forced to nothing, and translate", 
   }
 });
 
+const OPTIONS: EngineOptions = {
+  model: new URL("../../models/tiny-en-de-fr-es", import.meta.url).pathname,
+  device: "cpu",
+  gpuMemory: 128 * 2 ** 20,
+  hostMemory: 2 ** 31,
+  threads: 1,
+  maxBatchTokens: 128,
+  maxQueue: 512,
+  maxSourceTokens: 64,
+};
+
 Deno.test("a sentence longer than a pass is cut to fit one, whatever a sentence may have", async () => {
-  const engine = await loadEngine({
-    model: new URL("../../models/tiny-en-de-fr-es", import.meta.url).pathname,
-    device: "cpu",
-    gpuMemory: 128 * 2 ** 20,
-    hostMemory: 2 ** 31,
-    threads: 1,
-    maxBatchTokens: 24,
-    maxQueue: 16,
-    maxSourceTokens: 256,
-  }, () => {});
+  const engine = await loadEngine(
+    { ...OPTIONS, maxBatchTokens: 24, maxSourceTokens: 256 },
+    () => {},
+  );
   try {
     const [found] = await engine.translate({
       texts: [`We wait ${"and look at the files ".repeat(8)}again.`],
@@ -105,16 +111,7 @@ Deno.test("a sentence longer than a pass is cut to fit one, whatever a sentence 
 });
 
 Deno.test("text that takes long to be cut is a request like another: it ends with its client or its time", async () => {
-  const engine = await loadEngine({
-    model: new URL("../../models/tiny-en-de-fr-es", import.meta.url).pathname,
-    device: "cpu",
-    gpuMemory: 128 * 2 ** 20,
-    hostMemory: 2 ** 31,
-    threads: 1,
-    maxBatchTokens: 128,
-    maxQueue: 512,
-    maxSourceTokens: 64,
-  }, () => {});
+  const engine = await loadEngine(OPTIONS, () => {});
   // Letters without a space or a stop, which are tried at many lengths.
   const letters = Array.from({ length: 20_000 }, (_, i) => String.fromCharCode(97 + i * i % 26));
   const params = {
