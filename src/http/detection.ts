@@ -59,8 +59,7 @@ async function choose(
   if (guess.flores === target || isTrained({ source: guess.flores, target }, info)) {
     return { flores: guess.flores, confidence: guess.confidence };
   }
-  const isUnsure = mayBeOneOf(readable, text, guess);
-  if (isUnsure && readable.length > 0) {
+  if (mayBeOneOf(readable, text, guess)) {
     const [near] = await detectLanguage(text, readable);
     const confidence = Math.min(guess.confidence, 1 - guess.confidence);
     return { flores: near?.flores ?? readable[0]!, confidence };

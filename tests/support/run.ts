@@ -8,6 +8,7 @@
  * deno run -A tests/support/run.ts [--filter WORDS] [FILE or FOLDER...]
  */
 import { parseArgs } from "node:util";
+import { readTree, ROOT } from "../house/tree.ts";
 
 /** These take longest, so they begin first; the rest fills what they leave. Longest first. */
 const LONGEST = [
@@ -31,8 +32,6 @@ const BYTES_EACH = 1.5 * 1024 ** 3;
 /** A file that takes longer hangs. */
 const MOST_MS = 12 * 60_000;
 
-const ROOT = new URL("../../", import.meta.url);
-
 interface Outcome {
   readonly file: string;
   readonly passed: number;
@@ -45,18 +44,8 @@ interface Outcome {
 
 /** Test files at or under a path from the root, in order. Throws if there are none. */
 function filesAt(path: string): string[] {
-  if (path.endsWith(".ts")) {
-    Deno.statSync(new URL(path, ROOT));
-    return [path];
-  }
-  const found: string[] = [];
-  const walk = (folder: string) => {
-    for (const { name, isDirectory } of Deno.readDirSync(new URL(folder, ROOT))) {
-      if (isDirectory) walk(`${folder}/${name}`);
-      else if (name.endsWith(".test.ts")) found.push(`${folder}/${name}`);
-    }
-  };
-  walk(path.replace(/\/+$/, ""));
+  const found = [...readTree(path.replace(/\/+$/, "")).keys()]
+    .filter((file) => file === path || file.endsWith(".test.ts"));
   if (found.length === 0) throw new Error(`no *.test.ts under ${path}`);
   return found.sort();
 }
