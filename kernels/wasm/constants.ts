@@ -25,6 +25,14 @@ export const MASKS_3: usize = memory.data<u32>([
   0x1c000, 0x1c000, 0x1c000, 0x1c000,
 ], 16);
 
+/** Bytes of 7 bits. */
+export const BYTES_7: usize = memory.data<u32>([
+  0x7f, 0x7f, 0x7f, 0x7f,
+  0x7f00, 0x7f00, 0x7f00, 0x7f00,
+  0x7f0000, 0x7f0000, 0x7f0000, 0x7f0000,
+  0x7f000000, 0x7f000000, 0x7f000000, 0x7f000000,
+], 16);
+
 /** Of 3-bit codes: low bits of even steps and their high bits, low bits of odd steps and their high bits. */
 export const PARTS_3: usize = memory.data<u32>([
   0x3333, 0x3333, 0x3333, 0x3333,

@@ -1,7 +1,9 @@
 // Codes of one weight row to f32, for the products that decode before they multiply. Codes of 2, 3, 4 bits without a
-// codebook stay where they lie in their word (stage.ts prescales for that); levels come out as they are.
-import { MASKS_2, MASKS_3, MASKS_4, MASKS_8, MIDDLES_8 } from "./constants";
+// codebook and the levels of a trellis stay where they lie in their word (stage.ts prescales for that); levels of a
+// codebook come out as they are.
+import { BYTES_7, MASKS_2, MASKS_3, MASKS_4, MASKS_8, MIDDLES_8 } from "./constants";
 import { halves } from "./simd";
+import { even, odd, upperOf } from "./trellis";
 
 export const F32: i32 = 0;
 export const F16: i32 = 1;
@@ -12,12 +14,16 @@ export const EIGHT: i32 = 5;
 export const THREE: i32 = 6;
 export const LEVELS_3: i32 = 7;
 export const LEVELS_4: i32 = 8;
+export const TRELLIS: i32 = 9;
 
 /**
  * Columns c .. c + columns - 1 of a row into every fourth vector from `to` on; c and columns are multiples of what
- * rows are padded to. levels: 16 signed bytes.
+ * rows are padded to. levels: 16 bytes, signed but for a trellis. A trellis takes the rows above, too: rowBytes apart,
+ * and as many as `above` says, of three.
  */
-export function decode(kind: i32, row: usize, c: i32, columns: i32, levels: usize, to: usize): void {
+export function decode(
+  kind: i32, row: usize, c: i32, columns: i32, levels: usize, to: usize, rowBytes: i32, above: i32,
+): void {
   if (kind == F32) return decodeFloats(row + (<usize>c << 2), columns, to);
   if (kind == F16) return decodeHalves(row + (<usize>c << 1), columns, to);
   if (kind == TWO) return decodeTwo(row + (<usize>c >> 2), columns, to);
@@ -26,6 +32,7 @@ export function decode(kind: i32, row: usize, c: i32, columns: i32, levels: usiz
   if (kind == EIGHT) return decodeEight(row + <usize>c, columns, to);
   if (kind == THREE) return decodeThree(row + (<usize>c >> 3) * 3, columns, to);
   if (kind == LEVELS_3) return decodeLevels3(row + (<usize>c >> 3) * 3, columns, levels, to);
+  if (kind == TRELLIS) return decodeTrellis(row + (<usize>c >> 2), columns, levels, to, rowBytes, above);
   decodeLevels4(row + (<usize>c >> 1), columns, levels, to);
 }
 
@@ -188,5 +195,35 @@ function decodeLevels4(from: usize, columns: i32, levels: usize, to: usize): voi
     lookUp(table, v128.and(unit, mask), to, 128);
     lookUp(table, v128.and(i32x4.shr_u(unit, 4), mask), to + 64, 128);
     to += 512;
+  }
+}
+
+/** Four bytes a word, each of 7 bits, where they lie: step k of four, `apart` bytes apart. */
+// @ts-ignore: decorator
+@inline function bytesInPlace(bytes: v128, to: usize): void {
+  v128.store(to, code(bytes, v128.load(BYTES_7)));
+  v128.store(to + 256, code(bytes, v128.load(BYTES_7, 16)));
+  v128.store(to + 512, code(bytes, v128.load(BYTES_7, 32)));
+  v128.store(to + 768, code(bytes, v128.load(BYTES_7, 48)));
+}
+
+function decodeTrellis(
+  from: usize, columns: i32, levels: usize, to: usize, rowBytes: i32, above: i32,
+): void {
+  const table = v128.load(levels), mask = i32x4.splat(0x0f0f0f0f), none = i32x4.splat(0);
+  for (let c = 0; c < columns; c += 64) {
+    const unit = v128.load(from);
+    const upper = upperOf(
+      above > 0 ? v128.load(from - rowBytes) : none,
+      above > 1 ? v128.load(from - 2 * rowBytes) : none,
+      above > 2 ? v128.load(from - 3 * rowBytes) : none,
+    );
+    const e = even(unit, upper), o = odd(unit, upper);
+    bytesInPlace(i8x16.swizzle(table, v128.and(e, mask)), to);
+    bytesInPlace(i8x16.swizzle(table, v128.and(o, mask)), to + 64);
+    bytesInPlace(i8x16.swizzle(table, v128.and(i32x4.shr_u(e, 4), mask)), to + 128);
+    bytesInPlace(i8x16.swizzle(table, v128.and(i32x4.shr_u(o, 4), mask)), to + 192);
+    from += 16;
+    to += 1024;
   }
 }

@@ -115,13 +115,14 @@ function multiplyQuad(
 /**
  * xs f32 [count, kPadded] and sums from stage.ts; rows i32 [count] are the rows of out and residual.
  * Scratch: tile f32 [16, 256], scales f32 [16, groups rounded up to 4], totals v128 [count, 16].
+ * above: rows of the matrix that lie before w's first.
  * group: columns a group (scaled kinds); scaleStep: 4, or 0 where one scale serves the row.
  */
 export function gemm(
   kind: i32, w: usize, rowBytes: i32, n: i32, kPadded: i32, scales: usize, groups: i32, group: i32,
   scaleStep: i32, zero: f32, levels: usize, xs: usize, sums: usize, count: i32, rows: usize,
   tile: usize, expanded: usize, totals: usize, bias: usize, relu: i32, residual: usize, out: usize,
-  outStride: i32,
+  outStride: i32, above: i32,
 ): void {
   const scaled = kind >= TWO ? 1 : 0;
   const stride = <usize>((groups + 3) & ~3) << 2;
@@ -137,7 +138,8 @@ export function gemm(
       const columns = min(CHUNK, kPadded - c);
       for (let i = 0; i < quads * 4; i++) {
         const row = w + <usize>min(r + i, n - 1) * rowBytes;
-        decode(kind, row, c, columns, levels, tile + <usize>(i >> 2) * QUAD_BYTES + (<usize>(i & 3) << 4));
+        const to = tile + <usize>(i >> 2) * QUAD_BYTES + (<usize>(i & 3) << 4);
+        decode(kind, row, c, columns, levels, to, rowBytes, above + min(r + i, n - 1));
       }
       const before = scaled != 0 ? c / group : 0;
       multiply(

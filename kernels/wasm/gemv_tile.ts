@@ -26,7 +26,7 @@ export function gemvTile(
     for (let c = 0; c < kPadded; c += CHUNK) {
       const columns = min(CHUNK, kPadded - c);
       for (let i = 0; i < 4; i++) {
-        decode(kind, w + <usize>min(r + i, n - 1) * rowBytes, c, columns, levels, tile + (<usize>i << 4));
+        decode(kind, w + <usize>min(r + i, n - 1) * rowBytes, c, columns, levels, tile + (<usize>i << 4), 0, 0);
       }
       let wp = tile;
       for (let g = 0; g < columns; g += group) {

@@ -7,6 +7,7 @@ export { gemv2 } from "./gemv2";
 export { gemv3 } from "./gemv3";
 export { gemv4, gemv8 } from "./gemv4_8";
 export { gemvTile } from "./gemv_tile";
+export { gemvTrellis } from "./gemv_trellis";
 export { layerNorm, rmsNorm } from "./norm";
 export { pagedAttention, segmentAttention, storeKv } from "./attention";
 export { rotate } from "./rotate";

@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   for (var k = li; 4u * k < p.d; k += 64u) {
     var scale = 1.0;
     if (BITS < 16u) { scale = half_at(p.scales + row * p.groups + k / GROUP_KV); }
-    let w = weights_at(p.codes + (row * p.units + k / KV) * VECS, k % KV, scale);
+    let w = weights_at(p.codes + (row * p.units + k / KV) * VECS, k % KV, scale, row, p.units);
     for (var c = 0u; c < 4u; c++) {
       let i = 4u * k + c;
       if (i < p.d) {

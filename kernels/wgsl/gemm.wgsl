@@ -85,7 +85,7 @@ fn load(s: Source, li: u32, z0: u32, each: u32, first: u32, n: u32) {
       if (BITS < 16u) {
         scale = half_at(s.scales + row * s.groups + (at.unit * KV + at.j) / GROUP_KV);
       }
-      w = weights_at(s.codes + (row * s.units + at.unit) * VECS, at.j, scale);
+      w = weights_at(s.codes + (row * s.units + at.unit) * VECS, at.j, scale, row, s.units);
     }
     w_tile[i % STEP * TILE_N + i / STEP] = w;
   }

@@ -35,8 +35,8 @@ fn x_at(s: Source, k: u32) -> vec4<f32> {
   return x[s.x + k];
 }
 
-/// Adds one unit of four matrix rows; `at` and `scale_at` are where the rows' units and scales begin.
-fn add_unit(s: Source, u: u32, at: vec4<u32>, scale_at: vec4<u32>) {
+/// Adds one unit of four matrix rows from `row` on; `at` and `scale_at` are where the rows' units and scales begin.
+fn add_unit(s: Source, u: u32, at: vec4<u32>, scale_at: vec4<u32>, row: u32) {
   let unit = at + vec4<u32>(u * VECS);
   let k = u * KV;
   if (BITS >= 16u) {
@@ -53,11 +53,11 @@ fn add_unit(s: Source, u: u32, at: vec4<u32>, scale_at: vec4<u32>) {
     }
     return;
   }
-  for (var h = 0u; h < HALVES; h++) { add_codes(s, k + h * 16u, unit, h, scale_at); }
+  for (var h = 0u; h < HALVES; h++) { add_codes(s, k + h * 16u, unit, h, scale_at, row); }
 }
 
 /// Adds half `h` of a unit of codes, from vector `k` of the row on.
-fn add_codes(s: Source, k: u32, unit: vec4<u32>, h: u32, scale_at: vec4<u32>) {
+fn add_codes(s: Source, k: u32, unit: vec4<u32>, h: u32, scale_at: vec4<u32>, row: u32) {
   let each = 8u / FIELD; // vectors a segment
   let q0 = codes[unit.x + h];
   let q1 = codes[unit.y + h];
@@ -72,6 +72,14 @@ fn add_codes(s: Source, k: u32, unit: vec4<u32>, h: u32, scale_at: vec4<u32>) {
     h1 = codes[unit.y + 2u];
     h2 = codes[unit.z + 2u];
     h3 = codes[unit.w + 2u];
+  }
+  if (TRELLIS) {
+    let one = above(unit.x, row, s.units, 1u);
+    let two = above(unit.x, row, s.units, 2u);
+    h0 = upper_of(one, two, above(unit.x, row, s.units, 3u));
+    h1 = upper_of(q0, one, two);
+    h2 = upper_of(q1, q0, one);
+    h3 = upper_of(q2, q1, q0);
   }
   var scale = vec4<f32>();
   var o0 = vec4<f32>();
@@ -123,7 +131,7 @@ fn products(s: Source, li: u32, first: u32, n: u32) -> f32 {
   sum_1 = vec4<f32>();
   sum_2 = vec4<f32>();
   sum_3 = vec4<f32>();
-  for (var u = lane; u < s.units; u += LANES) { add_unit(s, u, at, scale_at); }
+  for (var u = lane; u < s.units; u += LANES) { add_unit(s, u, at, scale_at, r); }
   partials[li] = vec4<f32>(across(sum_0), across(sum_1), across(sum_2), across(sum_3));
   workgroupBarrier();
   var total = 0.0;

@@ -18,6 +18,8 @@ override LEVELS_1: u32 = 0u;
 override LEVELS_2: u32 = 0u;
 override LEVELS_3: u32 = 0u;
 override ZERO: f32 = 1.5;
+/// 16 LEVELS that a code of 2 bits picks from together with those of three rows above (src/base/trellis.ts).
+override TRELLIS: bool = false;
 /// Vectors of weights a unit, vec4<u32> a unit, halves of a unit that each have units of codes (2 for 3 bits).
 override KV: u32 = 16u;
 override VECS: u32 = 1u;
@@ -32,7 +34,8 @@ override PADDED: bool = false;
 @group(0) @binding(2) var<storage, read> codes: array<vec4<u32>>; // a matrix [N, units, VECS] or an arena of blocks
 @group(0) @binding(3) var<storage, read> words: array<u32>; // the same bytes: scales f16 [N, groups], biases f32
 
-/// Eight bits of every lane, moved to bits 14..21; of 3-bit codes the high bits too, moved to where 4 << b masks.
+/// Eight bits of every lane, moved to bits 14..21; of 3-bit codes the high bits too, moved to where 4 << b masks; of a
+/// trellis the upper two bits of levels' indices.
 struct Moved {
   low: vec4<u32>,
   high: vec4<u32>,
@@ -43,9 +46,24 @@ fn segment(unit: vec4<u32>, s: u32) -> vec4<u32> {
   return unit >> vec4<u32>(8u * s - 14u);
 }
 
+/// The upper two bits of a unit's 64 indices of levels, from the units one, two and three rows above.
+fn upper_of(one: vec4<u32>, two: vec4<u32>, three: vec4<u32>) -> vec4<u32> {
+  let both = two ^ three;
+  let down = (both >> vec4<u32>(1u)) & vec4<u32>(0x55555555u);
+  let up = (both << vec4<u32>(1u)) & vec4<u32>(0xaaaaaaaau);
+  return one ^ (down | up);
+}
+
+/// The unit `back` rows above the one at codes[at] in row `row` of `units` units; zeros beyond the first row.
+fn above(at: u32, row: u32, units: u32, back: u32) -> vec4<u32> {
+  if (row < back) { return vec4<u32>(); }
+  return codes[at - back * units];
+}
+
 /// Segment `s` (0..3) of half `h` of a unit: its codes `low`, and the unit `high` of high bits.
 fn moved(low: vec4<u32>, high: vec4<u32>, h: u32, s: u32) -> Moved {
   if (BITS == 3u) { return Moved(segment(low, s), segment(high, s) << vec4<u32>(2u - h)); }
+  if (TRELLIS) { return Moved(segment(low, s), segment(high, s)); }
   return Moved(segment(low, s), vec4<u32>());
 }
 
@@ -58,8 +76,8 @@ fn offsets(scale: f32) -> vec4<f32> {
 
 fn level(code: u32) -> f32 {
   var word = LEVELS_0;
-  if (BITS >= 3u) { word = select(word, LEVELS_1, (code & 4u) != 0u); }
-  if (BITS == 4u) {
+  if (BITS >= 3u || TRELLIS) { word = select(word, LEVELS_1, (code & 4u) != 0u); }
+  if (BITS == 4u || TRELLIS) {
     word = select(word, select(LEVELS_2, LEVELS_3, (code & 4u) != 0u), (code & 8u) != 0u);
   }
   return f32(extractBits(bitcast<i32>(word), 8u * (code & 3u), 8u));
@@ -71,7 +89,8 @@ fn coded(m: Moved, i: u32, scale: f32, offset: vec4<f32>) -> vec4<f32> {
   var bits = m.low & vec4<u32>(((1u << FIELD) - 1u) << b);
   if (BITS == 3u) { bits |= m.high & vec4<u32>(4u << b); }
   if (LEVELS) {
-    let code = bits >> vec4<u32>(b);
+    var code = bits >> vec4<u32>(b);
+    if (TRELLIS) { code |= ((m.high >> vec4<u32>(b)) & vec4<u32>(3u)) << vec4<u32>(2u); }
     return scale * vec4<f32>(level(code.x), level(code.y), level(code.z), level(code.w));
   }
   let value = bitcast<vec4<f32>>(bits | vec4<u32>((150u - b) << 23u));
@@ -90,13 +109,17 @@ fn half_at(i: u32) -> f32 {
   return unpack2x16float(words[i >> 1u])[i & 1u];
 }
 
-/// Vector `j` of the unit that begins at codes[at], whatever its format; `scale` is that of the vector's group.
-fn weights_at(at: u32, j: u32, scale: f32) -> vec4<f32> {
+/// Vector `j` of the unit that begins at codes[at], in row `row` of `units` units, whatever its format; `scale` is that of
+/// the vector's group.
+fn weights_at(at: u32, j: u32, scale: f32, row: u32, units: u32) -> vec4<f32> {
   if (BITS >= 16u) { return plain(codes[at], j); }
   let each = 8u / FIELD; // vectors a segment
   let h = j / (4u * each);
   var high = vec4<u32>();
   if (BITS == 3u) { high = codes[at + 2u]; }
+  if (TRELLIS) {
+    high = upper_of(above(at, row, units, 1u), above(at, row, units, 2u), above(at, row, units, 3u));
+  }
   let m = moved(codes[at + h], high, h, j / each % 4u);
   return coded(m, j % each, scale, offsets(scale));
 }

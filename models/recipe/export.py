@@ -25,7 +25,7 @@ def main() -> None:
         on_grid = any(f.get_slice(k).get_dtype() == "F32" for k in f.keys())
     model = read_model(a.run, weights)
     if on_grid:  # scales and codes are found again exactly, and written as float32
-        qat.attach(model)
+        qat.attach(model, qat.as_written)
     write_folder(model, a.out, a.run, note, torch.float32 if a.float32 else torch.bfloat16)
     print(a.out, sum(p.numel() for p in model.parameters()), "parameters", note)
 

@@ -10,6 +10,9 @@ import torch.nn.functional as F
 
 GROUP = 64
 """Weights along the input that share a scale, as in `moqe pack`."""
+TRELLIS = (63, 44, 32, 27, 18, 16, 6, 3)
+"""Magnitudes of the levels of `moqe pack --quantizer trellis` (src/base/trellis.ts): which of them a weight has is a matter
+of its code and of those above it, which training leaves alone."""
 
 
 def grouped(weight: torch.Tensor) -> torch.Tensor:
@@ -44,6 +47,22 @@ def levels(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     """The nearest of -1.5, -0.5, 0.5, 1.5 to weight / scale [N, groups, 64]."""
     safe = scales.masked_fill(scales == 0, 1)
     return (grouped(weight) / safe).floor_().clamp_(-2, 1).add_(0.5)
+
+
+def trellis_parts(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """(scales [N, groups, 1], levels [N, groups, 64]) of weights [N, K] that a trellis has written; None of others."""
+    w = grouped(weight)
+    known = torch.zeros(TRELLIS[0] + 1, dtype=torch.bool)
+    known[list(TRELLIS)] = True
+    inside = grouped(torch.ones_like(weight)).bool()
+    scales, levels = torch.zeros_like(w[..., :1]), torch.zeros_like(w)
+    for level in TRELLIS:
+        scale = w.abs().amax(2, keepdim=True) / level
+        found = (w / scale).round()
+        exact = (found * scale == w) & (known[found.abs().clamp(0, TRELLIS[0]).nan_to_num().long()] | ~inside)
+        good = exact.all(2, keepdim=True) & (scale.half().float() == scale) & (scale > 0) & (scales == 0)
+        scales, levels = torch.where(good, scale, scales), torch.where(good, found, levels)
+    return None if (scales == 0).any() else (scales, levels)
 
 
 class StraightThrough(torch.autograd.Function):
@@ -91,14 +110,16 @@ class GridLinear(nn.Linear):
 
 
 class ScaleLinear(nn.Module):
-    """A linear layer with codes that stay as they are and scales that are trained, as shares of what they began as."""
+    """A linear layer with codes that stay as they are, of four levels or of a trellis, and scales that are trained, as shares
+    of what they began as."""
 
     def __init__(self, linear: nn.Linear):
         super().__init__()
         self.in_features, weight = linear.in_features, linear.weight.detach()
         self.bias = linear.bias
-        self.register_buffer("base", best_scales(weight))
-        codes = levels(weight, self.base)
+        written = trellis_parts(weight)
+        self.register_buffer("base", best_scales(weight) if written is None else written[0])
+        codes = levels(weight, self.base) if written is None else written[1]
         codes.flatten(1)[:, self.in_features:] = 0
         self.register_buffer("codes", codes.bfloat16())
         self.gain = nn.Parameter(torch.zeros_like(self.base))
@@ -111,6 +132,11 @@ class ScaleLinear(nn.Module):
     def exact(self) -> torch.Tensor:
         """float32 [N, K] with f16 scales."""
         return (self.codes.float() * (self.base * (1 + self.gain)).half().float()).flatten(1)[:, :self.in_features]
+
+
+def as_written(linear: nn.Linear) -> "GridLinear | ScaleLinear":
+    """What computes with weights that are on one of the two grids already, exactly as they are."""
+    return GridLinear.of(linear) if trellis_parts(linear.weight.detach()) is None else ScaleLinear(linear)
 
 
 def attach(model: nn.Module, make=GridLinear.of) -> list:

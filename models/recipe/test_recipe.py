@@ -210,6 +210,23 @@ class Network(unittest.TestCase):
         self.assertTrue(torch.equal(qat.quantized(exact, qat.best_scales(exact)), exact))
         torch.testing.assert_close(layer(x), F.linear(x, exact, layer.bias), atol=1e-2, rtol=1e-2)
 
+    def test_codes_of_a_trellis_stay_and_their_scales_are_trained(self):
+        torch.manual_seed(3)
+        magnitudes = torch.tensor(qat.TRELLIS, dtype=torch.float32)
+        level = magnitudes[torch.randint(0, 8, (40, 100))] * torch.randint(0, 2, (40, 100)).mul(2).sub(1)
+        scale = (torch.rand(40, 2) * 0.01 + 0.001).half().float().repeat_interleave(64, 1)[:, :100]
+        linear = torch.nn.Linear(100, 40)
+        self.assertIsNone(qat.trellis_parts(linear.weight.detach()))
+        linear.weight.data.copy_(level * scale)
+        layer, x = qat.as_written(linear), torch.randn(7, 100)
+        self.assertIsInstance(layer, qat.ScaleLinear)
+        self.assertTrue(torch.equal(layer.exact(), level * scale))
+        torch.testing.assert_close(layer(x), linear(x))
+        with torch.no_grad():
+            layer.gain += 0.2 * torch.randn_like(layer.gain)
+        found = qat.trellis_parts(layer.exact())
+        self.assertTrue(torch.equal(found[1].flatten(1)[:, :100], level))
+
     def test_a_model_with_trained_scales_is_written_as_any_other(self):
         model = Translator(TINY)
         for grid in qat.attach(model):

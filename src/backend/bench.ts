@@ -32,6 +32,7 @@ const FORMATS: readonly [string, MatrixFormat][] = [
   ["2-bit group 64", { bits: 2, group: 64, zero: 1.5 }],
   ["2-bit channel", { bits: 2, group: 0, zero: 1.5 }],
   ["2-bit rotated", { bits: 2, group: 64, zero: 1.5, rotated: true }],
+  ["2-bit trellis", { bits: 2, group: 64, zero: 0, trellis: true }],
   ["2-bit levels", { bits: 2, group: 64, zero: 0, levels: [-127, -38, 38, 127] }],
   ["3-bit group 64", { bits: 3, group: 64, zero: 3.5 }],
   ["3-bit levels", { bits: 3, group: 64, zero: 0, levels: [-127, -79, -44, -14, 14, 44, 79, 127] }],

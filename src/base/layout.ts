@@ -18,7 +18,8 @@ export type CodeBits = 2 | 3 | 4 | 8;
 
 /**
  * How the weights of a matrix are written.
- * Below 16 bits: weight = scale[row, group] * (code - zero), or scale * levels[code] where levels are given.
+ * Below 16 bits: weight = scale[row, group] * (code - zero), or scale * levels[code] where levels are given, or
+ * scale * the level of base/trellis.ts.
  */
 export interface MatrixFormat {
   readonly bits: Bits;
@@ -31,6 +32,8 @@ export interface MatrixFormat {
    * that one byte shuffle looks up 16 weights. `zero` is then 0.
    */
   readonly levels?: readonly number[] | undefined;
+  /** 2-bit codes of base/trellis.ts, in place of evenly spaced levels; experts alone. `zero` is then 0. */
+  readonly trellis?: true | undefined;
   /** The columns are in the basis of base/rotation.ts: whoever multiplies rotates its input first. */
   readonly rotated?: true | undefined;
 }

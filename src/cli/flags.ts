@@ -166,7 +166,7 @@ const WIDTHS = ["2bit", "3bit", "4bit", "8bit", "f16"] as const;
 export const widthFlags = {
   experts: choice(WIDTHS, "2bit", "width of the experts"),
   quantizer: optionalChoice(
-    ["symmetric", "lloyd", "moqe-linear-trunc", "moqe-linear-half", "moqe-log"],
+    ["symmetric", "lloyd", "trellis", "moqe-linear-trunc", "moqe-linear-half", "moqe-log"],
     "how the experts' codes are chosen; symmetric unless given",
   ),
   rounding: optionalChoice(
@@ -176,7 +176,7 @@ export const widthFlags = {
   rotate: toggle("turn the experts' inputs by a Hadamard transform before they are quantized"),
   group: optionalChoice(
     ["0", "32", "64", "128"],
-    "expert weights that share a scale, 0 for a channel; 64 for symmetric 2 to 4 bits and lloyd unless given, else 0",
+    "expert weights that share a scale, 0 for a channel; 64 for symmetric 2 to 4 bits, lloyd and trellis unless given, else 0",
   ),
   trunk: choice(WIDTHS, "8bit", "width of the matrices that are no experts"),
   embedding: choice(["f16", "8bit", "4bit"], "8bit", "width of the embedding"),

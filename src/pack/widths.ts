@@ -46,6 +46,14 @@ export function resolveWidths(widths: PackWidths): Recipes {
   const expertsOf = (stack: Stack) => exceptions.get(`${stack}.experts`) ?? experts;
   const resolved = { encoder: expertsOf("encoder"), decoder: expertsOf("decoder") };
   for (const recipe of [...Object.values(byRole), ...exceptions.values()]) {
+    if (recipe.quantizer === "trellis" && !Object.values(resolved).includes(recipe)) {
+      throw new MoqeError("bad_input", {
+        action: "pack",
+        rule: "only experts can be a trellis: its rows are read with those above them",
+        observed: describeRecipe(recipe),
+        remedy: "pack with --quantizer lloyd, or give that part no width of its own",
+      });
+    }
     if (recipe.rounding === "gptq" && !Object.values(resolved).includes(recipe)) {
       throw new MoqeError("bad_input", {
         action: "pack",

@@ -9,10 +9,12 @@ import { F16_OVERFLOW, roundToHalf, toHalfBits } from "./half.ts";
 import type { Hessian } from "./moments.ts";
 import type { Recipe } from "./quantizers.ts";
 import { absMax, scaleOfEvenLevels, scaleOfFourLevels } from "./scales.ts";
+import { TrellisRows } from "./trellis.ts";
 
 /**
- * Encodes one matrix row by row, in any chunks; rows do not depend on one another. Owns scratch of a few rows,
- * never the matrix. `name` is the tensor's, for errors.
+ * Encodes one matrix row by row, in any chunks; rows do not depend on one another, but for a trellis, whose rows come in
+ * order, and many at once. Owns scratch of a few rows (of a trellis some hundreds), never the matrix. `name` is the
+ * tensor's, for errors.
  */
 export class MatrixEncoder {
   readonly layout: MatrixLayout;
@@ -26,6 +28,7 @@ export class MatrixEncoder {
   /** Levels, where the choice is by them: codebooks, 3 bits, rotated or calibrated weights. */
   readonly #grid: Grid | undefined;
   readonly #feedback: Feedback | undefined;
+  readonly #trellis: TrellisRows | undefined;
   /** The row at hand, rotated if it is to be, and its scales. */
   readonly #row: Float64Array;
   readonly #rowScales: Float64Array;
@@ -44,9 +47,13 @@ export class MatrixEncoder {
     const byLevels = quantizer === "lloyd" || quantizer === "moqe-log" ||
       quantizer === "symmetric" && (format.bits === 3 || format.rotated || hessian !== undefined);
     if (byLevels) this.#grid = new Grid(format, quantizer === "moqe-log" ? "geometric" : "middle");
-    if (rounding === "gptq") {
-      if (hessian === undefined) throw new RangeError(`cannot encode ${name}: gptq needs moments`);
-      this.#feedback = new Feedback(hessian, this.#grid!, cols, format.group);
+    if (rounding === "gptq" && hessian === undefined) {
+      throw new RangeError(`cannot encode ${name}: gptq needs moments`);
+    }
+    if (quantizer === "trellis") {
+      this.#trellis = new TrellisRows(this.layout, format, hessian, rounding === "gptq");
+    } else if (rounding === "gptq") {
+      this.#feedback = new Feedback(hessian!, this.#grid!, cols, format.group);
     }
     this.#row = new Float64Array(byLevels ? cols : 0);
     this.#rowScales = new Float64Array(byLevels ? this.layout.groups : 0);
@@ -74,6 +81,7 @@ export class MatrixEncoder {
     this.#refuseNonFinite(weights, rowCount * cols);
     if (bits === 32 || bits === 16) return this.#copyFloats(weights, rowCount, codes);
     const words = new Uint32Array(codes.buffer, codes.byteOffset, rowCount * rowBytes / 4);
+    if (this.#trellis) return this.#encodeTrellis(this.#trellis, weights, rowCount, words, scales);
     for (let r = 0; r < rowCount; r++) {
       if (this.#grid !== undefined) {
         this.#encodeByLevels(this.#grid, weights, r * cols, scales, r * groups);
@@ -127,6 +135,31 @@ export class MatrixEncoder {
     }
     this.#feedback?.round(row, rowScales, codes);
     for (let g = 0; g < groups; g++) scales[scaleAt + g] = toHalfBits(rowScales[g]!);
+  }
+
+  /** All rows at once: a column's codes are found together. */
+  #encodeTrellis(
+    trellis: TrellisRows,
+    weights: Float32Array,
+    rowCount: number,
+    words: Uint32Array,
+    scales: Uint16Array,
+  ): void {
+    const { cols, colsPadded, groups } = this.layout, { format } = this.recipe;
+    const wanted = Float64Array.from(weights.subarray(0, rowCount * cols));
+    for (let r = 0; r < rowCount && format.rotated; r++) rotate(wanted, r * cols, cols);
+    const codes = new Uint8Array(rowCount * colsPadded);
+    const found = new Float64Array(rowCount * groups);
+    trellis.encode(wanted, rowCount, codes, found);
+    const step = words.length / rowCount;
+    for (let r = 0; r < rowCount; r++) {
+      const row = new Uint32Array(codes.buffer, r * colsPadded, colsPadded / 4);
+      packRow(row, words.subarray(r * step, (r + 1) * step), 2);
+    }
+    for (let i = 0; i < found.length; i++) {
+      if (!Number.isFinite(found[i]!)) throw this.#beyondHalf("a scale", found[i]!);
+      scales[i] = toHalfBits(found[i]!);
+    }
   }
 
   #scale(weights: Float32Array, from: number, to: number): number {

@@ -4,8 +4,8 @@
  * GPTQ (arXiv 2210.17323), which makes up for each column's error in those still to be rounded; scales of least error
  * for the codes; and coordinate descent, which takes every single code's best change.
  */
-import { roundToHalf } from "./half.ts";
 import type { Grid } from "./grid.ts";
+import { leastScales } from "./least_scales.ts";
 import type { Hessian } from "./moments.ts";
 
 const ROUNDS = 2;
@@ -14,7 +14,7 @@ const SWEEPS = 2;
 /** Rounds rows of one matrix. Owns scratch of a few rows. */
 export class Feedback {
   readonly #work: Float64Array;
-  /** w' of the row, and H (w - w'). */
+  /** The row's levels, later w' of a block, and H (w - w'). */
   readonly #rounded: Float64Array;
   readonly #gradient: Float64Array;
 
@@ -43,8 +43,10 @@ export class Feedback {
    */
   round(weights: Float64Array, scales: Float64Array, codes: Uint8Array): void {
     this.#eachBlock((b, from, n) => this.#gptq(b, from, n, weights, scales, codes));
+    const levels = this.#rounded;
     for (let round = 0; round < this.rounds; round++) {
-      this.#fitScales(weights, scales, codes);
+      for (let i = 0; i < this.cols; i++) levels[i] = this.grid.levels[codes[i]!]!;
+      leastScales(this.hessian, this.group, weights, levels, scales);
       this.#eachBlock((b, from, n) => this.#descend(b, from, n, weights, scales, codes));
     }
   }
@@ -79,40 +81,6 @@ export class Feedback {
       if (error === 0) continue;
       for (let k = j + 1; k < n; k++) w[k]! -= error * upper[row + k]!;
     }
-  }
-
-  /** The scales of least error for the codes: with one scale a row over all blocks, else block by block. */
-  #fitScales(weights: Float64Array, scales: Float64Array, codes: Uint8Array): void {
-    const whole = { dot: 0, norm: 0 };
-    this.#eachBlock((b, from, n) => {
-      const h = this.hessian.blocks[b]!, span = this.group || n;
-      const count = Math.ceil(n / span);
-      const q = Float64Array.from({ length: n }, (_, i) => this.grid.levels[codes[from + i]!]!);
-      const w = weights.subarray(from, from + n);
-      const gram = new Float64Array(count * count), right = new Float64Array(count);
-      for (let i = 0; i < n; i++) {
-        const g = Math.floor(i / span), row = i * n;
-        let dot = 0;
-        for (let j = 0; j < n; j++) dot += h[row + j]! * w[j]!;
-        right[g]! += q[i]! * dot;
-        for (let other = 0; other < count; other++) {
-          let sum = 0;
-          for (let j = other * span, end = Math.min(j + span, n); j < end; j++) {
-            sum += h[row + j]! * q[j]!;
-          }
-          gram[g * count + other]! += q[i]! * sum;
-        }
-      }
-      if (this.group === 0) {
-        whole.dot += right[0]!;
-        whole.norm += gram[0]!;
-        return;
-      }
-      const solved = solve(gram, right, count);
-      const first = from / this.group;
-      for (let g = 0; g < count; g++) take(scales, first + g, solved?.[g]);
-    });
-    if (this.group === 0) take(scales, 0, whole.dot / whole.norm);
   }
 
   #descend(
@@ -150,34 +118,4 @@ export class Feedback {
       if (changed === 0) break;
     }
   }
-}
-
-/** A new scale, unless it would not be a number or would turn every weight around. */
-function take(scales: Float64Array, at: number, value: number | undefined): void {
-  if (value === undefined || !Number.isFinite(value)) return;
-  if (value * scales[at]! > 0) scales[at] = roundToHalf(value);
-}
-
-/** Solves a small symmetric system by elimination with pivots; undefined where it is singular. */
-function solve(a: Float64Array, right: Float64Array, n: number): Float64Array | undefined {
-  const m = a.slice(), x = right.slice();
-  for (let c = 0; c < n; c++) {
-    let pivot = c;
-    for (let r = c + 1; r < n; r++) {
-      if (Math.abs(m[r * n + c]!) > Math.abs(m[pivot * n + c]!)) pivot = r;
-    }
-    if (!(Math.abs(m[pivot * n + c]!) > 0)) return undefined;
-    for (let j = 0; j < n && pivot !== c; j++) {
-      [m[c * n + j], m[pivot * n + j]] = [m[pivot * n + j]!, m[c * n + j]!];
-    }
-    if (pivot !== c) [x[c], x[pivot]] = [x[pivot]!, x[c]!];
-    for (let r = 0; r < n; r++) {
-      if (r === c) continue;
-      const f = m[r * n + c]! / m[c * n + c]!;
-      if (f === 0) continue;
-      for (let j = c; j < n; j++) m[r * n + j]! -= f * m[c * n + j]!;
-      x[r]! -= f * x[c]!;
-    }
-  }
-  return x.map((v, i) => v / m[i * n + i]!);
 }

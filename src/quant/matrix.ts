@@ -1,6 +1,7 @@
 /** Whole matrices: quantize for small ones and tests, dequantize as the definition of what kernels decode. */
 import { type MatrixFormat, type MatrixLayout, matrixLayout } from "../base/layout.ts";
 import { unrotate } from "../base/rotation.ts";
+import { TRELLIS_LEVELS, trellisUpper } from "../base/trellis.ts";
 import { unpackRow } from "./codes.ts";
 import { MatrixEncoder } from "./encoder.ts";
 import { halfTable } from "./half.ts";
@@ -33,8 +34,8 @@ export function quantizeMatrix(
 }
 
 /**
- * What kernels decode: weight = scale * (code - zero), or scale * levels[code]; f16 and f32 as they are. Rotated rows
- * are turned back, so that the result multiplies inputs as they come.
+ * What kernels decode: weight = scale * (code - zero), or scale * levels[code], or as the trellis has it; f16 and f32 as
+ * they are. Rotated rows are turned back, so that the result multiplies inputs as they come.
  */
 export function dequantize(matrix: EncodedMatrix): Float32Array<ArrayBuffer> {
   const { rows, cols } = matrix.layout;
@@ -43,7 +44,7 @@ export function dequantize(matrix: EncodedMatrix): Float32Array<ArrayBuffer> {
   return out;
 }
 
-/** One row, f32 [cols], into `out`. */
+/** One row, f32 [cols], into `out`; of a trellis it takes the three before it, too. */
 export function dequantizeRow(matrix: EncodedMatrix, row: number, out: Float32Array): void {
   const { layout, format, codes, scales } = matrix;
   const start = codes.byteOffset + row * layout.rowBytes;
@@ -57,13 +58,22 @@ export function dequantizeRow(matrix: EncodedMatrix, row: number, out: Float32Ar
     for (let i = 0; i < layout.cols; i++) out[i] = halves[words[i]!]!;
     return;
   }
-  const row8 = new Uint8Array(layout.colsPadded);
-  unpackRow(new Uint32Array(codes.buffer, start, layout.rowBytes / 4), row8, bits);
+  const unpacked = (r: number): Uint8Array => {
+    const out = new Uint8Array(layout.colsPadded), at = codes.byteOffset + r * layout.rowBytes;
+    if (r >= 0) unpackRow(new Uint32Array(codes.buffer, at, layout.rowBytes / 4), out, bits);
+    return out;
+  };
+  const row8 = unpacked(row);
+  const above = format.trellis ? [1, 2, 3].map((back) => unpacked(row - back)) : [];
   const span = format.group || layout.colsPadded;
   for (let i = 0; i < layout.cols; i++) {
     const scale = halves[scales[row * layout.groups + Math.floor(i / span)]!]!;
     const code = row8[i]!;
-    out[i] = scale * (format.levels === undefined ? code - format.zero : format.levels[code]!);
+    if (format.trellis) {
+      const upper = trellisUpper(above[0]![i]!, above[1]![i]!, above[2]![i]!);
+      out[i] = scale * TRELLIS_LEVELS[upper << 2 | code]!;
+    } else {out[i] = scale *
+        (format.levels === undefined ? code - format.zero : format.levels[code]!);}
   }
   if (format.rotated) unrotate(out, 0, layout.cols);
 }

@@ -8,6 +8,7 @@ import { type BookBits, gaussianLevels, logLevels } from "./codebook.ts";
  * - `symmetric`: the scale of least squared error for evenly spaced levels (the default below 16 bits).
  * - `lloyd`: a codebook of least error (Lloyd-Max), fitted to each layer's experts; a Gaussian's elsewhere and where
  *   the weights are rotated.
+ * - `trellis`: 2 bits that pick one of 16 levels together with the codes above (src/base/trellis.ts), of least error.
  * - `moqe-linear-trunc`, `moqe-linear-half`: MoQE's linear absmax per channel (arXiv 2310.02410), s = 2 max|A| /
  *   (2^b - 1), read literally, Q = int(A / s), and with half-step levels.
  * - `moqe-log`: MoQE's powers of two per channel, Q = round(log2(|A| / s)), s of least squared error.
@@ -16,6 +17,7 @@ import { type BookBits, gaussianLevels, logLevels } from "./codebook.ts";
 export const QUANTIZERS = [
   "symmetric",
   "lloyd",
+  "trellis",
   "moqe-linear-trunc",
   "moqe-linear-half",
   "moqe-log",
@@ -68,15 +70,19 @@ export function resolveWidth(width: Width): Recipe {
     const group = width.group ?? 64;
     return { quantizer, rounding, format: { bits, group, zero: 0, levels, ...rotated } };
   }
+  if (quantizer === "trellis" && bits === 2) {
+    const group = width.group ?? 64;
+    return { quantizer, rounding, format: { bits, group, zero: 0, trellis: true, ...rotated } };
+  }
   return { quantizer, rounding, format: baseline(width, quantizer, bits) };
 }
 
 /** MoQE's own, as published. */
 function baseline(width: Width, quantizer: QuantizerName, bits: CodeBits): MatrixFormat {
-  if (width.rounding === "gptq" || width.rotate) {
+  if (quantizer.startsWith("moqe-") && (width.rounding === "gptq" || width.rotate)) {
     throw refuse(width, `${quantizer} is a baseline: it is neither rotated nor given feedback`);
   }
-  if (quantizer !== "lloyd" && quantizer !== "float" && (width.group ?? 0) !== 0) {
+  if (quantizer.startsWith("moqe-") && (width.group ?? 0) !== 0) {
     throw refuse(width, `${quantizer} has one scale an output channel, so no group`);
   }
   const half = 2 ** (bits - 1);
@@ -94,7 +100,7 @@ function baseline(width: Width, quantizer: QuantizerName, bits: CodeBits): Matri
 
 /** Whether calibration has a say in it: MoQE's baselines and plain floats stay as they are. */
 export function isCalibrated({ quantizer }: Recipe): boolean {
-  return quantizer === "symmetric" || quantizer === "lloyd";
+  return quantizer === "symmetric" || quantizer === "lloyd" || quantizer === "trellis";
 }
 
 /** A recipe in a few words, for manifests and tables: "2-bit symmetric group 64". */

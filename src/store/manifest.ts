@@ -15,12 +15,16 @@ const matrixFormat = z.strictObject({
   group: z.union([z.literal(0), z.literal(32), z.literal(64), z.literal(128)]),
   zero: z.number().min(0).max(255),
   levels: z.array(z.number().int().min(-127).max(127)).optional(),
+  trellis: z.literal(true).optional(),
   rotated: z.literal(true).optional(),
 }).superRefine((f, context) => {
   const wrong = f.levels !== undefined &&
     (f.bits > 4 || f.levels.length !== 2 ** f.bits || f.zero !== 0 ||
       f.levels.some((l, i) => i > 0 && l <= f.levels![i - 1]!));
   if (wrong) context.addIssue("has levels that are not 2^bits ascending ones with a zero of 0");
+  if (f.trellis && (f.bits !== 2 || f.levels !== undefined || f.zero !== 0)) {
+    context.addIssue("is a trellis without 2 bits, with levels, or with a zero other than 0");
+  }
   if (f.rotated && f.bits >= 16) context.addIssue("is rotated without codes");
 });
 
@@ -142,6 +146,9 @@ function crossCheck(m: Manifest): string[] {
   twice(m.objects.map((o) => o.name), "object", faults);
   for (const t of m.trunk) {
     format(t.name, t.format);
+    if (m.formats[t.format]?.trellis) {
+      faults.push(`${t.name} is a trellis, which only experts can be`);
+    }
     t.blocks.forEach((b, i) => block(`${t.name} block ${i}`, b));
   }
   for (const l of m.expertLayers) {

@@ -9,6 +9,8 @@ const FORMATS = [
   "2-bit group 64",
   "2-bit levels",
   "2-bit rotated",
+  "2-bit trellis",
+  "2-bit trellis per channel rotated",
   "3-bit group 64",
   "3-bit levels rotated",
   "4-bit group 32",

@@ -15,6 +15,7 @@ const SHAPES = [[1, 1, 1], [1, 3, 5], [2, 4, 64], [3, 5, 65], [5, 9, 130], [7, 3
 const BITS_ON_GPU = [
   "2-bit group 64",
   "2-bit rotated",
+  "2-bit trellis",
   "3-bit levels",
   "4-bit group 32",
   "8-bit per channel",

@@ -32,6 +32,18 @@ def codes(raw: np.ndarray, rows: int, bits: int) -> np.ndarray:
     return ((words >> shifts) & np.uint32((1 << bits) - 1)).reshape(rows, -1)
 
 
+# 16 levels that a 2-bit code picks from together with the three codes above it in its column.
+TRELLIS = [-127, -64, -12, 33, -89, -36, 7, 54, -54, -7, 36, 89, -33, 12, 64, 127]
+
+
+def trellis_index(code: np.ndarray) -> np.ndarray:
+    """2-bit codes [rows, padded] -> indices of levels: the upper two bits are those of the row above, exclusive or the
+    swapped bits of the two rows above that one."""
+    above = [np.vstack([np.zeros_like(code[:back]), code[:-back]])[: len(code)] for back in (1, 2, 3)]
+    both = above[1] ^ above[2]
+    return code | (above[0] ^ (both >> 1 | both << 1 & 2)) << 2
+
+
 class Matrix:
     """Where the sections of a matrix [rows, cols] lie: sizes in bytes of its codes and of its scales."""
 
@@ -45,7 +57,7 @@ class Matrix:
         self.scales_bytes = up(rows * self.groups * 2, 16)
 
     def decode(self, raw_codes: bytes, raw_scales: bytes) -> np.ndarray:
-        """Both sections -> f32 [rows, cols]: scale * (code - zero), or scale * levels[code]."""
+        """Both sections -> f32 [rows, cols]: scale * (code - zero), or scale * levels[code] or of the trellis."""
         raw = np.frombuffer(raw_codes, np.uint8)
         bits = self.form["bits"]
         if bits >= 16:
@@ -60,6 +72,8 @@ class Matrix:
         scale = halves[:count].astype(np.float32).reshape(self.rows, self.groups)
         scale = np.repeat(scale, self.padded // self.groups, axis=1)
         levels = self.form.get("levels")
+        if self.form.get("trellis"):
+            code, levels = trellis_index(code), TRELLIS
         # Exact in f32: a scale has 11 significant bits, a level 8 at most.
         level = code.astype(np.float32) - np.float32(self.form["zero"]) if levels is None else np.float32(levels)[code]
         return np.ascontiguousarray((scale * level)[:, : self.cols])

@@ -75,6 +75,8 @@ Deno.test("calibrated packs: the same bytes each time, and less output error ste
   const fed = await pack("fed", gptq);
   assertLess(weighed.error, 0.8 * plain.error);
   assertLess(fed.error, 0.8 * weighed.error);
+  const trellis = { ...gptq, experts: { ...gptq.experts, quantizer: "trellis" as const } };
+  assertLess((await pack("trellis", trellis)).error, 0.9 * fed.error);
   await pack("again", gptq);
   assertEquals(contents(`${folder.path}/again`), contents(`${folder.path}/fed`));
   const rotated = await pack("rotated", {

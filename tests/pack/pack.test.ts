@@ -32,6 +32,10 @@ const WIDTHS: Partial<PackOptions>[] = [
     experts: { bits: 3, quantizer: "lloyd", rotate: true },
     parts: { "decoder.experts": { bits: 4, quantizer: "moqe-log" }, dense_ffn: { bits: 4 } },
   },
+  {
+    experts: { bits: 2, quantizer: "trellis" },
+    parts: { "decoder.experts": { bits: 2, quantizer: "trellis", group: 0, rotate: true } },
+  },
 ];
 
 /** The bytes of blocks in order, each held against its hash. */

@@ -175,6 +175,8 @@ Deno.test("gptq writes less output error than the nearest level, for any format 
       [3, "symmetric", 0, false],
       [2, "lloyd", 32, true],
       [4, "lloyd", 128, false],
+      [2, "trellis", 64, false],
+      [2, "trellis", 0, true],
     ] as const
   ) {
     for (const cols of [65, 300]) {

@@ -13,6 +13,7 @@ export const Kind = {
   three: 6,
   levels3: 7,
   levels4: 8,
+  trellis: 9,
 } as const;
 export type Kind = typeof Kind[keyof typeof Kind];
 
@@ -30,6 +31,7 @@ export interface Kernels {
   gemv16: Call;
   gemv32: Call;
   gemvTile: Call;
+  gemvTrellis: Call;
   gemm: Call;
   layerNorm: Call;
   rmsNorm: Call;

@@ -70,7 +70,8 @@ export function embed(d: Device, op: EmbedOp): void {
   const ids = deviceIndices(d, op.ids, rows, idBounds, at.indexA, action);
   const positionBounds = { count: total, low: 0, high: table.rows - 1, name: "positions" };
   const positions = deviceIndices(d, op.positions, rows, positionBounds, at.indexB, action);
-  const { bits, zero, group, levels, rotated } = op.table.format;
+  const { bits, zero, group, levels, rotated, trellis } = op.table.format;
+  if (trellis) refuse(action, "a table's rows are read one by one", "a trellis");
   if (rotated) refuse(action, "a table's rows are not rotated", "a rotated format");
   d.kernels.embed(
     ids,

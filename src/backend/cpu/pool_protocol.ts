@@ -14,6 +14,7 @@ export const KERNEL_NAMES: readonly (keyof Kernels)[] = [
   "gemv16",
   "gemv32",
   "gemvTile",
+  "gemvTrellis",
 ];
 
 /** More than any kernel has. */

@@ -40,6 +40,7 @@ export function stageRows(
     w.kPadded,
     w.ratio,
     w.period,
+    w.each,
     w.group,
     at.xs,
     at.sums,
@@ -125,6 +126,7 @@ function productCall(
     codes: w.codes + part.n0 * w.rowBytes,
     scales: w.scales + part.n0 * w.groups * 2,
     n: part.n,
+    above: w.above + part.n0,
   };
   const own = part.thread * d.scratch.threadBytes;
   return staged.count > 1
@@ -165,6 +167,7 @@ function tilesCall(
     target.residual,
     target.out,
     target.stride,
+    w.above,
   ];
   return { kernel: "gemm", args };
 }
@@ -184,6 +187,10 @@ function rowCall(
   if (w.kind === Kind.f32 || w.kind === Kind.f16) {
     const kernel = w.kind === Kind.f32 ? "gemv32" : "gemv16";
     return { kernel, args: [w.codes, w.rowBytes, w.n, xs, bias, relu, residual, out] };
+  }
+  if (w.kind === Kind.trellis) {
+    const end = [bias, relu, residual, out, w.above];
+    return { kernel: "gemvTrellis", args: trellisRowArgs(d, w, xs, own, end) };
   }
   const plain = w.kind === Kind.two || w.kind === Kind.three || w.kind === Kind.four ||
     w.kind === Kind.eight;
@@ -236,6 +243,28 @@ function tileRowArgs(d: Device, w: Weights, xs: number, own: number, end: number
     at.sums,
     at.tile + own,
     at.expanded + own,
+    ...end,
+  ];
+}
+
+/** Arguments of gemvTrellis; `end` is bias, relu, residual, out, above. */
+function trellisRowArgs(d: Device, w: Weights, xs: number, own: number, end: number[]): number[] {
+  const { at } = d.scratch;
+  return [
+    w.codes,
+    w.rowBytes,
+    w.n,
+    w.kPadded,
+    w.group,
+    w.scales,
+    w.groups,
+    w.scaleStep,
+    w.zero,
+    at.levels,
+    xs,
+    at.sums,
+    at.expanded + own,
+    at.tile + own,
     ...end,
   ];
 }

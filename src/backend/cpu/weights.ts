@@ -1,6 +1,7 @@
 /** A packed matrix as kernels take it: which kind, where it lies, how its input is staged. */
 import type { MatrixFormat, MatrixLayout } from "../../base/layout.ts";
 import { rotationBlock } from "../../base/rotation.ts";
+import { TRELLIS_LEVELS, TRELLIS_TOP } from "../../base/trellis.ts";
 import type { Device } from "./device.ts";
 import { refuse } from "./guards.ts";
 import { Kind } from "./kernels.ts";
@@ -22,9 +23,14 @@ export interface Weights {
   scaleStep: number;
   /** The zero that is left after what the kernel takes off early. */
   zero: number;
-  /** Staging: each step's activations are multiplied by a further `ratio`, from 1 again after `period` steps. */
+  /** Rows of the matrix that lie before these; a trellis reads three of them. */
+  above: number;
+  /**
+   * Staging: after each `each` steps activations are multiplied by a further `ratio`, from 1 again after `period` steps.
+   */
   ratio: number;
   period: number;
+  each: number;
 }
 
 /** A row with one scale still adds up in groups of this many columns. */
@@ -48,6 +54,8 @@ export function weightsOf(
     k: layout.cols,
     kPadded: layout.colsPadded,
     rotation: format.rotated ? rotationBlock(layout.cols) : 0,
+    above: 0,
+    each: 1,
   };
   if (format.bits === 32) return { kind: Kind.f32, ...shape, ...DENSE };
   if (format.bits === 16) return { kind: Kind.f16, ...shape, ...DENSE };
@@ -58,6 +66,11 @@ export function weightsOf(
   };
   if (format.levels !== undefined) {
     return { kind: placeLevels(d, format), ...shape, ...scaled, zero: 0, ratio: 1, period: 1 };
+  }
+  if (format.trellis) {
+    placeTrellis(d);
+    const staged = { ratio: 1 / 256, period: 16, each: 4 };
+    return { kind: Kind.trellis, ...shape, ...scaled, zero: TRELLIS_TOP, ...staged };
   }
   if (format.bits === 8) {
     return {
@@ -78,6 +91,13 @@ export function weightsOf(
 
 /** Floats of a codebook lie this far behind its bytes. */
 export const LEVELS_F32 = 16;
+
+/** The table of a trellis, as bytes from 0 on. */
+const TABLE = Uint8Array.from(TRELLIS_LEVELS, (l) => l + TRELLIS_TOP);
+
+function placeTrellis(d: Device): void {
+  d.heap.u8.set(TABLE, d.scratch.at.levels);
+}
 
 /** Puts a codebook where kernels read it, for the products that follow. */
 function placeLevels(d: Device, { bits, levels }: MatrixFormat): Kind {

@@ -1,6 +1,7 @@
 /** A packed matrix as kernels take it: constants of its format, and the parts that fit in a binding. */
 import type { MatrixFormat, MatrixLayout } from "../../base/layout.ts";
 import { rotationBlock } from "../../base/rotation.ts";
+import { TRELLIS_LEVELS } from "../../base/trellis.ts";
 import { alignUp } from "../../base/units.ts";
 import type { Matrix } from "../contract.ts";
 import { checkMatrix, refuse } from "../shapes.ts";
@@ -81,13 +82,19 @@ function gemmConstants(gemv: Constants, { threads, ty, step }: GemmTile): Consta
   return { ...gemv, PADDED: 0, THREADS: threads, TY: ty, STEP: step };
 }
 
-function levelConstants({ bits, zero, levels }: MatrixFormat): Constants {
+function levelConstants({ bits, zero, levels, trellis }: MatrixFormat): Constants {
+  if (trellis) return { TRELLIS: 1, ...tableConstants(TRELLIS_LEVELS) };
   if (levels === undefined) return { ZERO: bits < 16 ? zero : 0 };
   const fits = levels.length === 2 ** bits && bits <= 4 &&
     levels.every((l) => Number.isInteger(l) && Math.abs(l) <= 127);
   if (!fits) {
     refuse("read a codebook", "it has 2^bits whole levels from -127 to 127", String(levels));
   }
+  return tableConstants(levels);
+}
+
+/** Up to 16 levels as bytes of four words. */
+function tableConstants(levels: readonly number[]): Constants {
   const words = new Int32Array(4);
   new Int8Array(words.buffer).set(levels);
   const [a, b, c, d] = new Uint32Array(words.buffer);
@@ -128,6 +135,9 @@ export function* partsOf(
   const most = whole ? to - from : Math.floor(room / layout.rowBytes);
   if (most < 1) {
     refuse(action, `a row fits in a binding of ${limits.maxBindingBytes}`, `${layout.rowBytes}`);
+  }
+  if (w.format.trellis && most < to - from || w.format.trellis && from > 0) {
+    refuse(action, "a trellis' rows lie in one binding, with those above them", `${most} of ${to}`);
   }
   const scales = layout.groups * 2;
   for (let first = from; first < to; first += most) {

@@ -113,7 +113,7 @@ class Projection {
     const { layout } = this.#at, { rows, cols, rowBytes, groups } = layout;
     const encoder = new MatrixEncoder(this.#name, rows, cols, this.work.recipe, hessian);
     const rounded = new Float32Array(cols);
-    const wanted = new Float32Array(compensation === undefined ? 0 : cols);
+    let wanted = new Float32Array(0);
     for await (const chunk of this.reader.read(this.#jobs)) {
       this.work.onChunk(chunk);
       if (chunk.job.name !== this.#name) {
@@ -124,12 +124,15 @@ class Projection {
       const codes = this.block.subarray(this.#at.codesOffset + rowStart * rowBytes);
       const scalesAt = this.#at.scalesOffset + rowStart * groups * 2;
       const scales = new Uint16Array(this.block.buffer, scalesAt, rowCount * groups);
-      if (compensation === undefined) encoder.encodeRows(data, rowCount, codes, scales);
+      if (compensation && wanted.length < rowCount * cols) {
+        wanted = new Float32Array(rowCount * cols);
+      }
+      for (let r = 0; r < rowCount && compensation; r++) {
+        const part = [r * cols, (r + 1) * cols] as const;
+        compensation.apply(data.subarray(...part), wanted.subarray(...part));
+      }
+      encoder.encodeRows(compensation ? wanted : data, rowCount, codes, scales);
       for (let r = 0; r < rowCount; r++) {
-        if (compensation !== undefined) {
-          compensation.apply(data.subarray(r * cols, (r + 1) * cols), wanted);
-          encoder.encodeRows(wanted, 1, codes.subarray(r * rowBytes), scales.subarray(r * groups));
-        }
         dequantizeRow(this.#matrix, rowStart + r, rounded);
         const exact = data.subarray(r * cols, (r + 1) * cols);
         const bias = onRow(rowStart + r, exact, rounded, this.#bias?.[rowStart + r]);

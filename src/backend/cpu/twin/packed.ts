@@ -6,6 +6,7 @@ import {
   type MatrixFormat,
   matrixLayout,
 } from "../../../base/layout.ts";
+import { TRELLIS_LEVELS } from "../../../base/trellis.ts";
 import { rotationMatrix } from "./rotation.ts";
 import type { MatrixLayout } from "../../../base/layout.ts";
 
@@ -79,9 +80,10 @@ function fillCodes(twin: PackedTwin, bits: CodeBits, random: Random): void {
   const scales = new Float16Array(bytes.buffer, codesBytes, rows * groups);
   const group = format.group === 0 ? colsPadded : format.group;
   for (let i = 0; i < scales.length; i++) scales[i] = (0.5 + random()) / 2 ** (bits - 1);
+  const codes = Array.from({ length: rows }, () => new Uint8Array(cols));
   for (let n = 0; n < rows; n++) {
     for (let k = 0; k < cols; k++) {
-      const code = Math.floor(random() * 2 ** bits);
+      const code = codes[n]![k] = Math.floor(random() * 2 ** bits);
       const { word, shift } = codePosition(k, bits);
       words[n * rowBytes / 4 + word]! |= (bits === 3 ? code & 3 : code) << shift;
       if (bits === 3) {
@@ -89,10 +91,20 @@ function fillCodes(twin: PackedTwin, bits: CodeBits, random: Random): void {
         words[n * rowBytes / 4 + high.word]! |= (code >> 2) << high.shift;
       }
       const scale = scales[n * groups + Math.floor(k / group)]!;
-      dense[n * cols + k] = scale * (format.levels?.[code] ?? code - format.zero);
+      const level = format.trellis
+        ? trellisLevel(codes, n, k)
+        : format.levels?.[code] ?? code - format.zero;
+      dense[n * cols + k] = scale * level;
     }
   }
   if (format.rotated) dense.set(unrotated(dense, rows, cols));
+}
+
+/** The level of row n, column k, spelled out: its code's bits below, above them those of three rows that came before. */
+function trellisLevel(codes: readonly Uint8Array[], n: number, k: number): number {
+  const bit = (back: number, which: number) => (codes[n - back]?.[k] ?? 0) >> which & 1;
+  const third = bit(1, 0) ^ bit(2, 1) ^ bit(3, 1), fourth = bit(1, 1) ^ bit(2, 0) ^ bit(3, 0);
+  return TRELLIS_LEVELS[bit(0, 0) + 2 * bit(0, 1) + 4 * third + 8 * fourth]!;
 }
 
 /** What rotated rows mean for an input that is not: W R. */
