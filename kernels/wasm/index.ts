@@ -13,3 +13,4 @@ export { pagedAttention, segmentAttention, storeKv } from "./attention";
 export { rotate } from "./rotate";
 export { stage } from "./stage";
 export { vocabBegin, vocabEnd, vocabTile } from "./vocab";
+export { viterbi } from "./viterbi";

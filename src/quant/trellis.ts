@@ -12,9 +12,9 @@ import { levelIndex, nextState, Viterbi } from "./viterbi.ts";
 
 /** Rows whose codes are found together; those of the next block begin where these end. */
 const BLOCK_ROWS = 256;
-/** Rounds of scales-then-codes after the first codes, and sweeps over the columns in each where errors are fed on. */
+/** Rounds of scales-then-codes after the first codes; where errors are fed on, more than one took nothing off. */
 const ROUNDS = 2;
-const SWEEPS = 2;
+const FED_ROUNDS = 1;
 
 /** Encodes a matrix's rows in order, in any blocks. Owns float64 scratch of three times BLOCK_ROWS rows. */
 export class TrellisRows {
@@ -113,7 +113,7 @@ class Block {
     const { hessian, feedback } = this.owner;
     if (feedback) this.#gptq(hessian!);
     else this.#nearest();
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < (feedback ? FED_ROUNDS : ROUNDS); round++) {
       this.#fitScales();
       if (feedback) this.#descend(hessian!);
       else this.#nearest();
@@ -206,29 +206,25 @@ class Block {
     }
   }
 
-  /** As Feedback: each column's codes become the best ones while all others stay. */
+  /** As Feedback, once: each column's codes become the best ones while all others stay. */
   #descend(hessian: Hessian): void {
     const { rows } = this, gradient = this.#targets, target = new Float64Array(rows);
     const moved = new Float64Array(rows);
     this.#eachBlock(hessian, (b, from, n) => {
       const h = hessian.blocks[b]!, { order } = hessian.factors[b]!;
       this.#gradients(h, from, n);
-      for (let sweep = 0; sweep < SWEEPS; sweep++) {
-        for (let k = 0; k < n; k++) {
-          const i = order[k]!, at = (from + i) * rows;
-          this.#weighed(from + i, moved);
-          for (let r = 0; r < rows; r++) {
-            target[r] = moved[r]! + gradient[at + r]! / h[i * n + i]!;
-          }
-          this.#encodeColumn(from + i, target);
-          let changed = false;
-          for (let r = 0; r < rows; r++) {
-            moved[r] = this.#scales[r]! * this.#levels[at + r]! - moved[r]!;
-            changed ||= moved[r] !== 0;
-          }
-          if (!changed) continue;
-          for (let j = 0; j < n; j++) subtract(gradient, (from + j) * rows, moved, h[i * n + j]!);
+      for (let k = 0; k < n; k++) {
+        const i = order[k]!, at = (from + i) * rows;
+        this.#weighed(from + i, moved);
+        for (let r = 0; r < rows; r++) target[r] = moved[r]! + gradient[at + r]! / h[i * n + i]!;
+        this.#encodeColumn(from + i, target);
+        let changed = false;
+        for (let r = 0; r < rows; r++) {
+          moved[r] = this.#scales[r]! * this.#levels[at + r]! - moved[r]!;
+          changed ||= moved[r] !== 0;
         }
+        if (!changed) continue;
+        for (let j = 0; j < n; j++) subtract(gradient, (from + j) * rows, moved, h[i * n + j]!);
       }
     });
   }

@@ -1,13 +1,16 @@
 /** Codes of one column of a trellis-coded matrix: Viterbi's algorithm over 64 states (src/base/trellis.ts). */
+import bytes from "../../kernels/cpu.wasm" with { type: "bytes" };
 import { TRELLIS_LEVELS, TRELLIS_MEMORY, trellisUpper } from "../base/trellis.ts";
+import { alignUp } from "../base/units.ts";
 
 /** Codes of the three rows above, the nearest in the low two bits. */
 export const STATES = 4 ** TRELLIS_MEMORY;
-const OLDEST = STATES / 4;
 
-/** For each state, where its four levels begin among the 16. */
-const FIRST = Uint8Array.from({ length: STATES }, (_, state) => levelIndex(state, 0));
-const LEVELS = Float64Array.from(TRELLIS_LEVELS);
+/** Where the levels of state 16k + j begin among floats of four: [j, k]. */
+const OFFSETS = Int32Array.from(
+  { length: STATES },
+  (_, i) => levelIndex((i & 3) * (STATES / 4) + (i >> 2), 0) * 4,
+);
 
 /** The index of the level that `code` stands for after the rows of `state`. */
 export function levelIndex(state: number, code: number): number {
@@ -19,17 +22,43 @@ export function nextState(state: number, code: number): number {
   return (state << 2 | code) & STATES - 1;
 }
 
-/** Owns what the ways to all states cost, for a column of up to `rows`. */
+/** The module's own 64 KiB lie first. */
+const OWN = 2 ** 16;
+const PAGE = 2 ** 16;
+let compiled: WebAssembly.Module | undefined;
+
+/** kernels/wasm/viterbi.ts with memory of its own, for columns of up to `rows`. */
 export class Viterbi {
-  readonly #costs: Float64Array;
-  readonly #errors = new Float64Array(LEVELS.length);
+  readonly #encode: (...args: number[]) => void;
+  readonly #targets: Float32Array;
+  readonly #scales: Float32Array;
+  readonly #codes: Uint8Array;
+  readonly #at: { levels: number; offsets: number; errors: number; costs: number };
 
   constructor(rows: number) {
-    this.#costs = new Float64Array((rows + 1) * STATES);
+    let top = OWN;
+    const take = (bytes: number) => (top += alignUp(bytes, 16)) - alignUp(bytes, 16);
+    const at = this.#at = {
+      levels: take(16 * 4),
+      offsets: take(STATES * 4),
+      errors: take(16 * 4),
+      costs: take((rows + 1) * STATES * 4),
+    };
+    const targets = take(rows * 4), scales = take(rows * 4), codes = take(rows);
+    const initial = alignUp(top, PAGE) / PAGE;
+    const memory = new WebAssembly.Memory({ initial, maximum: 2 ** 16, shared: true });
+    new Float32Array(memory.buffer, at.levels, 16).set(TRELLIS_LEVELS);
+    new Int32Array(memory.buffer, at.offsets, STATES).set(OFFSETS);
+    this.#targets = new Float32Array(memory.buffer, targets, rows);
+    this.#scales = new Float32Array(memory.buffer, scales, rows);
+    this.#codes = new Uint8Array(memory.buffer, codes, rows);
+    compiled ??= new WebAssembly.Module(bytes as BufferSource);
+    const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
+    this.#encode = exports.viterbi as (...args: number[]) => void;
   }
 
   /**
-   * Codes of least error, the sum over rows of (target - scale * level)^2, behind the rows of `state`.
+   * Codes of least error, the sum over rows of (target - scale * level)^2 in float32, behind the rows of `state`.
    *
    * @param targets float64 [rows]
    * @param scales float64 [rows], of the column's group
@@ -42,54 +71,20 @@ export class Viterbi {
     state: number,
     codes: Uint8Array,
   ): void {
-    const costs = this.#costs, errors = this.#errors;
-    costs.fill(Infinity, 0, STATES);
-    costs[state] = 0;
-    for (let r = 0, at = 0; r < rows; r++, at += STATES) {
-      errorsOf(targets[r]!, scales[r]!, errors);
-      step(costs, at, errors);
-    }
-    let end = rows * STATES, to = 0;
-    for (let s = 1; s < STATES; s++) if (costs[end + s]! < costs[end + to]!) to = s;
-    for (let r = rows - 1; r >= 0; r--) {
-      end -= STATES;
-      codes[r] = to & 3;
-      errorsOf(targets[r]!, scales[r]!, errors);
-      to = before(costs, end, errors, to);
-    }
+    const { levels, offsets, errors, costs } = this.#at;
+    this.#targets.set(targets);
+    this.#scales.set(scales);
+    this.#encode(
+      this.#targets.byteOffset,
+      this.#scales.byteOffset,
+      rows,
+      state,
+      levels,
+      offsets,
+      errors,
+      costs,
+      this.#codes.byteOffset,
+    );
+    for (let r = 0; r < rows; r++) codes[r] = this.#codes[r]!;
   }
-}
-
-function errorsOf(target: number, scale: number, errors: Float64Array): void {
-  for (let i = 0; i < errors.length; i++) {
-    const d = target - scale * LEVELS[i]!;
-    errors[i] = d * d;
-  }
-}
-
-/** One row: what the best way to each state costs. Which one it was is found again on the way back, so nothing branches. */
-function step(costs: Float64Array, at: number, errors: Float64Array): void {
-  const next = at + STATES;
-  for (let j = 0; j < OLDEST; j++) {
-    const c0 = costs[at + j]!, c1 = costs[at + OLDEST + j]!;
-    const c2 = costs[at + 2 * OLDEST + j]!, c3 = costs[at + 3 * OLDEST + j]!;
-    const f0 = FIRST[j]!, f1 = FIRST[OLDEST + j]!;
-    const f2 = FIRST[2 * OLDEST + j]!, f3 = FIRST[3 * OLDEST + j]!;
-    for (let code = 0; code < 4; code++) {
-      costs[next + j * 4 + code] = Math.min(
-        Math.min(c0 + errors[f0 + code]!, c1 + errors[f1 + code]!),
-        Math.min(c2 + errors[f2 + code]!, c3 + errors[f3 + code]!),
-      );
-    }
-  }
-}
-
-/** The predecessor by which the best way to state `to` leads; the first of equal ones. */
-function before(costs: Float64Array, at: number, errors: Float64Array, to: number): number {
-  let best = Infinity, found = 0;
-  for (let from = to >> 2; from < STATES; from += OLDEST) {
-    const cost = costs[at + from]! + errors[FIRST[from]! + (to & 3)]!;
-    if (cost < best) best = cost, found = from;
-  }
-  return found;
 }

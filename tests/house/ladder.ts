@@ -55,7 +55,9 @@ function faultOf(path: string, specifier: string): string | undefined {
   const target = new URL(specifier, `file:///${path}`).pathname.slice(1);
   const to = placeOf(target);
   if (to.top === "kernels") {
-    return from.folder === "backend" ? undefined : "only src/backend imports kernels/";
+    return ["backend", "quant"].includes(from.folder)
+      ? undefined
+      : "only src/backend and src/quant import kernels/";
   }
   if (to.top !== "src") return `nothing in src imports ${to.top}`;
   if (from.top === "main.ts" || from.folder === to.folder) return undefined;
