@@ -48,6 +48,12 @@ export function checkMatrix(w: Matrix, cols: number, action: string, name: strin
   }
 }
 
+/** An embedding's rows are read one by one, as they are: neither rotated nor a trellis, whose rows take those above. */
+export function checkTable({ format }: Matrix, action: string): void {
+  if (format.rotated) refuse(action, "a table's rows are not rotated", "a rotated format");
+  if (format.trellis) refuse(action, "a table's rows are read one by one", "a trellis");
+}
+
 /** Pages must hold keys of `dModel`, and of f16 whole words a head. */
 export function checkKv(kv: KvLayer, dModel: number, heads: number, action: string): void {
   if (kv.dModel !== dModel) refuse(action, `kv must hold rows of ${dModel}`, String(kv.dModel));

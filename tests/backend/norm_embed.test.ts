@@ -58,7 +58,21 @@ on.each("rmsNorm: any width against float64, in place, masked, same bits", async
 });
 
 for (const [name, format] of Object.entries(on.FORMATS)) {
-  if (format.rotated) continue;
+  if (format.rotated || format.trellis) {
+    on.each(`embed, ${name}: refused, as its rows are not read one by one`, async (open) => {
+      const backend = await open(), packed = packedRandom(5, 64, format, seeded(1));
+      const table = on.matrix(backend, packed), positions = new Int32Array(1);
+      const out = on.tensor(backend, 1, 64), positionTable = on.tensor(backend, 1, 64);
+      assertThrows(
+        () =>
+          backend.embed({ ids: new Int32Array(1), positions, table, scale: 1, positionTable, out }),
+        RangeError,
+        "a table's rows are",
+      );
+      backend.close();
+    });
+    continue;
+  }
   on.each(`embed, ${name}: rows, positions and scale against float64`, async (open) => {
     const backend = await open(), random = seeded(42), vocab = 11, length = 6;
     for (const d of [1, 30, 64, 200]) {

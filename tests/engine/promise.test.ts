@@ -104,7 +104,8 @@ Deno.test("requests of every kind of company give each the answer it would get a
   }
 });
 
-Deno.test("experts of 2 to 4 bits share arenas: the same bits from two slots to all", async () => {
+/** Experts of 2 to 4 bits in one store, whose narrow ones share slots. */
+async function mixedWidths(quantizer: "symmetric" | "trellis"): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
   const checkpoint = goldenFolder("every_layer"), list = jobs("every_layer");
   const { checkpoint: { weights }, plan } = await openGolden("every_layer");
@@ -118,7 +119,7 @@ Deno.test("experts of 2 to 4 bits share arenas: the same bits from two slots to 
     );
     const manifest = await packFolder(checkpoint, folder, {
       ...TWO_BIT,
-      experts: { bits: 2, rounding: "gptq", rotate: true },
+      experts: { bits: 2, quantizer, rounding: "gptq", rotate: true },
       calibration,
       expertBytes: (two! + four!) / 2,
     });
@@ -145,4 +146,11 @@ Deno.test("experts of 2 to 4 bits share arenas: the same bits from two slots to 
     calibration.close();
     await Deno.remove(folder, { recursive: true });
   }
-});
+}
+
+for (const quantizer of ["symmetric", "trellis"] as const) {
+  Deno.test(
+    `experts of 2 to 4 bits share arenas, ${quantizer}: the same bits from two slots to all`,
+    () => mixedWidths(quantizer),
+  );
+}

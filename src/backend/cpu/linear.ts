@@ -1,6 +1,7 @@
 /** Linear layers, norms and embedding on the CPU. */
 import type { EmbedOp, LayerNormOp, LinearOp, Matrix, RmsNormOp } from "../contract.ts";
 import { type Device, deviceIndices, liveRows } from "./device.ts";
+import { checkTable } from "../shapes.ts";
 import { matrixAt, refuse, tensorAt, vectorAt } from "./guards.ts";
 import { product } from "./product.ts";
 import { LEVELS_F32, type Weights, weightsOf } from "./weights.ts";
@@ -70,9 +71,8 @@ export function embed(d: Device, op: EmbedOp): void {
   const ids = deviceIndices(d, op.ids, rows, idBounds, at.indexA, action);
   const positionBounds = { count: total, low: 0, high: table.rows - 1, name: "positions" };
   const positions = deviceIndices(d, op.positions, rows, positionBounds, at.indexB, action);
-  const { bits, zero, group, levels, rotated, trellis } = op.table.format;
-  if (trellis) refuse(action, "a table's rows are read one by one", "a trellis");
-  if (rotated) refuse(action, "a table's rows are not rotated", "a rotated format");
+  const { bits, zero, group, levels } = op.table.format;
+  checkTable(op.table, action);
   d.kernels.embed(
     ids,
     positions,

@@ -8,7 +8,7 @@ import type {
   Tensor,
   Vector,
 } from "../contract.ts";
-import { refuse } from "../shapes.ts";
+import { checkTable } from "../shapes.ts";
 import { floatBits } from "./gpu.ts";
 import { KERNELS } from "./kernels.ts";
 import {
@@ -77,7 +77,7 @@ export function embed(run: Run, op: EmbedOp): void {
   const action = "run embed", total = op.out.rows, d = op.out.cols, { mask: live } = op;
   const out = tensor(run, op.out, total, d, action, "out");
   const w = matrixWeights(run, op.table, d, action, "table");
-  if (w.rotation !== 0) refuse(action, "a table's rows are not rotated", "a rotated format");
+  checkTable(op.table, action);
   const { rows } = op.positionTable;
   const table = tensor(run, op.positionTable, rows, d, action, "positionTable");
   checkRows(run, total, action);
