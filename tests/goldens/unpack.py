@@ -33,7 +33,7 @@ def codes(raw: np.ndarray, rows: int, bits: int) -> np.ndarray:
 
 
 # 16 levels that a 2-bit code picks from together with the three codes above it in its column.
-TRELLIS = [-127, -64, -12, 33, -89, -36, 7, 54, -54, -7, 36, 89, -33, 12, 64, 127]
+TRELLIS = [-63, -32, -6, 16, -44, -18, 3, 27, -27, -3, 18, 44, -16, 6, 32, 63]
 
 
 def trellis_index(code: np.ndarray) -> np.ndarray:
