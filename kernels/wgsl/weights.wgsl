@@ -8,7 +8,7 @@
 // moved to bits 14..21, a code at bit b is masked, and with the exponent of 2^(23 - b) put above it the word is the
 // float 2^(23 - b) + code. From there scale * (code - zero) is one fma, and exact: a scale is a half of 11 bits.
 //
-// A new format is a case of `coded`; the other kernels only see vectors of weights.
+// A new format is a case of `coded`; the other kernels see vectors of weights, and units of the rows above a trellis.
 
 override BITS: u32 = 2u;
 /// scale * level of the code in place of scale * (code - ZERO); up to 4 bits. Levels are signed bytes, in order.

@@ -50,9 +50,10 @@ def levels(weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
 
 
 def trellis_parts(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """(scales [N, groups, 1], levels [N, groups, 64]) of weights [N, K] that a trellis has written; None of others."""
+    """(scales [N, groups, 1], levels [N, groups, 64]) of weights [N, K] that a trellis has written; None of others. A group of
+    zeros has a scale of 0, and no levels."""
     w = grouped(weight)
-    known = torch.zeros(TRELLIS[0] + 1, dtype=torch.bool)
+    known = torch.zeros(TRELLIS[0] + 1, dtype=torch.bool, device=weight.device)
     known[list(TRELLIS)] = True
     inside = grouped(torch.ones_like(weight)).bool()
     scales, levels = torch.zeros_like(w[..., :1]), torch.zeros_like(w)
@@ -62,7 +63,8 @@ def trellis_parts(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | N
         exact = (found * scale == w) & (known[found.abs().clamp(0, TRELLIS[0]).nan_to_num().long()] | ~inside)
         good = exact.all(2, keepdim=True) & (scale.half().float() == scale) & (scale > 0) & (scales == 0)
         scales, levels = torch.where(good, scale, scales), torch.where(good, found, levels)
-    return None if (scales == 0).any() else (scales, levels)
+    unread = (scales == 0) & w.ne(0).any(2, keepdim=True)
+    return None if unread.any() or not levels.any() else (scales, levels)
 
 
 class StraightThrough(torch.autograd.Function):

@@ -32,9 +32,3 @@ function swap(code: number): number {
 export function trellisUpper(one: number, two: number, three: number): number {
   return one ^ swap(two ^ three);
 }
-
-/** The same of codes as they lie in rows of bytes: u32 words of 16 codes each, into `out`. */
-export function trellisUpperWord(one: number, two: number, three: number): number {
-  const both = two ^ three;
-  return (one ^ (both >>> 1 & 0x55555555 | both << 1 & 0xaaaaaaaa)) >>> 0;
-}

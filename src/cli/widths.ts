@@ -2,7 +2,7 @@
 import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
 import type { PackWidths } from "../pack/widths.ts";
-import type { Width } from "../quant/quantizers.ts";
+import { atBits, type Width } from "../quant/quantizers.ts";
 import type { widthFlags } from "./flags.ts";
 
 const BITS: Readonly<Record<string, Width["bits"]>> = {
@@ -38,7 +38,7 @@ function width(word: string): Width {
   return { bits: BITS[word]! };
 }
 
-/** "encoder.attention=2bit"; the quantizer is the experts', which other parts take without feedback. */
+/** "encoder.attention=2bit"; the quantizer is the experts', which other parts take without feedback, and not a trellis. */
 function partWidth(text: string, how: Omit<Width, "bits">): [string, Width] {
   const at = text.indexOf("="), name = text.slice(0, at), word = text.slice(at + 1);
   if (at < 0 || BITS[word] === undefined) {
@@ -50,5 +50,9 @@ function partWidth(text: string, how: Omit<Width, "bits">): [string, Width] {
   }
   const bits = BITS[word];
   if (bits === 16) return [name, { bits }];
-  return [name, { bits, ...how, ...(name.endsWith("experts") ? {} : { rounding: undefined }) }];
+  const own = atBits({ bits, ...how }, bits);
+  if (name.endsWith("experts")) return [name, own];
+  // Only experts are a trellis; other parts of 2 bits beside one get the codebook of least error, too.
+  const quantizer = own.quantizer === "trellis" ? "lloyd" : own.quantizer;
+  return [name, { ...own, quantizer, rounding: undefined }];
 }

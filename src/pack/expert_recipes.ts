@@ -3,7 +3,7 @@ import { MoqeError } from "../base/errors.ts";
 import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
 import type { TensorSource } from "../checkpoint/contract.ts";
 import { type BookSample, lloydLevels } from "../quant/codebook.ts";
-import { isCalibrated, type Recipe, resolveWidth, type Width } from "../quant/quantizers.ts";
+import { atBits, isCalibrated, type Recipe, resolveWidth } from "../quant/quantizers.ts";
 import { mixedWidths } from "./mixed_widths.ts";
 import type { PackOptions } from "./options.ts";
 import type { Recipes } from "./widths.ts";
@@ -52,16 +52,10 @@ export async function chooseRecipes(
   }
   const ladders: Recipe[][] = [];
   for (const layer of plan.expertLayers) {
-    const widths = MIXED_BITS.map((bits) => resolveWidth(atWidth(options.experts, bits)));
+    const widths = MIXED_BITS.map((bits) => resolveWidth(atBits(options.experts, bits)));
     ladders.push(await Promise.all(widths.map((r) => fitted(source, layer, r, signal))));
   }
   return await mixedWidths(source, plan, { ladders, calibration, totalBytes: expertBytes, signal });
-}
-
-/** The same quantizer at other bits; a trellis has 2 alone, so wider experts beside it get the codebook of least error. */
-function atWidth(width: Width, bits: typeof MIXED_BITS[number]): Width {
-  const trellis = width.quantizer === "trellis" && bits !== 2;
-  return { ...width, bits, ...(trellis ? { quantizer: "lloyd" } : {}) };
 }
 
 /** A recipe with its layer's codebook; the Gaussian's stays where rotation makes the weights so. */

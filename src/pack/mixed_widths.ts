@@ -29,7 +29,8 @@ interface Rungs {
 /**
  * Each expert's recipe, by layer. The harm of a recipe is the squared error of the expert's outputs, each row weighed by
  * the expert's squared share in it, times the rows that it saw: sensitivity times use. All start narrow; then the step
- * that takes away most harm a byte is taken as long as there is room. Memory: one expert, whole, in f32.
+ * that takes away most harm a byte is taken as long as there is room. Memory: one expert, whole, in f32,
+ * and of a trellis a matrix of it in float64.
  *
  * @throws MoqeError `bad_input` where the narrowest of all does not fit
  */

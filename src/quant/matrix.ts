@@ -69,13 +69,16 @@ export function dequantizeRow(matrix: EncodedMatrix, row: number, out: Float32Ar
   for (let i = 0; i < layout.cols; i++) {
     const scale = halves[scales[row * layout.groups + Math.floor(i / span)]!]!;
     const code = row8[i]!;
-    if (format.trellis) {
-      const upper = trellisUpper(above[0]![i]!, above[1]![i]!, above[2]![i]!);
-      out[i] = scale * TRELLIS_LEVELS[upper << 2 | code]!;
-    } else {out[i] = scale *
-        (format.levels === undefined ? code - format.zero : format.levels[code]!);}
+    out[i] = scale * levelOf(format, code, above.map((row) => row[i]!));
   }
   if (format.rotated) unrotate(out, 0, layout.cols);
+}
+
+/** What a code stands for; `above`: of a trellis the codes of the three rows above. */
+function levelOf({ levels, zero, trellis }: MatrixFormat, code: number, above: number[]): number {
+  if (!trellis) return levels === undefined ? code - zero : levels[code]!;
+  const [one, two, three] = above;
+  return TRELLIS_LEVELS[trellisUpper(one!, two!, three!) << 2 | code]!;
 }
 
 /** A matrix's sections as they lie in bytes: codes, then scales (see matrixLayout). Nothing is copied. */

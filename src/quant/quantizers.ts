@@ -74,7 +74,14 @@ export function resolveWidth(width: Width): Recipe {
     const group = width.group ?? 64;
     return { quantizer, rounding, format: { bits, group, zero: 0, trellis: true, ...rotated } };
   }
+  if (quantizer === "trellis") throw refuse(width, "a trellis is of 2 bits");
   return { quantizer, rounding, format: baseline(width, quantizer, bits) };
+}
+
+/** The same at other bits; a trellis has 2 alone, so what is wider beside it gets the codebook of least error. */
+export function atBits(width: Width, bits: Bits): Width {
+  const wider = width.quantizer === "trellis" && bits !== 2;
+  return { ...width, bits, ...(wider ? { quantizer: bits === 8 ? "symmetric" : "lloyd" } : {}) };
 }
 
 /** MoQE's own, as published. */

@@ -10,7 +10,10 @@ import type { Hessian } from "./moments.ts";
 import { readExact } from "./trellis_exact.ts";
 import { levelIndex, nextState, Viterbi } from "./viterbi.ts";
 
-/** Rows whose codes are found together; those of the next block begin where these end. */
+/**
+ * Rows whose codes are found together; those of the next block begin where these end, and so does a call's: of 128 rows
+ * each they err by 1.4 % more, of 64 by 4.
+ */
 const BLOCK_ROWS = 256;
 /** Rounds of scales-then-codes after the first codes; where errors are fed on, more than one took nothing off. */
 const ROUNDS = 2;

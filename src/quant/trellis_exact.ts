@@ -1,6 +1,8 @@
 /**
  * Reads rows that a trellis has written before: training with codes that stay (models/recipe/qat.py) ends in weights that
- * are levels times f16 scales to the last bit, and packing must find these very codes and scales again.
+ * are levels times f16 scales to the last bit, and packing must find these very codes and scales again. A
+ * group of one or two columns does not say which codes it had (32 times a scale is 16 times its double); from some ten
+ * columns on it does.
  */
 import type { MatrixFormat, MatrixLayout } from "../base/layout.ts";
 import { TRELLIS_LEVELS } from "../base/trellis.ts";

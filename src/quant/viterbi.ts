@@ -46,7 +46,7 @@ export class Viterbi {
     };
     const targets = take(rows * 4), scales = take(rows * 4), codes = take(rows);
     const initial = alignUp(top, PAGE) / PAGE;
-    const memory = new WebAssembly.Memory({ initial, maximum: 2 ** 16, shared: true });
+    const memory = new WebAssembly.Memory({ initial, maximum: initial, shared: true });
     new Float32Array(memory.buffer, at.levels, 16).set(TRELLIS_LEVELS);
     new Int32Array(memory.buffer, at.offsets, STATES).set(OFFSETS);
     this.#targets = new Float32Array(memory.buffer, targets, rows);

@@ -136,7 +136,7 @@ on.each("linear: out may be the residual itself", async (open) => {
 
 Deno.test("cpu, linear: hot and cold calls give the same bits", async () => {
   const backend = await on.cpu(), random = seeded(15), n = 16, k = 256;
-  for (const name of ["2-bit group 64", "8-bit per channel", "f16"]) {
+  for (const name of ["2-bit group 64", "2-bit trellis", "8-bit per channel", "f16"]) {
     const w = on.matrix(backend, packedRandom(n, k, on.FORMATS[name]!, random));
     for (const rows of [1, 3]) {
       const x = on.tensor(backend, rows, k, on.randoms(rows * k, random));

@@ -1,12 +1,6 @@
 /** The trellis code: its picks, Viterbi against every path there is, and what comes out of a matrix. */
 import { assert, assertEquals, assertLess, assertLessOrEqual, assertThrows } from "@std/assert";
-import {
-  TRELLIS_LEVELS,
-  TRELLIS_TOP,
-  TRELLIS_UNIT,
-  trellisUpper,
-  trellisUpperWord,
-} from "../../src/base/trellis.ts";
+import { TRELLIS_LEVELS, TRELLIS_TOP, TRELLIS_UNIT } from "../../src/base/trellis.ts";
 import { MoqeError } from "../../src/base/errors.ts";
 import { resolveWidths } from "../../src/pack/widths.ts";
 import { MatrixEncoder } from "../../src/quant/encoder.ts";
@@ -24,15 +18,14 @@ Deno.test("levels are bytes of seven bits, the same both ways", () => {
   assertEquals(new Set(TRELLIS_LEVELS).size, 16);
 });
 
-Deno.test("a word of 16 codes gives what each code gives", () => {
-  const next = uniform(5), word = () => Math.floor(next() * 2 ** 32);
-  for (let i = 0; i < 50; i++) {
-    const rows = [word(), word(), word()] as const, upper = trellisUpperWord(...rows);
-    for (let s = 0; s < 32; s += 2) {
-      const [one, two, three] = rows.map((w) => w >>> s & 3);
-      assertEquals(upper >>> s & 3, trellisUpper(one!, two!, three!));
-    }
-  }
+Deno.test("the readers in Python know the same levels", async () => {
+  const numbers = async (path: string, name: RegExp) => {
+    const text = await Deno.readTextFile(new URL(`../../${path}`, import.meta.url));
+    return name.exec(text)![1]!.split(",").map(Number);
+  };
+  assertEquals(await numbers("tests/goldens/unpack.py", /^TRELLIS = \[(.*)\]$/m), TRELLIS_LEVELS);
+  const magnitudes = await numbers("models/recipe/qat.py", /^TRELLIS = \((.*)\)$/m);
+  assertEquals(magnitudes, TRELLIS_LEVELS.filter((l) => l > 0).sort((a, b) => b - a));
 });
 
 /** The error of one path, and its levels. */
@@ -137,7 +130,11 @@ Deno.test("groups of zeros, constants and tiny weights come out as what they are
 });
 
 Deno.test("a trellis is of 2 bits, and of experts alone", () => {
-  assertThrows(() => resolveWidth({ bits: 3, quantizer: "trellis" }), MoqeError, "3 bits");
+  assertThrows(
+    () => resolveWidth({ bits: 3, quantizer: "trellis" }),
+    MoqeError,
+    "a trellis is of 2 bits",
+  );
   const widths = { trunk: { bits: 8 }, embedding: { bits: 8 } } as const;
   const experts = { bits: 2, quantizer: "trellis" } as const;
   assertEquals(resolveWidths({ ...widths, experts }).experts.encoder.format.trellis, true);

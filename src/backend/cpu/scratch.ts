@@ -33,7 +33,7 @@ export interface ScratchParts {
   state: number;
   values: number;
   candidateIds: number;
-  /** A codebook: 16 signed bytes, then its levels as f32 [16]. */
+  /** A codebook: 16 signed bytes (a trellis: from 0 on), then its levels as f32 [16]. */
   levels: number;
   /** i32 0, 1, 2, ... [maxRows]; rows that a mask leaves [maxRows]; rows of experts, twice [maxRows * topK]. */
   identity: number;

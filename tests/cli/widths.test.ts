@@ -1,0 +1,38 @@
+/** Widths as flags say them: what a part takes of the experts' quantizer. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { MoqeError } from "../../src/base/errors.ts";
+import { packWidths } from "../../src/cli/widths.ts";
+import { resolveWidths } from "../../src/pack/widths.ts";
+
+const NONE = {
+  quantizer: undefined,
+  rounding: undefined,
+  group: undefined,
+  rotate: false,
+} as const;
+const WIDTHS = { experts: "2bit", trunk: "8bit", embedding: "8bit", lmHead: undefined } as const;
+
+/** The parts' formats. */
+function formats(part: string[], quantizer: "trellis" | "lloyd") {
+  const widths = packWidths({ ...WIDTHS, ...NONE, quantizer, part } as never);
+  const { experts, exceptions } = resolveWidths(widths);
+  return { experts, part: (name: string) => exceptions.get(name)! };
+}
+
+Deno.test("parts beside a trellis get what there is at their bits", () => {
+  const { experts, part } = formats(
+    ["attention=4bit", "encoder.dense_ffn=2bit", "decoder.dense_ffn=8bit", "decoder.experts=4bit"],
+    "trellis",
+  );
+  assertEquals(experts.encoder.format.trellis, true);
+  assertEquals([experts.decoder.quantizer, experts.decoder.format.bits], ["lloyd", 4]);
+  assertEquals(part("encoder.attention").quantizer, "lloyd");
+  assertEquals(part("encoder.dense_ffn").quantizer, "lloyd");
+  assertEquals(part("decoder.dense_ffn").quantizer, "symmetric");
+});
+
+Deno.test("a part without a name or a width is refused", () => {
+  assertThrows(() => formats(["attention"], "lloyd"), MoqeError, "PART=WIDTH");
+  assertThrows(() => formats(["attention=5bit"], "lloyd"), MoqeError, "PART=WIDTH");
+  assertThrows(() => formats(["router=4bit"], "lloyd"), MoqeError, "parts are");
+});
