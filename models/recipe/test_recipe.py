@@ -226,6 +226,10 @@ class Network(unittest.TestCase):
             layer.gain += 0.2 * torch.randn_like(layer.gain)
         found = qat.trellis_parts(layer.exact())
         self.assertTrue(torch.equal(found[1].flatten(1)[:, :100], level))
+        linear.weight.data[3, :64] = 0  # a group of zeros is one of scale 0
+        self.assertTrue(torch.equal(qat.as_written(linear).exact(), linear.weight.detach()))
+        linear.weight.data[3, 70] += 1e-4
+        self.assertIsNone(qat.trellis_parts(linear.weight.detach()))
 
     def test_a_model_with_trained_scales_is_written_as_any_other(self):
         model = Translator(TINY)
