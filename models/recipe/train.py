@@ -58,6 +58,7 @@ def arguments():
     ap.add_argument("--teacher-share", type=float, default=0.5, help="of the teacher in the wanted distribution")
     ap.add_argument("--teacher-pairs", help="those that it knows, batches of their own; of grafted experts the first half's")
     ap.add_argument("--teacher-data", help="folders of DATA that it teaches; the others have their references alone")
+    ap.add_argument("--other-teacher", help="as --teacher, of what that one does not teach")
     ap.add_argument("--seed", type=int, default=0)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--device")
@@ -102,9 +103,11 @@ def optimizers(model: Translator, a) -> list:
     return [adamw] if a.adamw else [adamw, Muon(hidden, a.lr)]
 
 
-def read_teacher(a) -> Translator:
-    """Of a folder of its own, or of a file with the configuration of --init."""
-    return read_model(a.teacher) if os.path.isdir(a.teacher) else read_model(a.init, a.teacher)
+def read_teacher(a, path: str | None, device: torch.device) -> Translator | None:
+    """Of a folder of its own, or of a file with the configuration of --init; None without a path."""
+    if not path:
+        return None
+    return (read_model(path) if os.path.isdir(path) else read_model(a.init, path)).to(device).eval()
 
 
 def names(listed: str | None) -> set[str]:
@@ -125,7 +128,8 @@ class Run:
         if a.qat_scales:
             qat.attach(self.model, qat.ScaleLinear)
         self.optimizers = optimizers(self.model, a)
-        self.teacher = read_teacher(a).to(self.device).eval() if a.teacher else None
+        self.teacher = read_teacher(a, a.teacher, self.device)
+        self.other_teacher = read_teacher(a, a.other_teacher, self.device)
         self.path = os.path.join(a.out, "state.pt")
         if os.path.exists(self.path):
             self.load()
@@ -165,7 +169,8 @@ class Run:
         """
         lr = self.rate()
         first = apart and bool(self.a.teacher_pairs)
-        teacher = self.teacher if apart or not (self.a.teacher_pairs or self.a.teacher_data) else None
+        taught = apart or not (self.a.teacher_pairs or self.a.teacher_data)
+        teacher = self.teacher if taught else self.other_teacher
         batch = (t.to(self.device, non_blocking=True) for t in batch)
         loss, nll, balance, count = self.model.loss(*batch, teacher, self.a.teacher_share, first)
         loss.backward()
