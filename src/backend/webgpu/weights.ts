@@ -136,7 +136,7 @@ export function* partsOf(
   if (most < 1) {
     refuse(action, `a row fits in a binding of ${limits.maxBindingBytes}`, `${layout.rowBytes}`);
   }
-  if (w.format.trellis && most < to - from || w.format.trellis && from > 0) {
+  if (w.format.trellis && (from > 0 || most < to)) {
     refuse(action, "a trellis' rows lie in one binding, with those above them", `${most} of ${to}`);
   }
   const scales = layout.groups * 2;
