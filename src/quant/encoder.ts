@@ -13,8 +13,8 @@ import { TrellisRows } from "./trellis.ts";
 
 /**
  * Encodes one matrix row by row, in any chunks; rows do not depend on one another, but for a trellis, whose rows come in
- * order, and many at once. Owns scratch of a few rows (of a trellis a call's rows in float64, and some hundreds thrice), never the matrix. `name` is the
- * tensor's, for errors.
+ * order, and many at once. Owns scratch of a few rows, of a trellis of a call's rows in float64 and of some hundreds thrice,
+ * never the matrix. `name` is the tensor's, for errors.
  */
 export class MatrixEncoder {
   readonly layout: MatrixLayout;
