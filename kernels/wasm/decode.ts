@@ -3,7 +3,7 @@
 // codebook come out as they are.
 import { BYTES_7, MASKS_2, MASKS_3, MASKS_4, MASKS_8, MIDDLES_8 } from "./constants";
 import { halves } from "./simd";
-import { even, odd, upperOf } from "./trellis";
+import { even, high, low, odd, upperOf } from "./trellis";
 
 export const F32: i32 = 0;
 export const F16: i32 = 1;
@@ -198,7 +198,7 @@ function decodeLevels4(from: usize, columns: i32, levels: usize, to: usize): voi
   }
 }
 
-/** Four bytes a word, each of 7 bits, where they lie: step k of four, `apart` bytes apart. */
+/** Bytes of 7 bits where they lie in their word; byte k of each lane goes to the k-th of four steps. */
 // @ts-ignore: decorator
 @inline function bytesInPlace(bytes: v128, to: usize): void {
   v128.store(to, code(bytes, v128.load(BYTES_7)));
@@ -210,7 +210,7 @@ function decodeLevels4(from: usize, columns: i32, levels: usize, to: usize): voi
 function decodeTrellis(
   from: usize, columns: i32, levels: usize, to: usize, rowBytes: i32, above: i32,
 ): void {
-  const table = v128.load(levels), mask = i32x4.splat(0x0f0f0f0f), none = i32x4.splat(0);
+  const table = v128.load(levels), none = i32x4.splat(0);
   for (let c = 0; c < columns; c += 64) {
     const unit = v128.load(from);
     const upper = upperOf(
@@ -219,10 +219,10 @@ function decodeTrellis(
       above > 2 ? v128.load(from - 3 * rowBytes) : none,
     );
     const e = even(unit, upper), o = odd(unit, upper);
-    bytesInPlace(i8x16.swizzle(table, v128.and(e, mask)), to);
-    bytesInPlace(i8x16.swizzle(table, v128.and(o, mask)), to + 64);
-    bytesInPlace(i8x16.swizzle(table, v128.and(i32x4.shr_u(e, 4), mask)), to + 128);
-    bytesInPlace(i8x16.swizzle(table, v128.and(i32x4.shr_u(o, 4), mask)), to + 192);
+    bytesInPlace(low(table, e), to);
+    bytesInPlace(low(table, o), to + 64);
+    bytesInPlace(high(table, e), to + 128);
+    bytesInPlace(high(table, o), to + 192);
     from += 16;
     to += 1024;
   }

@@ -1,30 +1,29 @@
 // One row of activations times a trellis-coded matrix; shapes, scratch and the order of operations of an output are those
 // of gemv2.ts and gemm.ts. Levels are bytes of 7 bits that stay where they lie in their word.
 //
-// Four weight rows share the seven units that they and the rows above them have; their levels wait in `scratch`, in front
-// of the scales, where four vectors a row hold the 16 steps of a unit.
+// Four weight rows share the seven units that they and the rows above them have; their levels wait in `tile`, where four
+// vectors a row hold the 16 steps of a unit.
 import { mac, scaled, scalesOfFour } from "./codes";
 import { BYTES_7 } from "./constants";
 import { finish } from "./finish";
 import { sums4 } from "./simd";
-import { even, odd, upperOf } from "./trellis";
+import { even, high, low, odd, upperOf } from "./trellis";
 
 /** The 16 steps of a unit, four vectors of bytes: byte k of vector j is step 4k + j. */
 // @ts-ignore: decorator
 @inline function levelsOf(unit: v128, one: v128, two: v128, three: v128, table: v128, to: usize): void {
-  const mask = i32x4.splat(0x0f0f0f0f);
   const upper = upperOf(one, two, three);
   const e = even(unit, upper), o = odd(unit, upper);
-  v128.store(to, i8x16.swizzle(table, v128.and(e, mask)));
-  v128.store(to, i8x16.swizzle(table, v128.and(o, mask)), 16);
-  v128.store(to, i8x16.swizzle(table, v128.and(i32x4.shr_u(e, 4), mask)), 32);
-  v128.store(to, i8x16.swizzle(table, v128.and(i32x4.shr_u(o, 4), mask)), 48);
+  v128.store(to, low(table, e));
+  v128.store(to, low(table, o), 16);
+  v128.store(to, high(table, e), 32);
+  v128.store(to, high(table, o), 48);
 }
 
-/** group: columns a group; above: rows of the matrix before w's first; bytes v128 [4 rows, 4]; the rest as gemv2.ts. */
+/** As gemv_tile.ts, but tile v128 [4 rows, 4]; above: rows of the matrix before w's first. */
 export function gemvTrellis(
-  w: usize, rowBytes: i32, n: i32, kPadded: i32, group: i32, scales: usize, groups: i32,
-  scaleStep: i32, zero: f32, levels: usize, xs: usize, sums: usize, scratch: usize, bytes: usize,
+  w: usize, rowBytes: i32, n: i32, kPadded: i32, scales: usize, groups: i32, group: i32,
+  scaleStep: i32, zero: f32, levels: usize, xs: usize, sums: usize, tile: usize, expanded: usize,
   bias: usize, relu: i32, residual: usize, out: usize, above: i32,
 ): void {
   const stride = <usize>((groups + 3) & ~3) << 2;
@@ -36,8 +35,8 @@ export function gemvTrellis(
     const p2 = w + <usize>min(r + 2, n - 1) * rowBytes;
     const p3 = w + <usize>min(r + 3, n - 1) * rowBytes;
     const b = above + r;
-    scalesOfFour(scales, groups, r, n - 1, scratch);
-    let sc = scratch, xp = xs, sp = sums, at: usize = 0;
+    scalesOfFour(scales, groups, r, n - 1, expanded);
+    let sc = expanded, xp = xs, sp = sums, at: usize = 0;
     let t0 = f32x4.splat(0), t1 = t0, t2 = t0, t3 = t0;
     let a0 = t0, a1 = t0, a2 = t0, a3 = t0;
     for (let s = 0; s < end; s += 4) {
@@ -47,10 +46,10 @@ export function gemvTrellis(
         const m3 = b > 2 ? v128.load(p0 + at - 3 * row) : none;
         const u0 = v128.load(p0 + at), u1 = v128.load(p1 + at);
         const u2 = v128.load(p2 + at), u3 = v128.load(p3 + at);
-        levelsOf(u0, m1, m2, m3, table, bytes);
-        levelsOf(u1, u0, m1, m2, table, bytes + 64);
-        levelsOf(u2, u1, u0, m1, table, bytes + 128);
-        levelsOf(u3, u2, u1, u0, table, bytes + 192);
+        levelsOf(u0, m1, m2, m3, table, tile);
+        levelsOf(u1, u0, m1, m2, table, tile + 64);
+        levelsOf(u2, u1, u0, m1, table, tile + 128);
+        levelsOf(u3, u2, u1, u0, table, tile + 192);
         at += 16;
       }
       if ((s & last) == 0) {
@@ -62,17 +61,17 @@ export function gemvTrellis(
       }
       const m = v128.load(BYTES_7 + <usize>(s & 12) * 4);
       let x = v128.load(xp);
-      a0 = mac(v128.load(bytes), m, x, a0), a1 = mac(v128.load(bytes, 64), m, x, a1);
-      a2 = mac(v128.load(bytes, 128), m, x, a2), a3 = mac(v128.load(bytes, 192), m, x, a3);
+      a0 = mac(v128.load(tile), m, x, a0), a1 = mac(v128.load(tile, 64), m, x, a1);
+      a2 = mac(v128.load(tile, 128), m, x, a2), a3 = mac(v128.load(tile, 192), m, x, a3);
       x = v128.load(xp, 16);
-      a0 = mac(v128.load(bytes, 16), m, x, a0), a1 = mac(v128.load(bytes, 80), m, x, a1);
-      a2 = mac(v128.load(bytes, 144), m, x, a2), a3 = mac(v128.load(bytes, 208), m, x, a3);
+      a0 = mac(v128.load(tile, 16), m, x, a0), a1 = mac(v128.load(tile, 80), m, x, a1);
+      a2 = mac(v128.load(tile, 144), m, x, a2), a3 = mac(v128.load(tile, 208), m, x, a3);
       x = v128.load(xp, 32);
-      a0 = mac(v128.load(bytes, 32), m, x, a0), a1 = mac(v128.load(bytes, 96), m, x, a1);
-      a2 = mac(v128.load(bytes, 160), m, x, a2), a3 = mac(v128.load(bytes, 224), m, x, a3);
+      a0 = mac(v128.load(tile, 32), m, x, a0), a1 = mac(v128.load(tile, 96), m, x, a1);
+      a2 = mac(v128.load(tile, 160), m, x, a2), a3 = mac(v128.load(tile, 224), m, x, a3);
       x = v128.load(xp, 48);
-      a0 = mac(v128.load(bytes, 48), m, x, a0), a1 = mac(v128.load(bytes, 112), m, x, a1);
-      a2 = mac(v128.load(bytes, 176), m, x, a2), a3 = mac(v128.load(bytes, 240), m, x, a3);
+      a0 = mac(v128.load(tile, 48), m, x, a0), a1 = mac(v128.load(tile, 112), m, x, a1);
+      a2 = mac(v128.load(tile, 176), m, x, a2), a3 = mac(v128.load(tile, 240), m, x, a3);
       xp += 64;
       if (((s + 4) & last) == 0) {
         t0 = scaled(sc, a0, t0);

@@ -18,6 +18,18 @@
   return v128.or(v128.and(unit, mask), i32x4.shl(v128.and(upper, mask), 2));
 }
 
+/** Levels of the indices at bits 0 of each byte. */
+// @ts-ignore: decorator
+@inline export function low(table: v128, indices: v128): v128 {
+  return i8x16.swizzle(table, v128.and(indices, i32x4.splat(0x0f0f0f0f)));
+}
+
+/** Levels of the indices at bits 4 of each byte. */
+// @ts-ignore: decorator
+@inline export function high(table: v128, indices: v128): v128 {
+  return low(table, i32x4.shr_u(indices, 4));
+}
+
 /** Indices of the codes at bits 2 and 6 of each byte, moved to bits 0 and 4. */
 // @ts-ignore: decorator
 @inline export function odd(unit: v128, upper: v128): v128 {

@@ -50,7 +50,7 @@ function partWidth(text: string, how: Omit<Width, "bits">): [string, Width] {
   }
   const bits = BITS[word];
   if (bits === 16) return [name, { bits }];
-  const own = atBits({ bits, ...how }, bits);
+  const own = atBits(how, bits);
   if (name.endsWith("experts")) return [name, own];
   // Only experts are a trellis; other parts of 2 bits beside one get the codebook of least error, too.
   const quantizer = own.quantizer === "trellis" ? "lloyd" : own.quantizer;

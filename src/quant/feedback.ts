@@ -42,19 +42,12 @@ export class Feedback {
    * @param codes [cols], overwritten
    */
   round(weights: Float64Array, scales: Float64Array, codes: Uint8Array): void {
-    this.#eachBlock((b, from, n) => this.#gptq(b, from, n, weights, scales, codes));
+    this.hessian.eachBlock((b, from, n) => this.#gptq(b, from, n, weights, scales, codes));
     const levels = this.#rounded;
     for (let round = 0; round < this.rounds; round++) {
       for (let i = 0; i < this.cols; i++) levels[i] = this.grid.levels[codes[i]!]!;
       leastScales(this.hessian, this.group, weights, levels, scales);
-      this.#eachBlock((b, from, n) => this.#descend(b, from, n, weights, scales, codes));
-    }
-  }
-
-  #eachBlock(run: (b: number, from: number, n: number) => void): void {
-    const { block } = this.hessian;
-    for (let b = 0, from = 0; from < this.cols; b++, from += block) {
-      run(b, from, Math.min(block, this.cols - from));
+      this.hessian.eachBlock((b, from, n) => this.#descend(b, from, n, weights, scales, codes));
     }
   }
 

@@ -18,19 +18,19 @@ export function leastScales(
   levels: Float64Array,
   scales: Float64Array,
 ): void {
-  const cols = weights.length, whole = { dot: 0, norm: 0 };
-  for (let b = 0, from = 0; from < cols; b++, from += hessian.block) {
-    const n = Math.min(hessian.block, cols - from), h = hessian.blocks[b]!, span = group || n;
+  const whole = { dot: 0, norm: 0 };
+  hessian.eachBlock((b, from, n) => {
+    const h = hessian.blocks[b]!, span = group || n;
     const { gram, right } = normal(h, n, span, weights.subarray(from), levels.subarray(from));
     const count = right.length;
     if (group === 0) {
       whole.dot += right[0]!;
       whole.norm += gram[0]!;
-      continue;
+      return;
     }
     const solved = solve(gram, right, count);
     for (let g = 0; g < count; g++) take(scales, from / group + g, solved?.[g]);
-  }
+  });
   if (group === 0) take(scales, 0, whole.dot / whole.norm);
 }
 

@@ -63,22 +63,20 @@ export function dequantizeRow(matrix: EncodedMatrix, row: number, out: Float32Ar
     if (r >= 0) unpackRow(new Uint32Array(codes.buffer, at, layout.rowBytes / 4), out, bits);
     return out;
   };
-  const row8 = unpacked(row);
-  const above = format.trellis ? [1, 2, 3].map((back) => unpacked(row - back)) : [];
+  const row8 = unpacked(row), levels = format.trellis ? TRELLIS_LEVELS : format.levels;
+  if (format.trellis) {
+    const [one, two, three] = [unpacked(row - 1), unpacked(row - 2), unpacked(row - 3)];
+    for (let i = 0; i < layout.cols; i++) {
+      row8[i]! |= trellisUpper(one[i]!, two[i]!, three[i]!) << 2;
+    }
+  }
   const span = format.group || layout.colsPadded;
   for (let i = 0; i < layout.cols; i++) {
     const scale = halves[scales[row * layout.groups + Math.floor(i / span)]!]!;
     const code = row8[i]!;
-    out[i] = scale * levelOf(format, code, above.map((row) => row[i]!));
+    out[i] = scale * (levels === undefined ? code - format.zero : levels[code]!);
   }
   if (format.rotated) unrotate(out, 0, layout.cols);
-}
-
-/** What a code stands for; `above`: of a trellis the codes of the three rows above. */
-function levelOf({ levels, zero, trellis }: MatrixFormat, code: number, above: number[]): number {
-  if (!trellis) return levels === undefined ? code - zero : levels[code]!;
-  const [one, two, three] = above;
-  return TRELLIS_LEVELS[trellisUpper(one!, two!, three!) << 2 | code]!;
 }
 
 /** A matrix's sections as they lie in bytes: codes, then scales (see matrixLayout). Nothing is copied. */

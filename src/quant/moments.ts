@@ -120,6 +120,14 @@ export class Hessian {
     });
   }
 
+  /** Each block: its number, its first column and how many it has. */
+  eachBlock(run: (b: number, from: number, n: number) => void): void {
+    const cols = this.importance.length;
+    for (let b = 0, from = 0; from < cols; b++, from += this.block) {
+      run(b, from, Math.min(this.block, cols - from));
+    }
+  }
+
   /** For error feedback; made on first use. */
   get factors(): readonly Factor[] {
     return this.#factors ??= this.blocks.map(factorOf);

@@ -70,26 +70,26 @@ export function resolveWidth(width: Width): Recipe {
     const group = width.group ?? 64;
     return { quantizer, rounding, format: { bits, group, zero: 0, levels, ...rotated } };
   }
-  if (quantizer === "trellis" && bits === 2) {
+  if (quantizer === "trellis") {
+    if (bits !== 2) throw refuse(width, "a trellis is of 2 bits");
     const group = width.group ?? 64;
     return { quantizer, rounding, format: { bits, group, zero: 0, trellis: true, ...rotated } };
   }
-  if (quantizer === "trellis") throw refuse(width, "a trellis is of 2 bits");
   return { quantizer, rounding, format: baseline(width, quantizer, bits) };
 }
 
 /** The same at other bits; a trellis has 2 alone, so what is wider beside it gets the codebook of least error. */
-export function atBits(width: Width, bits: Bits): Width {
+export function atBits(width: Omit<Width, "bits">, bits: Bits): Width {
   const wider = width.quantizer === "trellis" && bits !== 2;
   return { ...width, bits, ...(wider ? { quantizer: bits === 8 ? "symmetric" : "lloyd" } : {}) };
 }
 
 /** MoQE's own, as published. */
 function baseline(width: Width, quantizer: QuantizerName, bits: CodeBits): MatrixFormat {
-  if (quantizer.startsWith("moqe-") && (width.rounding === "gptq" || width.rotate)) {
+  if (width.rounding === "gptq" || width.rotate) {
     throw refuse(width, `${quantizer} is a baseline: it is neither rotated nor given feedback`);
   }
-  if (quantizer.startsWith("moqe-") && (width.group ?? 0) !== 0) {
+  if (quantizer !== "lloyd" && quantizer !== "float" && (width.group ?? 0) !== 0) {
     throw refuse(width, `${quantizer} has one scale an output channel, so no group`);
   }
   const half = 2 ** (bits - 1);

@@ -141,12 +141,10 @@ class Block {
 
   /** Column `col` gets the codes of least error towards `targets` float64 [rows], and its levels with them. */
   #encodeColumn(col: number, targets: Float64Array): void {
-    const { rows, codes, scales, owner: { layout, format } } = this;
-    const { groups, colsPadded } = layout, levels = this.#levels, own = this.#codes;
-    const group = format.group === 0 ? 0 : Math.floor(col / format.group);
-    for (let r = 0; r < rows; r++) this.#scales[r] = scales[r * groups + group]!;
+    const { rows, codes, owner: { layout: { colsPadded } } } = this;
+    const levels = this.#levels, own = this.#codes;
     let state = this.states[col]!;
-    this.viterbi.encode(targets, this.#scales, rows, state, own);
+    this.viterbi.encode(targets, this.#scalesOf(col), rows, state, own);
     for (let r = 0; r < rows; r++) {
       const code = own[r]!;
       codes[r * colsPadded + col] = code;
@@ -166,7 +164,7 @@ class Block {
   #gptq(hessian: Hessian): void {
     const { rows } = this, left = this.#targets, error = new Float64Array(rows);
     left.set(this.#wanted);
-    this.#eachBlock(hessian, (b, from, n) => {
+    hessian.eachBlock((b, from, n) => {
       const { order, upper } = hessian.factors[b]!;
       for (let j = 0; j < n; j++) {
         const col = from + order[j]!, at = col * rows;
@@ -213,7 +211,7 @@ class Block {
   #descend(hessian: Hessian): void {
     const { rows } = this, gradient = this.#targets, target = new Float64Array(rows);
     const moved = new Float64Array(rows);
-    this.#eachBlock(hessian, (b, from, n) => {
+    hessian.eachBlock((b, from, n) => {
       const h = hessian.blocks[b]!, { order } = hessian.factors[b]!;
       this.#gradients(h, from, n);
       for (let k = 0; k < n; k++) {
@@ -232,13 +230,18 @@ class Block {
     });
   }
 
-  /** scale * level of a column, into `out` float64 [rows]. */
-  #weighed(col: number, out: Float64Array): void {
+  /** The scales of a column's group float64 [rows], until the next call. */
+  #scalesOf(col: number): Float64Array {
     const { rows, scales, owner: { layout: { groups }, format } } = this;
     const group = format.group === 0 ? 0 : Math.floor(col / format.group);
-    for (let r = 0; r < rows; r++) {
-      out[r] = scales[r * groups + group]! * this.#levels[col * rows + r]!;
-    }
+    for (let r = 0; r < rows; r++) this.#scales[r] = scales[r * groups + group]!;
+    return this.#scales;
+  }
+
+  /** scale * level of a column, into `out` float64 [rows]. */
+  #weighed(col: number, out: Float64Array): void {
+    const { rows } = this, scales = this.#scalesOf(col);
+    for (let r = 0; r < rows; r++) out[r] = scales[r]! * this.#levels[col * rows + r]!;
   }
 
   /** H (w - w') of the columns of a block. */
@@ -250,13 +253,6 @@ class Block {
       this.#weighed(from + j, off);
       for (let r = 0; r < rows; r++) off[r] = off[r]! - this.#wanted[at + r]!;
       for (let i = 0; i < n; i++) subtract(gradient, (from + i) * rows, off, h[i * n + j]!);
-    }
-  }
-
-  #eachBlock(hessian: Hessian, run: (b: number, from: number, n: number) => void): void {
-    const { cols } = this.owner.layout, { block } = hessian;
-    for (let b = 0, from = 0; from < cols; b++, from += block) {
-      run(b, from, Math.min(block, cols - from));
     }
   }
 }

@@ -4,7 +4,7 @@ import { TRELLIS_LEVELS, TRELLIS_MEMORY, trellisUpper } from "../base/trellis.ts
 import { alignUp } from "../base/units.ts";
 
 /** Codes of the three rows above, the nearest in the low two bits. */
-export const STATES = 4 ** TRELLIS_MEMORY;
+const STATES = 4 ** TRELLIS_MEMORY;
 
 /** Where the levels of state 16k + j begin among floats of four: [j, k]. */
 const OFFSETS = Int32Array.from(
@@ -85,6 +85,6 @@ export class Viterbi {
       costs,
       this.#codes.byteOffset,
     );
-    for (let r = 0; r < rows; r++) codes[r] = this.#codes[r]!;
+    codes.set(this.#codes.subarray(0, rows));
   }
 }

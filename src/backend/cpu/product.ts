@@ -190,12 +190,13 @@ function rowCall(
   }
   if (w.kind === Kind.trellis) {
     const end = [bias, relu, residual, out, w.above];
-    return { kernel: "gemvTrellis", args: trellisRowArgs(d, w, xs, own, end) };
+    return { kernel: "gemvTrellis", args: tileRowArgs(d, w, xs, own, end) };
   }
   const plain = w.kind === Kind.two || w.kind === Kind.three || w.kind === Kind.four ||
     w.kind === Kind.eight;
   if (!plain) {
-    return { kernel: "gemvTile", args: tileRowArgs(d, w, xs, own, [bias, relu, residual, out]) };
+    const end = [bias, relu, residual, out];
+    return { kernel: "gemvTile", args: [w.kind, ...tileRowArgs(d, w, xs, own, end)] };
   }
   const args = [
     w.codes,
@@ -224,11 +225,10 @@ function packedGemv(kind: Kind): "gemv2" | "gemv3" | "gemv4" | "gemv8" {
   return kind === Kind.two ? "gemv2" : kind === Kind.four ? "gemv4" : "gemv8";
 }
 
-/** Arguments of gemvTile; `end` is bias, relu, residual, out. */
+/** Arguments of gemvTile behind its kind, and of gemvTrellis; `end` is what comes from bias on. */
 function tileRowArgs(d: Device, w: Weights, xs: number, own: number, end: number[]): number[] {
   const { at } = d.scratch;
   return [
-    w.kind,
     w.codes,
     w.rowBytes,
     w.n,
@@ -243,28 +243,6 @@ function tileRowArgs(d: Device, w: Weights, xs: number, own: number, end: number
     at.sums,
     at.tile + own,
     at.expanded + own,
-    ...end,
-  ];
-}
-
-/** Arguments of gemvTrellis; `end` is bias, relu, residual, out, above. */
-function trellisRowArgs(d: Device, w: Weights, xs: number, own: number, end: number[]): number[] {
-  const { at } = d.scratch;
-  return [
-    w.codes,
-    w.rowBytes,
-    w.n,
-    w.kPadded,
-    w.group,
-    w.scales,
-    w.groups,
-    w.scaleStep,
-    w.zero,
-    at.levels,
-    xs,
-    at.sums,
-    at.expanded + own,
-    at.tile + own,
     ...end,
   ];
 }
