@@ -78,25 +78,46 @@ def doubled(model: Translator) -> Config:
     return replace(model.config, num_experts=2 * model.config.num_experts)
 
 
-@torch.no_grad()
+def side_by_side(trunk: Translator, first: Translator, second: Translator) -> tuple[Translator, dict]:
+    """-> (a model of twice as many experts, its weights: `trunk`'s and the experts of both; its routers are to be set)."""
+    model = Translator(doubled(first))
+    state = model.state_dict()
+    state.update({k: v for k, v in trunk.state_dict().items() if ".router." not in k and ".experts." not in k})
+    for half, source in enumerate((first, second)):
+        for name, layer in source.sparse_layers():
+            count = len(layer.experts)
+            for e in range(count):
+                for part, value in layer.experts[f"expert_{e}"].state_dict().items():
+                    state[f"{name}.experts.expert_{half * count + e}.{part}"] = value
+    return model, state
+
+
+def router_name(layer: str) -> str:
+    """Of a sparse layer's name: the name of its router's weights [E, D]."""
+    return f"{layer}.router.classifier.weight"
+
+
+def routers(layer: str, *models: Translator) -> list[torch.Tensor]:
+    """The routers of one layer in several models."""
+    return [m.get_submodule(layer).router.classifier.weight.detach() for m in models]
+
+
 def graft(first: Translator, second: Translator, seen: list[dict], stray: float) -> tuple[Translator, dict]:
     """-> (a model with the experts of both, {layer: shares of `joined`}); seen: rows of every layer, of either kind."""
-    model = Translator(doubled(first))
-    state, shares = model.state_dict(), {}
-    for name, value in first.state_dict().items():
-        if ".router." not in name:
-            state[name] = value
-    for name, layer in second.sparse_layers():
-        count = len(layer.experts)
-        for e in range(count):
-            for part, value in layer.experts[f"expert_{e}"].state_dict().items():
-                state[f"{name}.experts.expert_{count + e}.{part}"] = value
-        routers = [m.get_submodule(name).router.classifier.weight for m in (first, second)]
-        with torch.enable_grad():
-            found, shares[name] = joined(*(r.detach() for r in routers), *(s[name] for s in seen), stray)
-        state[f"{name}.router.classifier.weight"] = found
+    model, state = side_by_side(first, first, second)
+    shares = {}
+    for name, _ in first.sparse_layers():
+        found, shares[name] = joined(*routers(name, first, second), *(s[name] for s in seen), stray)
+        state[router_name(name)] = found
     model.load_state_dict(state)
     return model, shares
+
+
+@torch.no_grad()
+def rows(model: Translator, data: str, pairs: str, batches: int, seed: int) -> dict:
+    """What every sparse layer of a model sees of some training text: {layer: [n, D]}."""
+    found = feedback.inputs(model, data, pairs.split(","), batches, seed)
+    return {name: part.float() for name, (part, _) in found.items()}
 
 
 def parted(first: Translator, second: Translator) -> list[str]:
@@ -124,9 +145,7 @@ def main() -> None:
     if other := parted(first, second):
         raise SystemExit(f"{a.second}: has another trunk, {len(other)} tensors differ ({other[0]}, ...)")
     trained = read_weights(Translator(doubled(first)), a.trained) if a.trained else None
-    rows = lambda m, pairs: {name: rows.float() for name, (rows, _) in
-                             feedback.inputs(m, a.data, pairs.split(","), a.batches, a.seed).items()}
-    seen = [rows(first, a.pairs), rows(trained or second, a.more_pairs)]
+    seen = [rows(m, a.data, pairs, a.batches, a.seed) for m, pairs in ((first, a.pairs), (trained or second, a.more_pairs))]
     model, shares = graft(first, second, seen, a.stray)
     if trained:
         kept = {k: v for k, v in trained.state_dict().items() if ".router." not in k}

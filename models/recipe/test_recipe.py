@@ -18,6 +18,7 @@ import feedback
 import graft
 import half
 import holdout
+import mix
 import qat
 import sources
 import train
@@ -120,21 +121,21 @@ class Network(unittest.TestCase):
             self.assertGreater(len(sparse.chosen.unique()), 2)
             self.assertTrue((sparse.chosen.min(1).values % 2 == 0).all())
 
-    def test_grafted_model_computes_what_either_model_does_with_its_own_tokens(self):
+    def two_kinds(self):
+        """Two models with one trunk, whose routers matter, token ids of two kinds that they see apart, and what each
+        model's layers see of its own kind and what it makes of it."""
         first, second = Translator(TINY), Translator(TINY)
         told = torch.randn(32).sign()  # the kinds differ in what they say
         first.shared.weight.data[5:50] += told
         first.shared.weight.data[50:] -= told
         own = {k: v for k, v in second.state_dict().items() if ".experts." in k or ".router." in k}
         second.load_state_dict({**first.state_dict(), **own})
-        self.assertEqual(graft.parted(first, second), [])
         kinds = torch.randint(5, 50, (20, 9)), torch.randint(50, 97, (20, 9))
+        seen, wanted = [], []
         with torch.no_grad():
-            for m in (first, second):  # the routers' scores must matter
+            for m, ids in zip((first, second), kinds):
                 for _, layer in m.sparse_layers():
                     layer.router.classifier.weight.mul_(30)
-            seen, wanted = [], []
-            for m, ids in zip((first, second), kinds):
                 found = {}
                 hooks = [layer.register_forward_hook(lambda _, x, y, n=n: found.update({n: x[0][x[1]]}))
                          for n, layer in m.sparse_layers()]
@@ -142,16 +143,32 @@ class Network(unittest.TestCase):
                 seen.append(found)
                 for hook in hooks:
                     hook.remove()
-        model, shares = graft.graft(first, second, seen, 0.003)
-        self.assertEqual(model.config.num_experts, 2 * TINY.num_experts)
-        self.assertEqual(set(shares.values()), {(1.0, 1.0)})
+        return (first, second), kinds, seen, wanted
+
+    def check_either(self, model, kinds, wanted):
         with torch.no_grad():
             for ids, want in zip(kinds, wanted):
                 torch.testing.assert_close(model.decode(*model.encode(ids), ids), want, atol=1e-4, rtol=1e-3)
-            for is_first, ids, want in zip((True, False), kinds, wanted):
-                own = half.half(model, is_first)
-                self.assertEqual(own.config, TINY)
-                torch.testing.assert_close(own.decode(*own.encode(ids), ids), want, atol=1e-4, rtol=1e-3)
+
+    def test_grafted_model_computes_what_either_model_does_with_its_own_tokens(self):
+        (first, second), kinds, seen, wanted = self.two_kinds()
+        self.assertEqual(graft.parted(first, second), [])
+        model, shares = graft.graft(first, second, seen, 0.003)
+        self.assertEqual(model.config.num_experts, 2 * TINY.num_experts)
+        self.assertEqual(set(shares.values()), {(1.0, 1.0)})
+        self.check_either(model, kinds, wanted)
+        for is_first, ids, want in zip((True, False), kinds, wanted):
+            own = half.half(model, is_first)
+            self.assertEqual(own.config, TINY)
+            self.check_either(own, [ids], [want])
+
+    def test_mixed_model_sends_each_kind_to_its_own_half_by_the_odds(self):
+        (first, second), kinds, seen, wanted = self.two_kinds()
+        model, shares = mix.mixed(first, first, second, seen, 100.0)
+        self.assertEqual([s for own in shares.values() for s in own], [1.0] * 2 * len(shares))
+        self.check_either(model, kinds, wanted)
+        _, shares = mix.mixed(first, first, second, seen, 0.0)  # then the routers' own scores decide
+        self.assertLess(min(s for own in shares.values() for s in own), 0.9)
 
     def test_routers_split_evenly_within_each_kind(self):
         rows, kind = torch.randn(3000, 16), torch.randint(5, 7, (3000,))
