@@ -10,6 +10,7 @@ Runs on other batches share what the language taught them and differ by what the
 """
 import argparse
 import os
+import re
 
 import runtime  # noqa: F401
 import torch
@@ -18,11 +19,14 @@ from safetensors.torch import save_file
 from checkpoint import file_name, read_config, read_model
 
 
-def mean(models: list[dict], shares: list[float]) -> dict:
-    """State dictionaries of equal names and shapes -> their weighted mean, float32; shares sum to 1."""
+def mean(models: list[dict], shares: list[float], keep: str | None = None) -> dict:
+    """State dictionaries of equal names and shapes -> their weighted mean, float32; shares sum to 1. What has the regular
+    expression `keep` in its name stays the first's."""
     if any(m.keys() != models[0].keys() for m in models):
         raise SystemExit("these are not one model: their tensors have other names")
-    return {k: sum(s * m[k].float() for s, m in zip(shares, models)) for k in models[0]}
+    stays = lambda name: keep is not None and re.search(keep, name)
+    return {k: first.float() if stays(k) else sum(s * m[k].float() for s, m in zip(shares, models))
+            for k, first in models[0].items()}
 
 
 def apart(models: list[dict], middle: dict) -> float:
@@ -50,13 +54,14 @@ def main() -> None:
     ap.add_argument("out")
     ap.add_argument("folders", nargs="+")
     ap.add_argument("--shares", help="how much of each, with commas; as much of all where not given")
-    ap.add_argument("--qat", action="store_true", help="the runs are of train.py --qat or --qat-scales")
+    ap.add_argument("--keep", help="what has this regular expression in its name stays the first's")
+    ap.add_argument("--qat", action="store_true", help="the runs are of train.py --qat or --qat-scales: float32")
     a = ap.parse_args()
     given = [float(s) for s in a.shares.split(",")] if a.shares else [1.0] * len(a.folders)
     if len(given) != len(a.folders) or sum(given) <= 0:
         raise SystemExit(f"--shares {a.shares}: one number for each of {len(a.folders)} folders, not all 0")
     models, steps, tokens = zip(*(read(f, a.folders[0]) for f in a.folders))
-    middle, config = mean(models, [s / sum(given) for s in given]), read_config(a.folders[0])
+    middle, config = mean(models, [s / sum(given) for s in given], a.keep), read_config(a.folders[0])
     kind = torch.float32 if a.qat else torch.bfloat16
     tensors = {file_name(k, config): v.to(kind).contiguous() for k, v in middle.items()}
     note = {"format": "pt", "step": str(max(steps)), "tokens": str(sum(tokens))}

@@ -367,6 +367,7 @@ class Network(unittest.TestCase):
     def test_average_is_the_weighted_mean_and_how_far_runs_lie_from_it(self):
         a, b = {"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([5.0, 4.0]).bfloat16()}
         torch.testing.assert_close(average.mean([a, b], [0.25, 0.75]), {"w": torch.tensor([4.5, 4.0])})
+        torch.testing.assert_close(average.mean([a, b], [0.25, 0.75], keep="^w"), {"w": a["w"].float()})
         middle = average.mean([a, b], [0.5, 0.5])
         self.assertAlmostEqual(average.apart([a, b], middle), 1 / 32**0.5, places=6)
         with self.assertRaises(SystemExit):
