@@ -1,9 +1,10 @@
-"""python -m unittest test_words: entries of dictionaries, and everyday sentences held apart from their test."""
+"""python -m unittest test_words: entries of dictionaries, everyday sentences held apart from their test, a declaration."""
 import gzip
 import os
 import tempfile
 import unittest
 
+import declaration
 import dictionary
 import everyday
 
@@ -54,6 +55,17 @@ class Everyday(unittest.TestCase):
             f.write("a\tb\tc\td\na\tb\t\td\n")
         with self.assertRaisesRegex(ValueError, "a.tsv:2"):
             list(everyday.quadruples(path))
+
+
+class Declaration(unittest.TestCase):
+    def page(self, *found: tuple[str, list[str]]) -> str:
+        body = "".join(f'<article data-number="{number}"><h2>Article</h2>{"".join(paragraphs)}</article>' for number, paragraphs in found)
+        return f"<body><p>Preamble,</p>{body}</body>"
+
+    def test_paragraphs_stand_side_by_side_and_articles_that_differ_are_left_out(self):
+        first = self.page(("1", ["<p>All &amp; one\n  each.</p>"]), ("2", ["<p>One.</p>", "<p>Two.</p>"]), ("3", ["<p>Three.</p>"]))
+        second = self.page(("1", ["<ol><li><p>Alle.</p></li></ol>"]), ("2", ["<p>Eins. Zwei.</p>"]), ("3", ["<p>Drei.</p>"]))
+        self.assertEqual(list(declaration.rows([first, second])), [("All & one each.", "Alle."), ("Three.", "Drei.")])
 
 
 if __name__ == "__main__":
