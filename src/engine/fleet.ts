@@ -27,7 +27,7 @@ export function startEngines(
   return new Fleet(models.map((model, i) => startEngine({ ...options, model, ...shares[i] })));
 }
 
-/** From the worst on: the fleet is what its worst engine is. */
+/** From the worst on: the fleet is what its worst engine is, but for those that load once more. */
 const STATES: readonly EngineState[] = ["failed", "closed", "draining", "loading", "ready"];
 
 /** Engines as one. */
@@ -44,8 +44,11 @@ export class Fleet implements Engine {
     this.ready.catch(() => {});
   }
 
+  /** One that lost its device is coming back by itself and refuses its own pairs meanwhile: the others' are answered. */
   get state(): EngineState {
-    return STATES.find((state) => this.#engines.some((e) => e.state === state))!;
+    const there = this.#engines.filter((e) => e.state !== "loading" || e.info === undefined);
+    const asked = there.length > 0 ? there : this.#engines;
+    return STATES.find((state) => asked.some((e) => e.state === state))!;
   }
 
   get info(): ModelInfo | undefined {

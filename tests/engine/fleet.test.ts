@@ -121,6 +121,7 @@ Deno.test("a fleet is what its worst engine is, and waits for all", async () => 
   assertEquals(fleet.loaded, { doneBytes: 60, totalBytes: 240 });
   for (const state of ["loading", "draining", "closed", "failed"] satisfies EngineState[]) {
     doubles[1]!.state = state;
+    doubles[1]!.info = state === "loading" ? undefined : doubles[0]!.info;
     assertEquals(fleet.state, state);
   }
   const { info } = doubles[0]!;
@@ -142,4 +143,22 @@ Deno.test("a fleet is what its worst engine is, and waits for all", async () => 
   assertEquals(both.fetch.retriesBy.reset, 2 * one.fetch.retriesBy.reset);
   assertEquals(both.experts.heat.languages, { deu_Latn: { hits: 140, misses: 60 } });
   assertEquals(both.tiers.disk?.hits, 2 * one.tiers.disk!.hits);
+});
+
+Deno.test("while one model loads once more, its device lost, the others answer", async () => {
+  const doubles = [new EngineDouble(), new EngineDouble()], fleet = new Fleet(doubles);
+  const pairs = [{ source: "deu_Latn", target: "eng_Latn" }];
+  doubles[1]!.info = { ...doubles[1]!.info!, pairs };
+  doubles[1]!.state = "loading";
+  doubles[1]!.refusal = new MoqeError("unavailable", { action: "translate", rule: "device lost" });
+  assertEquals(fleet.state, "ready");
+  assertEquals(await ask(fleet, "eng_Latn", "deu_Latn"), [
+    "deu Open the file.",
+    "deu Save the document to another folder.",
+  ]);
+  await assertRejects(() => ask(fleet, "deu_Latn", "eng_Latn"), MoqeError, "device lost");
+  doubles[0]!.state = "loading";
+  assertEquals(fleet.state, "loading", "none is left");
+  doubles[1]!.state = "failed";
+  assertEquals(fleet.state, "failed");
 });
