@@ -18,6 +18,7 @@ def main() -> None:
     ap.add_argument("out")
     ap.add_argument("--weights")
     ap.add_argument("--float32", action="store_true", help="the trunk, too: keeps the codes of what was read back from 8 bits")
+    ap.add_argument("--wide", help="as in train.py: what was not on the grid there")
     a = ap.parse_args()
     weights = a.weights or os.path.join(a.run, "last.safetensors")
     with safe_open(weights, "pt") as f:
@@ -25,7 +26,7 @@ def main() -> None:
         on_grid = any(f.get_slice(k).get_dtype() == "F32" for k in f.keys())
     model = read_model(a.run, weights)
     if on_grid:  # scales and codes are found again exactly, and written as float32
-        qat.attach(model, qat.as_written)
+        qat.attach(model, qat.as_written, a.wide)
     write_folder(model, a.out, a.run, note, torch.float32 if a.float32 else torch.bfloat16)
     print(a.out, sum(p.numel() for p in model.parameters()), "parameters", note)
 

@@ -4,6 +4,8 @@ A GridLinear keeps float32 weights that the optimizer moves and computes with th
 {-1.5, -0.5, 0.5, 1.5}; scales are f16 numbers. What is exported are the quantized values themselves (float32, exact), in
 which `moqe pack` finds these very scales and codes again: the packed model is what training simulated, bit for bit.
 """
+import re
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -141,12 +143,13 @@ def as_written(linear: nn.Linear) -> "GridLinear | ScaleLinear":
     return GridLinear.of(linear) if trellis_parts(linear.weight.detach()) is None else ScaleLinear(linear)
 
 
-def attach(model: nn.Module, make=GridLinear.of) -> list:
-    """Puts every expert's matrices that are trained on the grid, in place; make(linear) gives what takes a layer's place."""
+def attach(model: nn.Module, make=GridLinear.of, wide: str | None = None) -> list:
+    """Puts every expert's matrices that are trained on the grid, in place; make(linear) gives what takes a layer's place. Experts
+    with the regular expression `wide` in their names stay as they are: they are packed with more bits."""
     made = []
-    for sparse in [m for m in model.modules() if hasattr(m, "experts")]:
-        for expert in sparse.experts.values():
-            if not expert.fc1.weight.requires_grad:
+    for name, sparse in [(n, m) for n, m in model.named_modules() if hasattr(m, "experts")]:
+        for key, expert in sparse.experts.items():
+            if not expert.fc1.weight.requires_grad or wide and re.search(wide, f"{name}.experts.{key}."):
                 continue
             expert.fc1, expert.fc2 = make(expert.fc1), make(expert.fc2)
             made += [expert.fc1, expert.fc2]

@@ -311,6 +311,13 @@ class Network(unittest.TestCase):
         self.assertIsInstance(model.sparse_layers()[0][1].experts["expert_0"].fc1, torch.nn.Linear)
         self.assertNotIsInstance(model.sparse_layers()[0][1].experts["expert_0"].fc1, qat.GridLinear)
 
+    def test_experts_that_are_to_be_wide_are_left_off_the_grid(self):
+        model = Translator(TINY)
+        last = model.sparse_layers()[-1][1]
+        self.assertEqual(len(qat.attach(model, wide=r"decoder\.layers\.1\..*expert_[01]\.")), 2 * (2 * 4 - 2))
+        self.assertNotIsInstance(last.experts["expert_1"].fc2, qat.GridLinear)
+        self.assertIsInstance(last.experts["expert_2"].fc2, qat.GridLinear)
+
     def test_tokens_near_other_pairs_experts_cost_more(self):
         block, live = SparseMLP(16, 24, 4), torch.ones(1, 5, dtype=torch.bool)
         block.half, x = 2, torch.rand(1, 5, 16)

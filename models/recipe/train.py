@@ -36,6 +36,7 @@ def arguments():
     ap.add_argument("--dense", action="store_true", help="train the dense twin (implies --scratch)")
     ap.add_argument("--qat", action="store_true", help="train with the experts' matrices in 2 bits (qat.py)")
     ap.add_argument("--qat-scales", action="store_true", help="keep the codes of weights in 2 bits, train their scales")
+    ap.add_argument("--wide", help="experts with this regular expression in their names keep all bits in --qat and --qat-scales")
     ap.add_argument("--scale-lr", type=float, default=1.0, help="of the scales of --qat-scales, times --lr")
     ap.add_argument("--refit-steps", type=int, default=10, help="steps between two fits of the scales of --qat")
     ap.add_argument("--only", help="train the parameters alone whose names have this regular expression in them")
@@ -126,14 +127,14 @@ class Run:
         for name, p in self.model.named_parameters() if a.only else ():
             p.requires_grad_(re.search(a.only, name) is not None)
         if a.qat_scales:
-            qat.attach(self.model, qat.ScaleLinear)
+            qat.attach(self.model, qat.ScaleLinear, a.wide)
         self.optimizers = optimizers(self.model, a)
         self.teacher = read_teacher(a, a.teacher, self.device)
         self.other_teacher = read_teacher(a, a.other_teacher, self.device)
         self.path = os.path.join(a.out, "state.pt")
         if os.path.exists(self.path):
             self.load()
-        self.grids = qat.attach(self.model) if a.qat else []
+        self.grids = qat.attach(self.model, wide=a.wide) if a.qat else []
         self.first = self.step
 
     def load(self):

@@ -182,7 +182,7 @@ export const widthFlags = {
   embedding: choice(["f16", "8bit", "4bit"], "8bit", "width of the embedding"),
   part: list(
     "PART=WIDTH",
-    "exceptions, as attention=4bit or encoder.experts=2bit; parts are experts, dense_ffn, attention",
+    "exceptions, as attention=4bit, encoder.experts=2bit or decoder.3.experts=4bit; parts are experts, dense_ffn, attention",
   ),
   lmHead: optionalChoice(
     ["f16", "8bit", "4bit"],

@@ -1,12 +1,13 @@
-/** Which recipe each expert gets: codebooks are fitted to their layer, widths to a stated size. */
+/** Which recipe each expert gets: by its layer, with the layer's codebook, or by a stated size. */
 import { MoqeError } from "../base/errors.ts";
 import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
 import type { TensorSource } from "../checkpoint/contract.ts";
 import { type BookSample, lloydLevels } from "../quant/codebook.ts";
+import { dequantize, quantizeMatrix } from "../quant/matrix.ts";
 import { atBits, isCalibrated, type Recipe, resolveWidth } from "../quant/quantizers.ts";
 import { mixedWidths } from "./mixed_widths.ts";
 import type { PackOptions } from "./options.ts";
-import type { Recipes } from "./widths.ts";
+import { checkLayers, expertRecipe, type Recipes } from "./widths.ts";
 
 /** A layer's codebook is fitted to this many of its experts, and to about this many weights of each matrix. */
 const BOOK_EXPERTS = 4;
@@ -26,11 +27,20 @@ export async function chooseRecipes(
   options: PackOptions,
 ): Promise<Recipe[][]> {
   const { expertBytes, calibration, signal } = options;
+  checkLayers(plan, recipes);
   if (expertBytes === undefined) {
     const chosen: Recipe[][] = [];
     for (const layer of plan.expertLayers) {
-      const recipe = await fitted(source, layer, recipes.experts[layer.stack], signal);
-      chosen.push(new Array<Recipe>(layer.count).fill(recipe));
+      const recipe = await fitted(source, layer, expertRecipe(recipes, layer), signal);
+      const usual = recipes.experts[layer.stack];
+      const mayKeep = recipe.format.bits > usual.format.bits && usual.quantizer === "symmetric" &&
+        calibration === undefined;
+      const here: Recipe[] = [];
+      for (let e = 0; e < layer.count; e++) {
+        const keeps = mayKeep && await isExact(source, layer, e, usual, signal);
+        here.push(keeps ? usual : recipe);
+      }
+      chosen.push(here);
     }
     return chosen;
   }
@@ -56,6 +66,26 @@ export async function chooseRecipes(
     ladders.push(await Promise.all(widths.map((r) => fitted(source, layer, r, signal))));
   }
   return await mixedWidths(source, plan, { ladders, calibration, totalBytes: expertBytes, signal });
+}
+
+/**
+ * Whether a recipe changes none of an expert's weights, as where training was with its very levels: more bits would only
+ * take room then. Memory: a matrix and what it decodes to, in f32.
+ */
+async function isExact(
+  source: TensorSource,
+  layer: ExpertLayerSpec,
+  expert: number,
+  recipe: Recipe,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  for (const { name, rows, cols } of layer.projections) {
+    const { weight } = layer.tensorNames(expert, name);
+    const data = await source.readRows(weight, 0, rows, { signal });
+    const decoded = dequantize(quantizeMatrix(data, rows, cols, recipe));
+    if (decoded.some((w, i) => w !== data[i])) return false;
+  }
+  return true;
 }
 
 /** A recipe with its layer's codebook; the Gaussian's stays where rotation makes the weights so. */

@@ -3,6 +3,8 @@ import { expertLayout, matrixBytes, matrixLayout } from "../base/layout.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import type { Recipe } from "../quant/quantizers.ts";
 import {
+  checkLayers,
+  expertRecipe,
   type PackWidths,
   type Part,
   partOf,
@@ -34,6 +36,7 @@ export function planSizes(
   chosen?: readonly (readonly Recipe[])[],
 ): PartSize[] {
   const recipes = resolveWidths(widths);
+  checkLayers(plan, recipes);
   const weights = new Map<Part, number>(PARTS.map((p) => [p, 0]));
   const packed = new Map<Part, number>(PARTS.map((p) => [p, 0]));
   const add = (part: Part, count: number, bytes: number) => {
@@ -48,7 +51,7 @@ export function planSizes(
   for (const [l, layer] of plan.expertLayers.entries()) {
     let one = 0;
     for (const p of layer.projections) one += p.rows * (p.cols + (p.bias ? 1 : 0));
-    const each = chosen?.[l] ?? new Array<Recipe>(layer.count).fill(recipes.experts[layer.stack]);
+    const each = chosen?.[l] ?? new Array<Recipe>(layer.count).fill(expertRecipe(recipes, layer));
     for (const { format } of each) {
       add("experts", one, expertLayout(layer.projections, format).bytes);
     }

@@ -1,12 +1,14 @@
 /** Which width each part of a model gets. */
 import { MoqeError } from "../base/errors.ts";
 import type { MatrixFormat } from "../base/layout.ts";
-import type { ModelPlan, Stack, TensorRole } from "../base/plan.ts";
+import type { ExpertLayerSpec, ModelPlan, Stack, TensorRole } from "../base/plan.ts";
 import { describeRecipe, type Recipe, resolveWidth, type Width } from "../quant/quantizers.ts";
 
 /** Parts of a model whose width can be said apart, in one stack ("encoder.attention") or in both. */
 export const SPLIT_PARTS = ["experts", "dense_ffn", "attention"] as const;
 export type SplitPart = typeof SPLIT_PARTS[number];
+/** The experts of one layer, counted from 0. */
+const ONE_LAYER = /^(encoder|decoder)\.\d+\.experts$/;
 
 /** Widths as asked for. Routers, norms and biases stay f32. */
 export interface PackWidths {
@@ -16,7 +18,7 @@ export interface PackWidths {
   readonly embedding: Width;
   /** Left out: as the embedding, which a tied lm_head then shares. */
   readonly lmHead?: Width | undefined;
-  /** Exceptions by part, "attention" or "encoder.attention"; what names the stack goes first. */
+  /** Exceptions by part, "attention", "encoder.attention" or "decoder.3.experts"; what names most goes first. */
   readonly parts?: Readonly<Record<string, Width>> | undefined;
 }
 
@@ -24,8 +26,16 @@ export interface PackWidths {
 export interface Recipes {
   readonly experts: Readonly<Record<Stack, Recipe>>;
   readonly byRole: Readonly<Record<TensorRole, Recipe>>;
-  /** By "encoder.attention" and the like, where an exception says so. */
+  /** By "encoder.attention", "decoder.3.experts" and the like, where an exception says so. */
   readonly exceptions: ReadonlyMap<string, Recipe>;
+}
+
+/** What a layer's experts get. */
+export function expertRecipe(
+  { experts, exceptions }: Recipes,
+  { stack, layer }: Pick<ExpertLayerSpec, "stack" | "layer">,
+): Recipe {
+  return exceptions.get(`${stack}.${layer}.experts`) ?? experts[stack];
 }
 
 export const LM_HEAD = "lm_head.weight";
@@ -45,8 +55,9 @@ export function resolveWidths(widths: PackWidths): Recipes {
   const experts = resolveWidth(widths.experts);
   const expertsOf = (stack: Stack) => exceptions.get(`${stack}.experts`) ?? experts;
   const resolved = { encoder: expertsOf("encoder"), decoder: expertsOf("decoder") };
-  for (const recipe of [...Object.values(byRole), ...exceptions.values()]) {
-    if (recipe.quantizer === "trellis" && !Object.values(resolved).includes(recipe)) {
+  const others = [...exceptions].filter(([name]) => !name.endsWith("experts")).map(([, r]) => r);
+  for (const recipe of [...Object.values(byRole), ...others]) {
+    if (recipe.quantizer === "trellis") {
       throw new MoqeError("bad_input", {
         action: "pack",
         rule: "only experts can be a trellis: its rows are read with those above them",
@@ -54,7 +65,7 @@ export function resolveWidths(widths: PackWidths): Recipes {
         remedy: "pack with --quantizer lloyd, or give that part no width of its own",
       });
     }
-    if (recipe.rounding === "gptq" && !Object.values(resolved).includes(recipe)) {
+    if (recipe.rounding === "gptq") {
       throw new MoqeError("bad_input", {
         action: "pack",
         rule: "only experts are rounded by gptq: calibration sees their inputs alone",
@@ -74,10 +85,10 @@ function exceptionsOf(parts: Readonly<Record<string, Width>>): Map<string, Recip
     a.split(".").length - b.split(".").length
   );
   for (const [name, width] of entries) {
-    if (!known.has(name)) {
+    if (!known.has(name) && !ONE_LAYER.test(name)) {
       throw new MoqeError("bad_input", {
         action: "choose a part's width",
-        rule: `parts are ${[...known].join(", ")}`,
+        rule: `parts are ${[...known].join(", ")}, and of one layer as decoder.3.experts`,
         observed: name,
       });
     }
@@ -86,6 +97,19 @@ function exceptionsOf(parts: Readonly<Record<string, Width>>): Map<string, Recip
     for (const one of names) all.set(one, recipe);
   }
   return all;
+}
+
+/** Throws MoqeError `bad_input` for an exception of a layer that has no experts. */
+export function checkLayers(plan: ModelPlan, { exceptions }: Recipes): void {
+  const known = new Set(plan.expertLayers.map((l) => `${l.stack}.${l.layer}.experts`));
+  for (const name of exceptions.keys()) {
+    if (!ONE_LAYER.test(name) || known.has(name)) continue;
+    throw new MoqeError("bad_input", {
+      action: "choose a layer's width",
+      rule: `layers with experts are ${[...known].join(", ")}`,
+      observed: name,
+    });
+  }
 }
 
 /** Distinct formats in the order of their first use; manifests name them by index. */
@@ -167,7 +191,8 @@ export function describeRecipes({ experts, byRole, exceptions }: Recipes): strin
     lm_head: byRole.lm_head,
   };
   for (const [name, recipe] of exceptions) {
-    if (!name.endsWith("experts")) parts[name.replace(".", " ")] = recipe;
+    const isListed = name.endsWith("experts") && !ONE_LAYER.test(name);
+    if (!isListed) parts[name.replaceAll(".", " ")] = recipe;
   }
   return Object.entries(parts).map(([name, r]) => `${name} ${describeRecipe(r)}`).join("; ");
 }

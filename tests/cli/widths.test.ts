@@ -1,8 +1,8 @@
 /** Widths as flags say them: what a part takes of the experts' quantizer. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { packWidths } from "../../src/cli/widths.ts";
-import { resolveWidths } from "../../src/pack/widths.ts";
+import { describeRecipes, expertRecipe, resolveWidths } from "../../src/pack/widths.ts";
 
 const NONE = {
   quantizer: undefined,
@@ -29,6 +29,23 @@ Deno.test("parts beside a trellis get what there is at their bits", () => {
   assertEquals(part("encoder.attention").quantizer, "lloyd");
   assertEquals(part("encoder.dense_ffn").quantizer, "lloyd");
   assertEquals(part("decoder.dense_ffn").quantizer, "symmetric");
+});
+
+Deno.test("one layer's experts go before their stack's", () => {
+  const widths = packWidths(
+    {
+      ...WIDTHS,
+      ...NONE,
+      quantizer: "trellis",
+      part: ["decoder.3.experts=4bit", "decoder.experts=3bit"],
+    } as never,
+  );
+  const recipes = resolveWidths(widths);
+  const bits = (stack: "encoder" | "decoder", layer: number) =>
+    expertRecipe(recipes, { stack, layer }).format.bits;
+  assertEquals([bits("encoder", 3), bits("decoder", 2), bits("decoder", 3)], [2, 3, 4]);
+  assertStringIncludes(describeRecipes(recipes), "decoder 3 experts 4-bit lloyd group 64");
+  assertThrows(() => formats(["decoder.3.attention=4bit"], "lloyd"), MoqeError, "parts are");
 });
 
 Deno.test("a part without a name or a width is refused", () => {
