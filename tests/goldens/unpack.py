@@ -27,6 +27,12 @@ def codes(raw: np.ndarray, rows: int, bits: int) -> np.ndarray:
     128-bit units of four words. Code i of a unit is in word i % 4 at bit `bits * (i // 4)`, so the steps of the
     shift are the slow axis inside a unit and the words the fast one.
     """
+    if bits == 3:
+        # Three units for 128 codes: two of their low two bits, one of their high bits, each half's beside the other's.
+        units = raw.reshape(rows, -1, 3, 16)
+        low = codes(np.ascontiguousarray(units[:, :, :2]).ravel(), rows, 2)
+        high = codes(np.ascontiguousarray(units[:, :, 2]).ravel(), rows, 2).reshape(rows, -1, 1, 64)
+        return low | np.concatenate([high & 1, high >> 1], axis=2).reshape(rows, -1) << 2
     words = raw.view("<u4").reshape(rows, -1, 1, 4)
     shifts = np.arange(0, 32, bits, dtype=np.uint32).reshape(1, 1, -1, 1)
     return ((words >> shifts) & np.uint32((1 << bits) - 1)).reshape(rows, -1)
@@ -44,6 +50,21 @@ def trellis_index(code: np.ndarray) -> np.ndarray:
     return code | (above[0] ^ (both >> 1 | both << 1 & 2)) << 2
 
 
+def unrotated(rows: np.ndarray) -> np.ndarray:
+    """[rows, cols] f32 out of the basis of src/base/rotation.ts: a Hadamard transform of each block, then signs."""
+    cols = rows.shape[1]
+    block = min(1024, cols & -cols)
+    index = np.arange(1, cols + 1, dtype=np.uint64)
+    hashed = index * 0x9E3779B1 & 0xFFFFFFFF
+    hashed = (hashed ^ hashed >> np.uint64(15)) * 0x85EBCA77 & 0xFFFFFFFF
+    signs = np.where((hashed ^ hashed >> np.uint64(13)) & np.uint64(1), -1.0, 1.0)
+    hadamard = np.ones((1, 1))
+    while len(hadamard) < block:
+        hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
+    turned = rows.astype(np.float64).reshape(len(rows), -1, block) @ hadamard
+    return (turned.reshape(rows.shape) * signs / np.sqrt(block)).astype(np.float32)
+
+
 class Matrix:
     """Where the sections of a matrix [rows, cols] lie: sizes in bytes of its codes and of its scales."""
 
@@ -51,7 +72,7 @@ class Matrix:
         self.rows, self.cols, self.form = rows, cols, form
         bits, group = form["bits"], form["group"]
         coded = bits < 16
-        self.padded = up(cols, max(64, group) if coded else 128 // bits)
+        self.padded = up(cols, max(128 if bits == 3 else 64, group) if coded else 128 // bits)
         self.groups = 0 if not coded else self.padded // group if group else 1
         self.codes_bytes = rows * self.padded * bits // 8
         self.scales_bytes = up(rows * self.groups * 2, 16)
@@ -76,7 +97,8 @@ class Matrix:
             code, levels = trellis_index(code), TRELLIS
         # Exact in f32: a scale has 11 significant bits, a level 8 at most.
         level = code.astype(np.float32) - np.float32(self.form["zero"]) if levels is None else np.float32(levels)[code]
-        return np.ascontiguousarray((scale * level)[:, : self.cols])
+        decoded = np.ascontiguousarray((scale * level)[:, : self.cols])
+        return unrotated(decoded) if self.form.get("rotated") else decoded
 
 
 class Packed:
