@@ -18,7 +18,7 @@ const MIXED_BITS = [2, 3, 4] as const;
 
 /**
  * Each expert's recipe, by layer. Reads some rows of the checkpoint where codebooks are to be fitted, and every expert
- * where their widths go by sensitivity.
+ * where their widths go by sensitivity, or of a layer with a width of its own.
  */
 export async function chooseRecipes(
   source: TensorSource,
@@ -28,22 +28,7 @@ export async function chooseRecipes(
 ): Promise<Recipe[][]> {
   const { expertBytes, calibration, signal } = options;
   checkLayers(plan, recipes);
-  if (expertBytes === undefined) {
-    const chosen: Recipe[][] = [];
-    for (const layer of plan.expertLayers) {
-      const recipe = await fitted(source, layer, expertRecipe(recipes, layer), signal);
-      const usual = recipes.experts[layer.stack];
-      const mayKeep = recipe.format.bits > usual.format.bits && usual.quantizer === "symmetric" &&
-        calibration === undefined;
-      const here: Recipe[] = [];
-      for (let e = 0; e < layer.count; e++) {
-        const keeps = mayKeep && await isExact(source, layer, e, usual, signal);
-        here.push(keeps ? usual : recipe);
-      }
-      chosen.push(here);
-    }
-    return chosen;
-  }
+  if (expertBytes === undefined) return await byLayer(source, plan, recipes, options);
   if (calibration === undefined || !Object.values(recipes.experts).every(isCalibrated)) {
     throw new MoqeError("bad_input", {
       action: "choose experts' widths by their sensitivity",
@@ -66,6 +51,29 @@ export async function chooseRecipes(
     ladders.push(await Promise.all(widths.map((r) => fitted(source, layer, r, signal))));
   }
   return await mixedWidths(source, plan, { ladders, calibration, totalBytes: expertBytes, signal });
+}
+
+/** What each layer's experts are to have; in a layer of its own width, what the others' leaves as it is keeps theirs. */
+async function byLayer(
+  source: TensorSource,
+  plan: ModelPlan,
+  recipes: Recipes,
+  { calibration, signal }: PackOptions,
+): Promise<Recipe[][]> {
+  const chosen: Recipe[][] = [];
+  for (const layer of plan.expertLayers) {
+    const recipe = await fitted(source, layer, expertRecipe(recipes, layer), signal);
+    const usual = recipes.experts[layer.stack];
+    const mayKeep = recipe.format.bits > usual.format.bits && usual.quantizer === "symmetric" &&
+      calibration === undefined;
+    const here: Recipe[] = [];
+    for (let e = 0; e < layer.count; e++) {
+      const keeps = mayKeep && await isExact(source, layer, e, usual, signal);
+      here.push(keeps ? usual : recipe);
+    }
+    chosen.push(here);
+  }
+  return chosen;
 }
 
 /**
