@@ -53,7 +53,10 @@ export async function chooseRecipes(
   return await mixedWidths(source, plan, { ladders, calibration, totalBytes: expertBytes, signal });
 }
 
-/** What each layer's experts are to have; in a layer of its own width, what the others' leaves as it is keeps theirs. */
+/**
+ * What each layer's experts are to have. In a layer of its own width those that the usual recipe leaves as they are keep
+ * that; not where there is a calibration, by which codes are chosen anew.
+ */
 async function byLayer(
   source: TensorSource,
   plan: ModelPlan,

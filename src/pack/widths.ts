@@ -35,7 +35,12 @@ export function expertRecipe(
   { experts, exceptions }: Recipes,
   { stack, layer }: Pick<ExpertLayerSpec, "stack" | "layer">,
 ): Recipe {
-  return exceptions.get(`${stack}.${layer}.experts`) ?? experts[stack];
+  return exceptions.get(layerPart({ stack, layer })) ?? experts[stack];
+}
+
+/** What one layer's experts are called among the exceptions. */
+function layerPart({ stack, layer }: Pick<ExpertLayerSpec, "stack" | "layer">): string {
+  return `${stack}.${layer}.experts`;
 }
 
 export const LM_HEAD = "lm_head.weight";
@@ -101,7 +106,7 @@ function exceptionsOf(parts: Readonly<Record<string, Width>>): Map<string, Recip
 
 /** Throws MoqeError `bad_input` for an exception of a layer that has no experts. */
 export function checkLayers(plan: ModelPlan, { exceptions }: Recipes): void {
-  const known = new Set(plan.expertLayers.map((l) => `${l.stack}.${l.layer}.experts`));
+  const known = new Set(plan.expertLayers.map(layerPart));
   for (const name of exceptions.keys()) {
     if (!ONE_LAYER.test(name) || known.has(name)) continue;
     throw new MoqeError("bad_input", {

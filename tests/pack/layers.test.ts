@@ -39,11 +39,11 @@ Deno.test("experts that are on four levels already stay there in a wider layer, 
   using folder = temporaryFolder();
   const { checkpoint, plan } = await openGolden("every_layer");
   const l = plan.expertLayers.findIndex((s) => s.stack === "decoder" && s.layer === 1);
-  const spec = plan.expertLayers[l]!,
-    matrices = spec.projections.map((p) => ({
-      ...p,
-      tensor: spec.tensorNames(0, p.name).weight,
-    }));
+  const spec = plan.expertLayers[l]!;
+  const matrices = spec.projections.map((p) => ({
+    ...p,
+    tensor: spec.tensorNames(0, p.name).weight,
+  }));
   const levels = async (m: typeof matrices[number]) => {
     const data = await checkpoint.weights.readRows(m.tensor, 0, m.rows);
     return dequantize(quantizeMatrix(data, m.rows, m.cols, TWO));
