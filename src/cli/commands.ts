@@ -72,6 +72,7 @@ export const COMMANDS: readonly Command[] = [
     summary: "turn a Hugging Face checkpoint into a packed model",
     details: [
       "Equal inputs give equal bytes. An interrupted pack goes on where it stopped: give the command again.",
+      "--experts-from is for a trunk that was trained on around a packed model's experts: their biases, too, are CHECKPOINT's.",
     ],
     positionals: [
       { name: "CHECKPOINT", help: "a folder, http(s) or s3: address with config.json" },

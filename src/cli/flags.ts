@@ -207,6 +207,10 @@ export const packFlags = {
   expertBytes: optionalSize(
     "give experts 2 to 4 bits by their sensitivity, within this size of all of them together",
   ),
+  expertsFrom: optionalText(
+    "MODEL",
+    "take experts' codes and scales from this packed model, all else from CHECKPOINT",
+  ),
   pairs: list("PAIRS", "what the model was trained for: en-de,en-fr or FLORES codes"),
   licence: optionalText("ID", "the model's licence, as an SPDX identifier"),
   name: optionalText("NAME", "the model's name; the checkpoint folder's unless given"),

@@ -8,9 +8,10 @@ import { Calibration } from "../pack/calibration/file.ts";
 import { journalFor } from "../pack/journal.ts";
 import { packCheckpoint } from "../pack/pack.ts";
 import type { PackOptions } from "../pack/options.ts";
+import { PackedExperts } from "../pack/packed_experts.ts";
 import type { WritableStore } from "../store/contract.ts";
 import { MANIFEST_NAME } from "../store/manifest.ts";
-import { openWritableStore } from "../store/open.ts";
+import { openModel, openWritableStore } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import { orderFrom } from "./expert_order.ts";
 import type { packFlags } from "./flags.ts";
@@ -45,12 +46,16 @@ export async function pack(
     const order = flags.orderBy === undefined
       ? undefined
       : await orderFrom(flags.orderBy, plan.expertLayers);
+    const { signal } = interrupt;
+    const expertsFrom = flags.expertsFrom === undefined
+      ? undefined
+      : new PackedExperts(await openModel(flags.expertsFrom, { signal }), plan);
     const journal = journalFor(store);
     const report = await packCheckpoint(
       checkpoint,
       plan,
       store,
-      { ...options, pairs, order, calibration, journal, signal: interrupt.signal },
+      { ...options, pairs, order, calibration, expertsFrom, journal, signal },
       ({ what, doneBytes, totalBytes, secondsLeft }) =>
         progress.show(
           `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}, ${what}`,

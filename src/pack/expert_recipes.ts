@@ -18,7 +18,7 @@ const MIXED_BITS = [2, 3, 4] as const;
 
 /**
  * Each expert's recipe, by layer. Reads some rows of the checkpoint where codebooks are to be fitted, and every expert
- * where their widths go by sensitivity, or of a layer with a width of its own.
+ * where their widths go by sensitivity, or of a layer with a width of its own. Experts of a packed model keep theirs.
  */
 export async function chooseRecipes(
   source: TensorSource,
@@ -26,7 +26,8 @@ export async function chooseRecipes(
   recipes: Recipes,
   options: PackOptions,
 ): Promise<Recipe[][]> {
-  const { expertBytes, calibration, signal } = options;
+  const { expertBytes, expertsFrom, calibration, signal } = options;
+  if (expertsFrom !== undefined) return expertsFrom.recipes();
   checkLayers(plan, recipes);
   if (expertBytes === undefined) return await byLayer(source, plan, recipes, options);
   if (calibration === undefined || !Object.values(recipes.experts).every(isCalibrated)) {

@@ -2,6 +2,7 @@
 import type { Calibration } from "./calibration/file.ts";
 import type { JournalFile } from "./journal.ts";
 import type { BlockOrder } from "./order.ts";
+import type { PackedExperts } from "./packed_experts.ts";
 import type { PackWidths } from "./widths.ts";
 
 /** Part of the journal's fingerprint and of the manifest: raise it when the bytes that it writes change. */
@@ -22,6 +23,8 @@ export interface PackOptions extends PackWidths {
   readonly calibration?: Calibration | undefined;
   /** The most that all experts' blocks may take: each then has 2, 3 or 4 bits by its sensitivity. */
   readonly expertBytes?: number | undefined;
+  /** Experts whose codes and scales are taken as they are; widths of experts are then those of this model. */
+  readonly expertsFrom?: PackedExperts | undefined;
   /** By sparse layer: the order in which its experts' blocks lie, those that fire together side by side. */
   readonly order?: BlockOrder | undefined;
   /** Whatever another pack left unfinished in the same place is given up; without it that is refused. */

@@ -9,6 +9,7 @@ import { type BlockRef, FORMAT_VERSION, type Manifest } from "../store/manifest.
 import { chooseRecipes } from "./expert_recipes.ts";
 import { PACKER_VERSION, type PackOptions } from "./options.ts";
 import { checkOrder } from "./order.ts";
+import { checkNothingElse } from "./packed_experts.ts";
 import type { PackProgress } from "./progress.ts";
 import { Run, type Work } from "./run.ts";
 import { type PartSize, planSizes } from "./sizes.ts";
@@ -41,6 +42,7 @@ export async function packCheckpoint(
   checkAgainstPlan(checkpoint.weights, plan);
   await checkCopies(checkpoint.weights, plan, options.signal);
   const recipes = resolveWidths(options);
+  if (options.expertsFrom !== undefined) checkNothingElse(options);
   checkCalibration(recipes, options);
   if (options.order !== undefined) checkOrder(options.order, plan.expertLayers);
   const items = trunkItems(plan, recipes);
@@ -50,7 +52,7 @@ export async function packCheckpoint(
   const run = await Run.start(checkpoint, plan, out, { options, items, chosen, onProgress });
   const made = await writeBlocks(checkpoint, plan, run, { items, chosen, formats })
     .finally(() => run.writer.settle());
-  const quantizer = describeRecipes(recipes) +
+  const quantizer = describeRecipes(recipes, options.expertsFrom?.describe()) +
     (options.calibration === undefined
       ? ""
       : `; calibration ${options.calibration.sha256.slice(0, 16)}`);

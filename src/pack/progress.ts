@@ -36,6 +36,22 @@ export class ProgressMeter {
   add(what: string, chunk: { job: { name: string; cols: number }; rowCount: number }): void {
     const { dtype } = this.source.tensors.get(chunk.job.name)!;
     this.#doneBytes += chunk.rowCount * chunk.job.cols * DTYPE_BYTES[dtype];
+    this.#report(what);
+  }
+
+  /** Counts tensors that need not be read as packed. */
+  take(what: string, names: readonly string[]): void {
+    for (const name of names) this.#doneBytes += this.#bytes(name);
+    this.#report(what);
+  }
+
+  /** Counts a whole tensor as done by an earlier run. */
+  skip(name: string): void {
+    this.#doneBytes += this.#bytes(name);
+    this.#skippedBytes += this.#bytes(name);
+  }
+
+  #report(what: string): void {
     const speed = (this.#doneBytes - this.#skippedBytes) / (performance.now() - this.#startedMs);
     this.onProgress({
       what,
@@ -43,12 +59,6 @@ export class ProgressMeter {
       totalBytes: this.#totalBytes,
       secondsLeft: (this.#totalBytes - this.#doneBytes) / speed / 1000,
     });
-  }
-
-  /** Counts a whole tensor as done by an earlier run. */
-  skip(name: string): void {
-    this.#doneBytes += this.#bytes(name);
-    this.#skippedBytes += this.#bytes(name);
   }
 
   #bytes(name: string): number {

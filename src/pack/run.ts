@@ -87,7 +87,7 @@ export class Run {
    * plan's layers.
    */
   async experts(spec: ExpertLayerSpec, ordinal: number): Promise<BlockRef[]> {
-    const { calibration, order } = this.work.options;
+    const { calibration, expertsFrom, order } = this.work.options;
     const refs: BlockRef[] = [];
     for (const e of order?.[ordinal] ?? Array.from({ length: spec.count }, (_, e) => e)) {
       const recorded = this.#recorded.shift();
@@ -100,9 +100,12 @@ export class Run {
       const onChunk = (chunk: { job: ReadJob; rowCount: number }) => this.#meter.add(what, chunk);
       const recipe = this.work.chosen[ordinal]![e]!;
       const work = { recipe, layout: expertLayout(spec.projections, recipe.format), onChunk };
-      const block = calibration !== undefined && isCalibrated(recipe)
+      const block = expertsFrom !== undefined
+        ? await expertsFrom.encode(this.#reader, ordinal, e)
+        : calibration !== undefined && isCalibrated(recipe)
         ? await encodeCalibrated(this.#reader, spec, e, { ...work, calibration, ordinal })
         : await encodeExpert(this.#reader, spec, e, work);
+      if (expertsFrom !== undefined) this.#meter.take(what, expertTensors(spec, e));
       refs[e] = await this.writer.add(block);
     }
     await this.writer.flush();
@@ -129,6 +132,7 @@ function fingerprint(
   add([PACKER_VERSION, plan.modelType, options.objectBytes ?? DEFAULT_OBJECT_BYTES]);
   add([chosen, items, options.calibration?.sha256]);
   if (options.order !== undefined) add(options.order);
+  if (options.expertsFrom !== undefined) add(options.expertsFrom.model.manifestSha256);
   add(plan.expertLayers.map((l) => [l.stack, l.layer, l.count, l.projections]));
   add(checkpoint.weights.identity);
   for (const tensor of checkpoint.weights.tensors.values()) add(tensor);

@@ -184,11 +184,16 @@ export function partOf({ role, name }: { role: TensorRole; name: string }): Part
   return /\b(fc\d|ffn|mlp|wi|wo)\b/.test(name) ? "dense_ffn" : "other";
 }
 
-/** Widths in words, for the manifest's provenance. */
-export function describeRecipes({ experts, byRole, exceptions }: Recipes): string {
+/** Widths in words, for the manifest's provenance; `taken`: those of experts that come from elsewhere. */
+export function describeRecipes(
+  { experts, byRole, exceptions }: Recipes,
+  taken?: string,
+): string {
   const one = describeRecipe(experts.encoder), other = describeRecipe(experts.decoder);
   const parts: Record<string, Recipe> = {
-    ...(one === other
+    ...(taken !== undefined
+      ? {}
+      : one === other
       ? { experts: experts.encoder }
       : { "encoder experts": experts.encoder, "decoder experts": experts.decoder }),
     trunk: byRole.matrix,
@@ -199,5 +204,6 @@ export function describeRecipes({ experts, byRole, exceptions }: Recipes): strin
     const isListed = name.endsWith("experts") && !ONE_LAYER.test(name);
     if (!isListed) parts[name.replaceAll(".", " ")] = recipe;
   }
-  return Object.entries(parts).map(([name, r]) => `${name} ${describeRecipe(r)}`).join("; ");
+  const words = Object.entries(parts).map(([name, r]) => `${name} ${describeRecipe(r)}`).join("; ");
+  return taken === undefined ? words : `${words}; ${taken}`;
 }

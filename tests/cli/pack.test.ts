@@ -62,6 +62,30 @@ Deno.test("equal packs have equal bytes", () =>
     assertEquals([hashes[0]?.length, hashes[0]], [64, hashes[1]]);
   }));
 
+Deno.test("pack takes experts from a packed model as they are", () =>
+  inFolder(async (folder) => {
+    const how = ["--quantizer", "trellis", "--rotate", "--group", "0"];
+    const first = await moqe(["pack", CHECKPOINT, `${folder}/a`, ...PAIRS, ...how]);
+    const from = ["--experts-from", `${folder}/a`];
+    const second = await moqe(["pack", CHECKPOINT, `${folder}/b`, ...PAIRS, ...from]);
+    assertEquals([first.code, second.code, second.err], [0, 0, ""]);
+    const objects = async (model: string) => {
+      const { objects } = JSON.parse(await Deno.readTextFile(`${folder}/${model}/manifest.json`));
+      return objects.map((o: { name: string }) => o.name);
+    };
+    assertEquals(await objects("b"), await objects("a"));
+    const nothing = await moqe([
+      "pack",
+      CHECKPOINT,
+      `${folder}/c`,
+      ...PAIRS,
+      "--experts-from",
+      folder,
+    ]);
+    assertEquals([nothing.code === 0, nothing.err.includes("    at ")], [false, false]);
+    assertStringIncludes(nothing.err, "manifest.json");
+  }));
+
 Deno.test("pack says what a folder lacks that is no checkpoint", () =>
   inFolder(async (folder) => {
     const { code, err } = await moqe(["pack", folder, `${folder}/out`, ...PAIRS]);

@@ -1,0 +1,147 @@
+/**
+ * `moqe pack --experts-from`: experts' matrices as a packed model has them, so that a trunk that was trained on around
+ * these very codes can be packed beside them. Encoding what they decode to again would not find them all.
+ */
+import { MoqeError } from "../base/errors.ts";
+import { type ExpertLayout, expertLayout } from "../base/layout.ts";
+import { Ledger } from "../base/ledger.ts";
+import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
+import { dequantizeRow, viewMatrix } from "../quant/matrix.ts";
+import type { Recipe } from "../quant/quantizers.ts";
+import { StoreFetcher } from "../store/fetcher.ts";
+import type { OpenedModel } from "../store/open.ts";
+import { copyBias } from "./bias.ts";
+import type { PackOptions } from "./options.ts";
+import type { RowReader } from "./row_reader.ts";
+
+/** Rows of each matrix that are held against the checkpoint's, and the least correlation of both. */
+const COMPARED_ROWS = 8;
+const LEAST_CORRELATION = 0.3;
+
+/** Reads experts of a packed model, each block checked by its hash. */
+export class PackedExperts {
+  readonly #fetcher: StoreFetcher;
+
+  /** Throws MoqeError `bad_input` for a model whose experts are not those of the plan. */
+  constructor(readonly model: OpenedModel, readonly plan: ModelPlan) {
+    const { manifest, store, mirrors } = model;
+    for (const [l, layer] of plan.expertLayers.entries()) {
+      const there = manifest.expertLayers[l];
+      const fits = manifest.expertLayers.length === plan.expertLayers.length &&
+        there?.stack === layer.stack && there.layer === layer.layer &&
+        there.experts.length === layer.count &&
+        there.experts.every(({ block }, e) => block.length === this.#layout(l, e).bytes);
+      if (!fits) throw refuse(model, `its ${layer.stack} layer ${layer.layer} is another`);
+    }
+    const blocks = manifest.expertLayers.flatMap((l) => l.experts.map((e) => e.block.length));
+    const ledger = new Ledger({ gpuBytes: 0, hostBytes: 2 * Math.max(1, ...blocks) });
+    this.#fetcher = new StoreFetcher(store, manifest, ledger, { mirrors });
+  }
+
+  /** Each expert's recipe, by layer: its format, under the name of what could have written it. */
+  recipes(): Recipe[][] {
+    return this.plan.expertLayers.map((layer, l) =>
+      Array.from({ length: layer.count }, (_, e): Recipe => {
+        const { format } = this.#layout(l, e);
+        const coded = format.trellis ? "trellis" : format.levels ? "lloyd" : "symmetric";
+        return { quantizer: format.bits < 16 ? coded : "float", rounding: "nearest", format };
+      })
+    );
+  }
+
+  /** In words, for the manifest of what is packed. */
+  describe(): string {
+    const { manifest, manifestSha256 } = this.model;
+    return `experts from ${manifest.name}, manifest ${manifestSha256.slice(0, 16)}: ` +
+      manifest.provenance.quantizer;
+  }
+
+  /**
+   * One expert's block with the checkpoint's biases in it; the caller's own.
+   *
+   * @throws MoqeError `bad_input` where the checkpoint's first rows are not even like the packed ones
+   */
+  async encode(
+    reader: RowReader,
+    ordinal: number,
+    expert: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const spec = this.plan.expertLayers[ordinal]!, layout = this.#layout(ordinal, expert);
+    const { block } = this.model.manifest.expertLayers[ordinal]!.experts[expert]!;
+    const read = await this.#fetcher.fetch(block, { signal: reader.signal });
+    const bytes = read.bytes.slice();
+    read.release();
+    await this.#compare(reader, spec, expert, { bytes, layout });
+    for (const [p, { name, rows, bias }] of spec.projections.entries()) {
+      if (!bias) continue;
+      const job = { name: spec.tensorNames(expert, name).bias, rows: 1, cols: rows };
+      for await (const chunk of reader.read([job])) {
+        copyBias(chunk, new Float32Array(bytes.buffer, layout.projections[p]!.biasOffset, rows));
+      }
+    }
+    return bytes;
+  }
+
+  async #compare(
+    reader: RowReader,
+    spec: ExpertLayerSpec,
+    expert: number,
+    { bytes, layout }: { bytes: Uint8Array<ArrayBuffer>; layout: ExpertLayout },
+  ): Promise<void> {
+    for (const [p, { name, rows, cols }] of spec.projections.entries()) {
+      const { weight } = spec.tensorNames(expert, name);
+      const packed = viewMatrix(bytes, rows, cols, layout.format, layout.projections[p]!);
+      const count = Math.min(COMPARED_ROWS, rows), decoded = new Float32Array(count * cols);
+      for (let r = 0; r < count; r++) {
+        dequantizeRow(packed, r, decoded.subarray(r * cols, (r + 1) * cols));
+      }
+      const { signal } = reader;
+      const wanted = await reader.source.readRows(weight, 0, count, { signal });
+      const alike = correlation(decoded, wanted);
+      if (alike >= LEAST_CORRELATION) continue;
+      throw refuse(this.model, `${weight} has nothing in common with it (${alike.toFixed(2)})`);
+    }
+  }
+
+  #layout(ordinal: number, expert: number): ExpertLayout {
+    const { manifest } = this.model;
+    const { format } = manifest.expertLayers[ordinal]!.experts[expert]!;
+    return expertLayout(this.plan.expertLayers[ordinal]!.projections, manifest.formats[format]!);
+  }
+}
+
+/** Throws MoqeError `bad_input` for options that would choose experts' codes anew. */
+export function checkNothingElse({ calibration, expertBytes, experts, parts }: PackOptions): void {
+  const said = [
+    calibration !== undefined && "--calibration",
+    expertBytes !== undefined && "--expert-bytes",
+    experts.rounding === "gptq" && "--rounding gptq",
+    ...Object.keys(parts ?? {}).map((part) => part.endsWith("experts") && `--part ${part}`),
+  ].filter((flag) => flag !== false);
+  if (said.length === 0) return;
+  throw new MoqeError("bad_input", {
+    action: "take experts from a packed model",
+    rule: "their codes stay as they are there, so nothing may choose them anew",
+    observed: said.join(", "),
+    remedy: "leave out either --experts-from or these",
+  });
+}
+
+/** Of two lists of equal length; 1 where both are nothing but zeros. */
+function correlation(a: Float32Array, b: Float32Array): number {
+  let dot = 0, one = 0, other = 0;
+  for (let i = 0; i < a.length; i++) {
+    dot += a[i]! * b[i]!;
+    one += a[i]! ** 2;
+    other += b[i]! ** 2;
+  }
+  return one === 0 && other === 0 ? 1 : dot / Math.max(Number.MIN_VALUE, Math.sqrt(one * other));
+}
+
+function refuse(model: OpenedModel, rule: string): MoqeError {
+  return new MoqeError("bad_input", {
+    action: `take the experts of ${model.store.origin}`,
+    rule,
+    remedy: "name the packed form of this very checkpoint, or of what it was trained on from",
+  });
+}

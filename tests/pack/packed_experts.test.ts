@@ -1,0 +1,151 @@
+/** Experts taken from a packed model, the rest from a checkpoint. */
+import {
+  assert,
+  assertEquals,
+  assertNotEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { MoqeError } from "../../src/base/errors.ts";
+import { expertLayout } from "../../src/base/layout.ts";
+import type { ModelPlan } from "../../src/base/plan.ts";
+import type { Checkpoint, TensorSource } from "../../src/checkpoint/contract.ts";
+import type { PackOptions } from "../../src/pack/options.ts";
+import { packCheckpoint } from "../../src/pack/pack.ts";
+import { PackedExperts } from "../../src/pack/packed_experts.ts";
+import { FileStore } from "../../src/store/file_store.ts";
+import { type Manifest } from "../../src/store/manifest.ts";
+import { openModel } from "../../src/store/open.ts";
+import { TEST_PACK } from "../support/pack_options.ts";
+import { openGolden, packGolden } from "../support/packed.ts";
+import { temporaryFolder } from "../support/safetensors.ts";
+
+const trellis: Partial<PackOptions> = {
+  experts: { bits: 2, quantizer: "trellis", group: 0, rotate: true },
+};
+
+/** The checkpoint with other numbers in the tensors of this name. */
+function changed(
+  checkpoint: Checkpoint,
+  name: RegExp,
+  change: (x: number, i: number) => number,
+): Checkpoint {
+  const weights = Object.create(checkpoint.weights) as TensorSource;
+  weights.readRows = async (tensor, start, count, ...rest) => {
+    const rows = await checkpoint.weights.readRows(tensor, start, count, ...rest);
+    if (name.test(tensor)) rows.forEach((x, i) => rows[i] = change(x, start * 1009 + i));
+    return rows;
+  };
+  return { ...checkpoint, weights };
+}
+
+/** Each expert's block by layer, cut into its matrices' bytes and its biases. */
+async function expertsOf(folder: string, plan: ModelPlan, manifest: Manifest) {
+  const store = new FileStore(folder), all: { matrices: string; biases: Float32Array }[] = [];
+  for (const [l, { experts }] of manifest.expertLayers.entries()) {
+    for (const { format, block } of experts) {
+      const bytes = await store.readRange(manifest.objects[block.object]!.name, block);
+      const { projections } = plan.expertLayers[l]!;
+      const layout = expertLayout(projections, manifest.formats[format]!);
+      const cut = Math.min(...layout.projections.map((p) => p.biasOffset));
+      const end = layout.projections.at(-1)!.biasOffset + projections.at(-1)!.rows * 4;
+      all.push({
+        matrices: bytes.slice(0, cut).toHex(),
+        biases: new Float32Array(bytes.slice(cut, end).buffer),
+      });
+    }
+  }
+  return all;
+}
+
+Deno.test("codes and scales are the packed model's, biases and the trunk the checkpoint's", async () => {
+  using first = temporaryFolder();
+  using second = temporaryFolder();
+  using third = temporaryFolder();
+  const packed = await packGolden("every_layer", new FileStore(first.path), trellis);
+  const { checkpoint, plan } = await openGolden("every_layer");
+  try {
+    const expertsFrom = new PackedExperts(await openModel(first.path), plan);
+    const options: PackOptions = { ...TEST_PACK, expertsFrom };
+    const trained = changed(checkpoint, /^(?!.*experts.*weight)/, (x) => x + 0.25);
+    const made = await packCheckpoint(trained, plan, new FileStore(second.path), options);
+    const before = await expertsOf(first.path, plan, packed.manifest);
+    const after = await expertsOf(second.path, plan, made.manifest);
+    assertEquals(after.map((e) => e.matrices), before.map((e) => e.matrices));
+    for (const [i, { biases }] of after.entries()) {
+      assertEquals(biases, before[i]!.biases.map((b) => b + 0.25), `expert ${i}`);
+    }
+    assertEquals(
+      made.sizes.find((s) => s.part === "experts"),
+      packed.sizes.find((s) => s.part === "experts"),
+    );
+    const norm = (m: Manifest) => m.trunk.find((t) => t.name.endsWith("norm.weight"))!.blocks;
+    assertNotEquals(norm(made.manifest)[0]!.sha256, norm(packed.manifest)[0]!.sha256);
+    assertStringIncludes(made.manifest.provenance.quantizer, packed.manifestSha256.slice(0, 16));
+    assertStringIncludes(made.manifest.provenance.quantizer, "2-bit trellis per channel rotated");
+
+    const same = await packCheckpoint(checkpoint, plan, new FileStore(third.path), options);
+    const objects = packed.manifest.objects.map((o) => o.name);
+    assert(same.manifest.objects.every((o) => objects.includes(o.name)), "equal bytes again");
+  } finally {
+    checkpoint.weights.close();
+  }
+});
+
+Deno.test("experts of another model are refused: by their shapes, by their places, by their weights", async () => {
+  using folder = temporaryFolder();
+  using out = temporaryFolder();
+  await packGolden("every_layer", new FileStore(folder.path), trellis);
+  const model = await openModel(folder.path);
+  const { checkpoint, plan } = await openGolden("every_layer");
+  try {
+    const [one, ...more] = plan.expertLayers;
+    const wide = one!.projections.map((p) => ({ ...p, cols: p.cols + 256 }));
+    for (
+      const layers of [more, [{ ...one!, layer: 7 }, ...more], [
+        { ...one!, projections: wide },
+        ...more,
+      ]]
+    ) {
+      const other = { ...plan, expertLayers: layers };
+      const refusal = assertThrows(() => new PackedExperts(model, other), MoqeError);
+      assertEquals(refusal.code, "bad_input");
+    }
+    const expertsFrom = new PackedExperts(model, plan);
+    const last = plan.expertLayers.at(-1)!;
+    const { weight } = last.tensorNames(last.count - 1, last.projections.at(-1)!.name);
+    const strange = changed(checkpoint, new RegExp(`^${weight}$`), (_, i) => Math.sin(i * i));
+    const options: PackOptions = { ...TEST_PACK, expertsFrom };
+    const refusal = await assertRejects(
+      () => packCheckpoint(strange, plan, new FileStore(out.path), options),
+      MoqeError,
+      weight,
+    );
+    assertEquals(refusal.code, "bad_input");
+    assert(![...Deno.readDirSync(out.path)].some((e) => e.name === "manifest.json"));
+  } finally {
+    checkpoint.weights.close();
+  }
+});
+
+Deno.test("nothing may choose codes anew that are taken as they are", async () => {
+  using folder = temporaryFolder();
+  using out = temporaryFolder();
+  await packGolden("every_layer", new FileStore(folder.path), trellis);
+  const { checkpoint, plan } = await openGolden("every_layer");
+  checkpoint.weights.close();
+  const expertsFrom = new PackedExperts(await openModel(folder.path), plan);
+  const wrong: [string, Partial<PackOptions>][] = [
+    ["--expert-bytes", { expertBytes: 2 ** 20 }],
+    ["--rounding gptq", { experts: { bits: 2, rounding: "gptq" } }],
+    ["--part decoder.1.experts", { parts: { "decoder.1.experts": { bits: 4 } } }],
+  ];
+  for (const [flag, options] of wrong) {
+    await assertRejects(
+      () => packGolden("every_layer", new FileStore(out.path), { ...options, expertsFrom }),
+      MoqeError,
+      flag,
+    );
+  }
+});
