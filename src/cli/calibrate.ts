@@ -14,7 +14,7 @@ import { FileStore } from "../store/file_store.ts";
 import { hessianBlock } from "../quant/moments.ts";
 import { openModel } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
-import type { calibrateFlags } from "./flags.ts";
+import type { calibrateFlags } from "./pack_flags.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
 import { engineOptions } from "./model.ts";
 import { checkWritable } from "./outputs.ts";

@@ -3,18 +3,15 @@ import { type Command, defineCommand } from "./command.ts";
 import {
   benchFlags,
   cacheFlags,
-  calibrateFlags,
   evalFlags,
   healthFlags,
   keyFlags,
-  packFlags,
-  planFlags,
   profileFlags,
-  reorderFlags,
   serveFlags,
   translateFlags,
   verifyFlags,
 } from "./flags.ts";
+import { calibrateFlags, packFlags, planFlags, reorderFlags } from "./pack_flags.ts";
 
 /** In the order that help shows them. */
 export const COMMANDS: readonly Command[] = [

@@ -14,7 +14,7 @@ import { MANIFEST_NAME } from "../store/manifest.ts";
 import { openModel, openWritableStore } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import { orderFrom } from "./expert_order.ts";
-import type { packFlags } from "./flags.ts";
+import type { packFlags } from "./pack_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { floresPair, trainedPairs } from "./pairs.ts";
 import { usage } from "./parse.ts";

@@ -9,7 +9,7 @@ import { type BudgetPlan, divideBudget, scratchShape } from "../engine/budget.ts
 import { planSizes } from "../pack/sizes.ts";
 import { openModel } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
-import type { planFlags } from "./flags.ts";
+import type { planFlags } from "./pack_flags.ts";
 import { kvBits, modelAddress, threadCount } from "./model.ts";
 import { usage } from "./parse.ts";
 import { outlookTable } from "./plan_outlook.ts";

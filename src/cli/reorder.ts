@@ -5,7 +5,7 @@ import { reorderModel } from "../pack/reorder.ts";
 import { openModel, openWritableStore } from "../store/open.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import { orderFrom } from "./expert_order.ts";
-import type { reorderFlags } from "./flags.ts";
+import type { reorderFlags } from "./pack_flags.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { refuseOccupied } from "./pack.ts";
 import { usage } from "./parse.ts";

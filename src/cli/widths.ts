@@ -3,7 +3,7 @@ import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
 import type { PackWidths } from "../pack/widths.ts";
 import { atBits, type Width } from "../quant/quantizers.ts";
-import type { widthFlags } from "./flags.ts";
+import type { widthFlags } from "./pack_flags.ts";
 
 const BITS: Readonly<Record<string, Width["bits"]>> = {
   "2bit": 2,
