@@ -3,7 +3,7 @@
  * these very codes can be packed beside them. Encoding what they decode to again would not find them all.
  */
 import { MoqeError } from "../base/errors.ts";
-import { type ExpertLayout, expertLayout } from "../base/layout.ts";
+import { type ExpertLayout, expertLayout, type MatrixFormat } from "../base/layout.ts";
 import { Ledger } from "../base/ledger.ts";
 import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
 import { dequantizeRow, viewMatrix } from "../quant/matrix.ts";
@@ -42,7 +42,7 @@ export class PackedExperts {
   recipes(): Recipe[][] {
     return this.plan.expertLayers.map((layer, l) =>
       Array.from({ length: layer.count }, (_, e): Recipe => {
-        const { format } = this.#layout(l, e);
+        const format = this.#format(l, e);
         const coded = format.trellis ? "trellis" : format.levels ? "lloyd" : "symmetric";
         return { quantizer: format.bits < 16 ? coded : "float", rounding: "nearest", format };
       })
@@ -103,10 +103,14 @@ export class PackedExperts {
     }
   }
 
-  #layout(ordinal: number, expert: number): ExpertLayout {
+  #format(ordinal: number, expert: number): MatrixFormat {
     const { manifest } = this.model;
-    const { format } = manifest.expertLayers[ordinal]!.experts[expert]!;
-    return expertLayout(this.plan.expertLayers[ordinal]!.projections, manifest.formats[format]!);
+    return manifest.formats[manifest.expertLayers[ordinal]!.experts[expert]!.format]!;
+  }
+
+  #layout(ordinal: number, expert: number): ExpertLayout {
+    const { projections } = this.plan.expertLayers[ordinal]!;
+    return expertLayout(projections, this.#format(ordinal, expert));
   }
 }
 
