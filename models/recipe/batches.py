@@ -1,8 +1,8 @@
 """Packed token arrays -> an endless stream of batches whose shapes come from a small grid."""
+import itertools
 import json
 import os
 from collections.abc import Collection
-from itertools import chain
 
 from runtime import atomically
 import numpy as np
@@ -12,6 +12,8 @@ PAD, EOS = 1, 2
 GRID = np.array([6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96])
 """Lengths (with language and </s>) are padded up to one of these, so that few shapes occur (see moe.GROUP)."""
 LONGEST = int(GRID[-1]) - 2
+PASSED_OVER = 2
+"""Rounds of drawing whose batches are left out: at first lists that fill fast would be nearly all that fill."""
 TO_ENGLISH = "-en"
 """Ends the name of a pair into English: de is en to de, de-en the other way around."""
 
@@ -31,18 +33,39 @@ class Pair:
         lengths = np.stack([np.diff(self.src_at), np.diff(self.tgt_at)], 1) + 2
         self.cell = np.searchsorted(GRID, lengths)
         self.chance = np.clip((lengths[:, 1] - 2) / 12, 0.08, 1.0)
+        self.same: list[tuple[Pair, np.ndarray]] = []
+        """Other pairs with this source language, and where each has the sentence (-1: it does not); see `acquaint`."""
 
     def sample(self, rng, count: int):
         """Up to `count` random sentence numbers; interface labels of a word or two are mostly passed over."""
         picked = rng.integers(0, len(self.cell), count)
         return picked[rng.random(count) < self.chance[picked]]
 
+    def group(self, i) -> list:
+        """Sentence i, then the same source's translations in the pairs that it was acquainted with, as (pair, number)."""
+        return [(self, i)] + [(pair, at[i]) for pair, at in self.same if at[i] >= 0]
+
+    def sources(self):
+        """The token ids of each source, as bytes."""
+        ids, at = np.asarray(self.src), self.src_at
+        return (ids[at[i]:at[i + 1]].tobytes() for i in range(len(at) - 1))
+
+
+def acquaint(pairs: list[Pair]) -> None:
+    """Fills `same` of pairs of one folder."""
+    for other in pairs:
+        known = {ids: i for i, ids in enumerate(other.sources())}
+        for pair in pairs:
+            if pair is not other and pair.source == other.source:
+                found = (known.get(ids, -1) for ids in pair.sources())
+                pair.same.append((other, np.fromiter(found, np.int32, len(pair.cell))))
+
 
 def write_pair(folder: str, name: str, pairs: list) -> None:
     """[(source ids, target ids)] -> the four arrays that a Pair reads, each of them whole or not there."""
     for part, sides in (("src", [p[0] for p in pairs]), ("tgt", [p[1] for p in pairs])):
         lengths = np.array([len(ids) for ids in sides], np.uint16)
-        flat = np.fromiter(chain.from_iterable(sides), np.uint16, int(lengths.sum()))
+        flat = np.fromiter(itertools.chain.from_iterable(sides), np.uint16, int(lengths.sum()))
         for ending, found in (("npy", flat), ("len.npy", lengths)):
             atomically(os.path.join(folder, f"{name}.{part}.{ending}"), lambda path: save(path, found))
 
@@ -80,33 +103,52 @@ class Batches:
     `folders`: one, or several with commas between. Pairs are drawn equally often, of every folder. Sentences wait in one
     list per (S, T) of the grid until they fill a batch; those of the pairs or folders in `apart` share none with the rest,
     and `was_apart` tells whether the batch given last is one of theirs.
+
+    `together`: a sentence that was drawn brings its translations in the other pairs with it, G in all, into a batch of
+    sentences that have as many. The source is then [B / G, S], and row r of the target belongs to row r // G of it.
     """
 
-    def __init__(self, folders: str, pairs: list[str], slots: int, seed: int, apart: Collection[str] = ()):
-        self.pairs = [(open_pair(folder, p), p in apart or folder in apart) for folder in folders.split(",") for p in pairs]
+    def __init__(self, folders: str, pairs: list[str], slots: int, seed: int, apart: Collection[str] = (),
+                 together: bool = False):
+        opened = {folder: [open_pair(folder, p) for p in pairs] for folder in folders.split(",")}
+        for found in opened.values() if together else ():
+            acquaint(found)
+        self.pairs = [(pair, name in apart or folder in apart) for folder in folders.split(",")
+                      for name, pair in zip(pairs, opened[folder])]
         self.slots, self.rng = slots, np.random.default_rng(seed)
         self.waiting, self.was_apart = {}, False
 
     def __iter__(self):
-        while True:
-            drawn = [(p, i, apart) for p, apart in self.pairs for i in p.sample(self.rng, 4000)]
+        for round in itertools.count():
+            drawn = [(p.group(i), apart) for p, apart in self.pairs for i in p.sample(self.rng, 4000)]
             for k in self.rng.permutation(len(drawn)):
-                pair, i, apart = drawn[k]
-                s, t = pair.cell[i]
-                row = self.waiting.setdefault((s, t, apart), [])
-                row.append((pair, i))
-                if len(row) >= max(1, self.slots // GRID[max(s, t)]):
-                    self.was_apart = apart
-                    yield collate(self.waiting.pop((s, t, apart)), GRID[s], GRID[t])
+                group, apart = drawn[k]
+                s, t = np.max([pair.cell[i] for pair, i in group], axis=0)
+                groups = self.waiting.setdefault((s, t, len(group), apart), [])
+                groups.append(group)
+                if len(groups) * len(group) >= max(1, self.slots // GRID[max(s, t)]):
+                    self.was_apart, full = apart, self.waiting.pop((s, t, len(group), apart))
+                    if round >= PASSED_OVER:
+                        yield collate(full, GRID[s], GRID[t])
 
 
-def collate(rows, S: int, T: int):
-    """Source = [language] ids </s>; labels = the same of the target; decoder input = </s>, then labels shifted."""
-    source, labels = np.full((len(rows), S), PAD), np.full((len(rows), T), PAD)
-    for r, (p, i) in enumerate(rows):
-        for out, ids, at, code in ((source, p.src, p.src_at, p.source), (labels, p.tgt, p.tgt_at, p.target)):
-            part = ids[at[i]:at[i + 1]]
-            out[r, 0], out[r, 1:len(part) + 1], out[r, len(part) + 1] = code, part, EOS
+def collate(groups, S: int, T: int):
+    """Source = [language] ids </s>; labels = the same of the target; decoder input = </s>, then labels shifted.
+
+    Each group is a list of (pair, sentence number) with one source.
+    """
+    rows = [row for group in groups for row in group]
+    source = filled([(p.source, p.src, p.src_at, i) for (p, i), *_ in groups], S)
+    labels = filled([(p.target, p.tgt, p.tgt_at, i) for p, i in rows], T)
     target = np.full_like(labels, PAD)
     target[:, 0], target[:, 1:] = EOS, np.where(labels[:, :-1] == EOS, PAD, labels[:, :-1])
     return tuple(torch.from_numpy(a) for a in (source, target, labels))
+
+
+def filled(sides: list, length: int) -> np.ndarray:
+    """[(language, ids, starts, number)] -> [rows, length]: the language, the sentence's ids, </s>, padding."""
+    out = np.full((len(sides), length), PAD)
+    for row, (language, ids, at, i) in zip(out, sides):
+        part = ids[at[i]:at[i + 1]]
+        row[0], row[1:len(part) + 1], row[len(part) + 1] = language, part, EOS
+    return out

@@ -1,6 +1,6 @@
 """NLLB-MoE encoder-decoder and its dense twin, trainable on CPU and CUDA; parameter names as in transformers.
 
-Shapes: B sentences, S source and T target positions, D d_model, E experts, F inner width, V vocabulary.
+Shapes: B sentences (G translations each of B / G sources), S source and T target positions, D d_model, E experts, F inner width, V vocabulary.
 """
 import math
 from dataclasses import dataclass, replace
@@ -118,12 +118,13 @@ class Layer(nn.Module):
         self.cross, self.sparse = cross, experts > 0
 
     def forward(self, x, mask, live, memory=None, memory_mask=None):
-        """x [B, T, D], live [B, T] (not padding) -> [B, T, D]."""
+        """x [B, T, D], live [B, T] (not padding) -> [B, T, D]; memory [B, S, D], or [B / G, S, D] where G rows share one."""
         h = self.self_attn_layer_norm(x).to(compute_dtype(x))
         x = x + self.drop(self.self_attn(h, h, mask))
         if self.cross:
             h = self.cross_attention_layer_norm(x).to(compute_dtype(x))
-            x = x + self.drop(self.cross_attention(h, memory, memory_mask))
+            h = h.view(len(memory), -1, h.shape[-1])
+            x = x + self.drop(self.cross_attention(h, memory, memory_mask).view(x.shape))
         h = self.ff_layer_norm(x).to(compute_dtype(x))
         return x + self.drop(self.ffn(h, live) if self.sparse else self.ffn(h))
 
@@ -196,7 +197,7 @@ class Translator(nn.Module):
         return self.encoder.layer_norm(x).to(compute_dtype(x)), mask
 
     def decode(self, memory, memory_mask, target):
-        """target ids [B, T] -> states [B, T, D]."""
+        """target ids [B, T] -> states [B, T, D]; memory of B sources, or of B / G that G neighbouring targets share."""
         x, live = self.embed(target)
         T = target.shape[1]
         causal = torch.full((T, T), -1e4, device=x.device).triu(1)
@@ -209,14 +210,14 @@ class Translator(nn.Module):
         return [(n, m) for n, m in self.named_modules() if isinstance(m, SparseMLP)]
 
     def rows(self, source, target, live):
-        """Ids [B, S], [B, T], flat positions [n] -> the decoder's states there [n, D]; products as runtime.py says."""
+        """Ids [B or B / G, S], [B, T], flat positions [n] -> the decoder's states there [n, D]; products as runtime.py says."""
         kind = product_type(source.device)
         with torch.autocast(source.device.type, dtype=kind, enabled=kind != torch.float32):
             states = self.decode(*self.encode(source), target)
         return states.reshape(-1, self.config.d_model).index_select(0, live)
 
     def loss(self, source, target, labels, teacher=None, share=0.0, first=False):
-        """Ids [B, S], [B, T], [B, T] -> (loss to minimise, plain nats a token, expert balance (1 is even), tokens).
+        """Ids [B or B / G, S], [B, T], [B, T] -> (loss to minimise, plain nats a token, expert balance (1 is even), tokens).
 
         `teacher`, another Translator, gives `share` of the wanted distribution. `first`: of grafted experts the first
         half are these pairs'.

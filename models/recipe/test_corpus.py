@@ -106,7 +106,7 @@ class Directions(unittest.TestCase):
             write_pair(folder, "de", [(ids(5, 6, 7), ids(8, 9)), (ids(10), ids(11, 12))])
             write_pair(folder, "fr-en", [(ids(20, 21), ids(22))])
             pair = open_pair(folder, "de-en")
-            source, target, labels = collate([(pair, 0), (pair, 1)], 6, 6)
+            source, target, labels = collate([[(pair, 0)], [(pair, 1)]], 6, 6)
             own = open_pair(folder, "fr-en")
             self.assertEqual((own.source, own.target, list(own.src), list(own.tgt)), (93, 91, [20, 21], [22]))
             self.assertEqual(open_pair(folder, "de").cell[0].tolist(), pair.cell[0].tolist()[::-1])

@@ -346,7 +346,7 @@ class Network(unittest.TestCase):
         class One:
             src, tgt = np.array([10, 11], np.uint16), np.array([20], np.uint16)
             src_at, tgt_at, source, target = [0, 2], [0, 1], 90, 91
-        source, target, labels = collate([(One, 0)], 6, 6)
+        source, target, labels = collate([[(One, 0)]], 6, 6)
         self.assertEqual(source.tolist(), [[90, 10, 11, 2, 1, 1]])
         self.assertEqual(target.tolist(), [[2, 91, 20, 1, 1, 1]])
         self.assertEqual(labels.tolist(), [[91, 20, 2, 1, 1, 1]])
@@ -370,6 +370,32 @@ class Network(unittest.TestCase):
             batches = Batches(f"{known},{other}", ["de"], 24, 0, {known})
             seen = {(batches.was_apart, *set(labels[:, 1].tolist())) for *_, labels in itertools.islice(batches, 50)}
             self.assertEqual(seen, {(True, 20), (False, 30)})
+
+    def test_a_sentence_brings_its_translations_in_the_other_pairs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            write_languages(folder, 97, {"de": [90, 91], "fr": [90, 92], "es": [90, 93]})
+            write_pair(folder, "de", [([10, 11], [20]), ([12], [21])])
+            write_pair(folder, "fr", [([13], [30]), ([10, 11], [31] * 5)])
+            write_pair(folder, "es", [([10, 11], [40]), ([12], [41])])
+            seen = set()
+            for source, target, labels in itertools.islice(Batches(folder, ["de", "fr", "es"], 24, 0, together=True), 60):
+                shared = len(labels) // len(source)
+                for row, ids in enumerate(labels.tolist()):
+                    seen.add((shared, source[row // shared, 1].item(), ids[0], ids[1]))
+                self.assertTrue(torch.equal(target[:, 1], labels[:, 0]))
+        self.assertEqual(seen, {(3, 10, 91, 20), (3, 10, 92, 31), (3, 10, 93, 40), (2, 12, 91, 21), (2, 12, 93, 41), (1, 13, 92, 30)})
+
+    def test_translations_of_one_source_are_as_when_each_has_its_own(self):
+        model = Translator(TINY)
+        source, target = torch.randint(5, 97, (2, 6)), torch.randint(5, 97, (6, 7))
+        source[1, 4:] = target[4, 5:] = 1
+        found = []
+        for encoded in (source, source.repeat_interleave(3, 0)):
+            model.zero_grad()
+            loss, nll, *_ = model.loss(encoded, target, target)
+            loss.backward()
+            found.append((nll, model.encoder.layers[0].self_attn.q_proj.weight.grad.clone()))
+        torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-3)
 
     def test_average_is_the_weighted_mean_and_how_far_runs_lie_from_it(self):
         a, b = {"w": torch.tensor([3.0, 4.0])}, {"w": torch.tensor([5.0, 4.0]).bfloat16()}

@@ -42,6 +42,7 @@ def arguments():
     ap.add_argument("--only", help="train the parameters alone whose names have this regular expression in them")
     ap.add_argument("--weights", help="safetensors to start from instead of those of --init")
     ap.add_argument("--pairs", default="de,fr,es", help="de: from English, de-en: into it (default: %(default)s)")
+    ap.add_argument("--together", action="store_true", help="encode a sentence once for its translations in all pairs")
     ap.add_argument("--minutes", type=float, default=60)
     ap.add_argument("--steps", type=int, default=10**9)
     ap.add_argument("--slots", type=int, default=6144, help="positions a batch and side, padding included")
@@ -238,7 +239,8 @@ def main() -> None:
     os.makedirs(a.out, exist_ok=True)
     run = Run(a)
     seed = a.seed * 1_000_003 + run.step
-    batches = Batches(a.data, a.pairs.split(","), a.slots, seed, names(a.teacher_pairs) | names(a.teacher_data))
+    batches = Batches(a.data, a.pairs.split(","), a.slots, seed, names(a.teacher_pairs) | names(a.teacher_data),
+                      a.together)
     if not train(run, batches, logger(os.path.join(a.out, "log.jsonl"))):
         os.execv(sys.executable, [sys.executable, *sys.argv])
     print(f"done: step {run.step}, {run.tokens} target tokens")
