@@ -119,7 +119,7 @@ class Batches:
         self.waiting, self.was_apart = {}, False
 
     def __iter__(self):
-        for round in itertools.count():
+        for turn in itertools.count():
             drawn = [(p.group(i), apart) for p, apart in self.pairs for i in p.sample(self.rng, 4000)]
             for k in self.rng.permutation(len(drawn)):
                 group, apart = drawn[k]
@@ -128,7 +128,7 @@ class Batches:
                 groups.append(group)
                 if len(groups) * len(group) >= max(1, self.slots // GRID[max(s, t)]):
                     self.was_apart, full = apart, self.waiting.pop((s, t, len(group), apart))
-                    if round >= PASSED_OVER:
+                    if turn >= PASSED_OVER:
                         yield collate(full, GRID[s], GRID[t])
 
 
