@@ -104,15 +104,15 @@ class Batches:
     list per (S, T) of the grid until they fill a batch; those of the pairs or folders in `apart` share none with the rest,
     and `was_apart` tells whether the batch given last is one of theirs.
 
-    `together`: a sentence that was drawn brings its translations in the other pairs with it, G in all, into a batch of
-    sentences that have as many. The source is then [B / G, S], and row r of the target belongs to row r // G of it.
+    `together`: a sentence that was drawn brings its translations in the other pairs with it (but none across `apart`), G in
+    all, into a batch of sentences that have as many. The source is then [B / G, S], and row r of the target belongs to row r // G of it.
     """
 
     def __init__(self, folders: str, pairs: list[str], slots: int, seed: int, apart: Collection[str] = (),
                  together: bool = False):
         opened = {folder: [open_pair(folder, p) for p in pairs] for folder in folders.split(",")}
-        for found in opened.values() if together else ():
-            acquaint(found)
+        for found, known in itertools.product(opened.values() if together else (), (True, False)):
+            acquaint([pair for name, pair in zip(pairs, found) if (name in apart) == known])
         self.pairs = [(pair, name in apart or folder in apart) for folder in folders.split(",")
                       for name, pair in zip(pairs, opened[folder])]
         self.slots, self.rng = slots, np.random.default_rng(seed)

@@ -1,6 +1,7 @@
 """NLLB-MoE encoder-decoder and its dense twin, trainable on CPU and CUDA; parameter names as in transformers.
 
-Shapes: B sentences (G translations each of B / G sources), S source and T target positions, D d_model, E experts, F inner width, V vocabulary.
+Shapes: B sentences (G translations each of B / G sources), S source and T target positions, D d_model, E experts, F inner
+width, V vocabulary.
 """
 import math
 from dataclasses import dataclass, replace

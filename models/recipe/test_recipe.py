@@ -385,6 +385,15 @@ class Network(unittest.TestCase):
                 self.assertTrue(torch.equal(target[:, 1], labels[:, 0]))
         self.assertEqual(seen, {(3, 10, 91, 20), (3, 10, 92, 31), (3, 10, 93, 40), (2, 12, 91, 21), (2, 12, 93, 41), (1, 13, 92, 30)})
 
+    def test_no_translation_comes_along_that_the_teacher_does_not_know(self):
+        with tempfile.TemporaryDirectory() as folder:
+            write_languages(folder, 97, {name: [90, 91 + i] for i, name in enumerate(("de", "fr", "es"))})
+            for name in ("de", "fr", "es"):
+                write_pair(folder, name, [([10, 11], [20])])
+            batches = Batches(folder, ["de", "fr", "es"], 24, 0, {"de"}, together=True)
+            seen = {(batches.was_apart, *labels[:, 0].tolist()) for *_, labels in itertools.islice(batches, 50)}
+        self.assertEqual({(apart, frozenset(codes)) for apart, *codes in seen}, {(True, frozenset({91})), (False, frozenset({92, 93}))})
+
     def test_translations_of_one_source_are_as_when_each_has_its_own(self):
         model = Translator(TINY)
         source, target = torch.randint(5, 97, (2, 6)), torch.randint(5, 97, (6, 7))
