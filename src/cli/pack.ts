@@ -47,9 +47,11 @@ export async function pack(
       ? undefined
       : await orderFrom(flags.orderBy, plan.expertLayers);
     const { signal } = interrupt;
-    const expertsFrom = flags.expertsFrom === undefined
-      ? undefined
-      : new PackedExperts(await openModel(flags.expertsFrom, { signal }), plan);
+    const expertsFrom = flags.expertsFrom === undefined ? undefined : new PackedExperts(
+      await openModel(flags.expertsFrom, { signal }),
+      plan,
+      flags.keptLayers.length > 0 ? new Set(flags.keptLayers) : undefined,
+    );
     const journal = journalFor(store);
     const report = await packCheckpoint(
       checkpoint,
@@ -91,6 +93,9 @@ function packOptions(address: string, flags: Values<typeof packFlags>): PackOpti
   }
   if (flags.licence === undefined) {
     throw usage({ name: "pack" }, "--licence is needed: it is shown to whoever serves the model");
+  }
+  if (flags.keptLayers.length > 0 && flags.expertsFrom === undefined) {
+    throw usage({ name: "pack" }, "--kept-layers needs --experts-from: the model they are kept of");
   }
   return {
     ...packWidths(flags),

@@ -69,6 +69,10 @@ export const packFlags = {
     "MODEL",
     "take experts' codes and scales from this packed model, all else from CHECKPOINT",
   ),
+  keptLayers: list(
+    "LAYERS",
+    "take those of these layers alone, as decoder.0,decoder.1, and quantize the others",
+  ),
   pairs: list("PAIRS", "what the model was trained for: en-de,en-fr or FLORES codes"),
   licence: optionalText("ID", "the model's licence, as an SPDX identifier"),
   name: optionalText("NAME", "the model's name; the checkpoint folder's unless given"),

@@ -18,7 +18,8 @@ const MIXED_BITS = [2, 3, 4] as const;
 
 /**
  * Each expert's recipe, by layer. Reads some rows of the checkpoint where codebooks are to be fitted, and every expert
- * where their widths go by sensitivity, or of a layer with a width of its own. Experts of a packed model keep theirs.
+ * where their widths go by sensitivity, or of a layer with a width of its own. Experts of a packed model keep theirs, and
+ * their bytes count as taken where all have a stated size.
  */
 export async function chooseRecipes(
   source: TensorSource,
@@ -27,7 +28,7 @@ export async function chooseRecipes(
   options: PackOptions,
 ): Promise<Recipe[][]> {
   const { expertBytes, expertsFrom, calibration, signal } = options;
-  if (expertsFrom !== undefined) return expertsFrom.recipes();
+  if (expertsFrom?.isWhole) return plan.expertLayers.map((_, l) => expertsFrom.recipes(l));
   checkLayers(plan, recipes);
   if (expertBytes === undefined) return await byLayer(source, plan, recipes, options);
   if (calibration === undefined || !Object.values(recipes.experts).every(isCalibrated)) {
@@ -47,11 +48,16 @@ export async function chooseRecipes(
     });
   }
   const ladders: Recipe[][] = [];
-  for (const layer of plan.expertLayers) {
-    const widths = MIXED_BITS.map((bits) => resolveWidth(atBits(options.experts, bits)));
+  for (const [l, layer] of plan.expertLayers.entries()) {
+    const widths = expertsFrom?.has(l)
+      ? []
+      : MIXED_BITS.map((bits) => resolveWidth(atBits(options.experts, bits)));
     ladders.push(await Promise.all(widths.map((r) => fitted(source, layer, r, signal))));
   }
-  return await mixedWidths(source, plan, { ladders, calibration, totalBytes: expertBytes, signal });
+  const takenBytes = expertsFrom?.bytes ?? 0;
+  const ask = { ladders, calibration, totalBytes: expertBytes, takenBytes, signal };
+  const mixed = await mixedWidths(source, plan, ask);
+  return mixed.map((here, l) => expertsFrom?.has(l) ? expertsFrom.recipes(l) : here);
 }
 
 /**
@@ -62,10 +68,14 @@ async function byLayer(
   source: TensorSource,
   plan: ModelPlan,
   recipes: Recipes,
-  { calibration, signal }: PackOptions,
+  { calibration, expertsFrom, signal }: PackOptions,
 ): Promise<Recipe[][]> {
   const chosen: Recipe[][] = [];
-  for (const layer of plan.expertLayers) {
+  for (const [l, layer] of plan.expertLayers.entries()) {
+    if (expertsFrom?.has(l)) {
+      chosen.push(expertsFrom.recipes(l));
+      continue;
+    }
     const recipe = await fitted(source, layer, expertRecipe(recipes, layer), signal);
     const usual = recipes.experts[layer.stack];
     const mayKeep = recipe.format.bits > usual.format.bits && usual.quantizer === "symmetric" &&

@@ -11,11 +11,15 @@ import type { Calibration } from "./calibration/file.ts";
 /** Inputs by which an expert's sensitivity is measured. */
 const ROWS = 32;
 
-/** Recipes of a layer's experts from the narrowest to the widest, and the most bytes of all experts' blocks. */
+/**
+ * Recipes of a layer's experts from the narrowest to the widest, none for a layer that has its own; the most bytes of all
+ * experts' blocks, and what those of such layers take of them.
+ */
 export interface MixedAsk {
   readonly ladders: readonly (readonly Recipe[])[];
   readonly calibration: Calibration;
   readonly totalBytes: number;
+  readonly takenBytes: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -27,7 +31,7 @@ interface Rungs {
 }
 
 /**
- * Each expert's recipe, by layer. The harm of a recipe is the squared error of the expert's outputs, each row weighed by
+ * Each expert's recipe, by layer, none in a layer without a ladder. The harm of a recipe is the squared error of the expert's outputs, each row weighed by
  * the expert's squared share in it, times the rows that it saw: sensitivity times use. All start narrow; then the step
  * that takes away most harm a byte is taken as long as there is room. Memory: one expert, whole, in f32,
  * and of a trellis a matrix of it in float64.
@@ -43,18 +47,18 @@ export async function mixedWidths(
   for (const [l, layer] of plan.expertLayers.entries()) {
     const ladder = ask.ladders[l]!, here: Rungs[] = [];
     const bytes = ladder.map((r) => expertLayout(layer.projections, r.format).bytes);
-    for (let e = 0; e < layer.count; e++) {
+    for (let e = 0; e < layer.count && ladder.length > 0; e++) {
       here.push({ bytes, harm: await harmOf(source, layer, l, e, ladder, ask), at: 0 });
     }
     rungs.push(here);
   }
-  climb(rungs.flat(), ask.totalBytes);
+  climb(rungs.flat(), ask.totalBytes, ask.takenBytes);
   return rungs.map((here, l) => here.map((r) => ask.ladders[l]![r.at]!));
 }
 
-/** Takes steps up, the best one first; equal ones in order. */
-export function climb(all: Rungs[], totalBytes: number): void {
-  let left = totalBytes - all.reduce((sum, r) => sum + r.bytes[0]!, 0);
+/** Takes steps up, the best one first; equal ones in order. `takenBytes`: of the total, what is no longer to be had. */
+export function climb(all: Rungs[], totalBytes: number, takenBytes = 0): void {
+  let left = totalBytes - takenBytes - all.reduce((sum, r) => sum + r.bytes[0]!, 0);
   if (left < 0) {
     throw new MoqeError("bad_input", {
       action: `fit the experts into ${formatBytes(totalBytes)}`,

@@ -23,7 +23,7 @@ export interface PackOptions extends PackWidths {
   readonly calibration?: Calibration | undefined;
   /** The most that all experts' blocks may take: each then has 2, 3 or 4 bits by its sensitivity. */
   readonly expertBytes?: number | undefined;
-  /** Experts whose codes and scales are taken as they are; widths of experts are then those of this model. */
+  /** Experts whose codes and scales are taken as they are, all or those of some layers; their widths come with them. */
   readonly expertsFrom?: PackedExperts | undefined;
   /** By sparse layer: the order in which its experts' blocks lie, those that fire together side by side. */
   readonly order?: BlockOrder | undefined;

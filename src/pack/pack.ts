@@ -42,7 +42,7 @@ export async function packCheckpoint(
   checkAgainstPlan(checkpoint.weights, plan);
   await checkCopies(checkpoint.weights, plan, options.signal);
   const recipes = resolveWidths(options);
-  if (options.expertsFrom !== undefined) checkNothingElse(options);
+  if (options.expertsFrom !== undefined) checkNothingElse(options, options.expertsFrom);
   checkCalibration(recipes, options);
   if (options.order !== undefined) checkOrder(options.order, plan.expertLayers);
   const items = trunkItems(plan, recipes);
@@ -52,7 +52,7 @@ export async function packCheckpoint(
   const run = await Run.start(checkpoint, plan, out, { options, items, chosen, onProgress });
   const made = await writeBlocks(checkpoint, plan, run, { items, chosen, formats })
     .finally(() => run.writer.settle());
-  const quantizer = describeRecipes(recipes, options.expertsFrom?.describe()) +
+  const quantizer = describeRecipes(recipes, options.expertsFrom) +
     (options.calibration === undefined
       ? ""
       : `; calibration ${options.calibration.sha256.slice(0, 16)}`);

@@ -1,6 +1,7 @@
 /**
- * `moqe pack --experts-from`: experts' matrices as a packed model has them, so that a trunk that was trained on around
- * these very codes can be packed beside them. Encoding what they decode to again would not find them all.
+ * `moqe pack --experts-from`: experts' matrices as a packed model has them, so that what was trained on around these
+ * very codes can be packed beside them, a trunk or the experts of other layers. Encoding what they decode to again would
+ * not find them all.
  */
 import { MoqeError } from "../base/errors.ts";
 import { type ExpertLayout, expertLayout, type MatrixFormat } from "../base/layout.ts";
@@ -22,10 +23,19 @@ const LEAST_CORRELATION = 0.3;
 export class PackedExperts {
   readonly #fetcher: StoreFetcher;
 
-  /** Throws MoqeError `bad_input` for a model whose experts are not those of the plan. */
-  constructor(readonly model: OpenedModel, readonly plan: ModelPlan) {
+  /**
+   * @param layers the layers whose experts are taken, as "decoder.0"; left out: all
+   * @throws MoqeError `bad_input` for a model whose experts are not those of the plan, or a layer that has none
+   */
+  constructor(
+    readonly model: OpenedModel,
+    readonly plan: ModelPlan,
+    readonly layers: ReadonlySet<string> = new Set(plan.expertLayers.map(layerName)),
+  ) {
     const { manifest, store, mirrors } = model;
+    checkNames(layers, plan);
     for (const [l, layer] of plan.expertLayers.entries()) {
+      if (!this.has(l)) continue;
       const there = manifest.expertLayers[l];
       const fits = manifest.expertLayers.length === plan.expertLayers.length &&
         there?.stack === layer.stack && there.layer === layer.layer &&
@@ -38,21 +48,36 @@ export class PackedExperts {
     this.#fetcher = new StoreFetcher(store, manifest, ledger, { mirrors });
   }
 
-  /** Each expert's recipe, by layer: its format, under the name of what could have written it. */
-  recipes(): Recipe[][] {
-    return this.plan.expertLayers.map((layer, l) =>
-      Array.from({ length: layer.count }, (_, e): Recipe => {
-        const format = this.#format(l, e);
-        const coded = format.trellis ? "trellis" : format.levels ? "lloyd" : "symmetric";
-        return { quantizer: format.bits < 16 ? coded : "float", rounding: "nearest", format };
-      })
-    );
+  /** Whether experts of this layer of the plan are taken. */
+  has(ordinal: number): boolean {
+    return this.layers.has(layerName(this.plan.expertLayers[ordinal]!));
+  }
+
+  /** Whether those of every layer are. */
+  get isWhole(): boolean {
+    return this.layers.size === this.plan.expertLayers.length;
+  }
+
+  /** Recipes of a taken layer's experts: their formats, under the name of what could have written them. */
+  recipes(ordinal: number): Recipe[] {
+    return Array.from({ length: this.plan.expertLayers[ordinal]!.count }, (_, e): Recipe => {
+      const format = this.#format(ordinal, e);
+      const coded = format.trellis ? "trellis" : format.levels ? "lloyd" : "symmetric";
+      return { quantizer: format.bits < 16 ? coded : "float", rounding: "nearest", format };
+    });
+  }
+
+  /** What the blocks of all taken layers take. */
+  get bytes(): number {
+    const layers = this.model.manifest.expertLayers.filter((_, l) => this.has(l));
+    return layers.flatMap((l) => l.experts).reduce((sum, { block }) => sum + block.length, 0);
   }
 
   /** In words, for the manifest of what is packed. */
   describe(): string {
     const { manifest, manifestSha256 } = this.model;
-    return `experts from ${manifest.name}, manifest ${manifestSha256.slice(0, 16)}: ` +
+    const what = this.isWhole ? "experts" : `experts of ${[...this.layers].join(", ")}`;
+    return `${what} from ${manifest.name}, manifest ${manifestSha256.slice(0, 16)}: ` +
       manifest.provenance.quantizer;
   }
 
@@ -114,21 +139,41 @@ export class PackedExperts {
   }
 }
 
-/** Throws MoqeError `bad_input` for options that would choose experts' codes anew. */
-export function checkNothingElse({ calibration, expertBytes, experts, parts }: PackOptions): void {
+/** Throws MoqeError `bad_input` for options that would choose taken experts' codes anew. */
+export function checkNothingElse(options: PackOptions, { isWhole, layers }: PackedExperts): void {
+  const { calibration, expertBytes, experts, parts } = options;
+  const isTaken = (part: string) =>
+    isWhole ? part.endsWith("experts") : layers.has(part.replace(/\.experts$/, ""));
   const said = [
-    calibration !== undefined && "--calibration",
-    expertBytes !== undefined && "--expert-bytes",
-    experts.rounding === "gptq" && "--rounding gptq",
-    ...Object.keys(parts ?? {}).map((part) => part.endsWith("experts") && `--part ${part}`),
+    isWhole && calibration !== undefined && "--calibration",
+    isWhole && expertBytes !== undefined && "--expert-bytes",
+    isWhole && experts.rounding === "gptq" && "--rounding gptq",
+    ...Object.keys(parts ?? {}).map((part) => isTaken(part) && `--part ${part}`),
   ].filter((flag) => flag !== false);
   if (said.length === 0) return;
   throw new MoqeError("bad_input", {
     action: "take experts from a packed model",
     rule: "their codes stay as they are there, so nothing may choose them anew",
     observed: said.join(", "),
-    remedy: "leave out either --experts-from or these",
+    remedy:
+      "leave out either --experts-from or these, or take some layers alone with --kept-layers",
   });
+}
+
+/** Throws MoqeError `bad_input` where no layer is named, or one without experts. */
+function checkNames(layers: ReadonlySet<string>, plan: ModelPlan): void {
+  const known = plan.expertLayers.map(layerName);
+  const strange = [...layers].filter((name) => !known.includes(name));
+  if (layers.size > 0 && strange.length === 0) return;
+  throw new MoqeError("bad_input", {
+    action: "choose the layers whose experts are kept",
+    rule: `layers with experts are ${known.join(", ")}`,
+    observed: strange.join(", ") || "none",
+  });
+}
+
+function layerName({ stack, layer }: ExpertLayerSpec): string {
+  return `${stack}.${layer}`;
 }
 
 /** Of two lists of equal length; 1 where both are nothing but zeros. */

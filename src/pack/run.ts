@@ -100,12 +100,13 @@ export class Run {
       const onChunk = (chunk: { job: ReadJob; rowCount: number }) => this.#meter.add(what, chunk);
       const recipe = this.work.chosen[ordinal]![e]!;
       const work = { recipe, layout: expertLayout(spec.projections, recipe.format), onChunk };
-      const block = expertsFrom !== undefined
-        ? await expertsFrom.encode(this.#reader, ordinal, e)
+      const taken = expertsFrom?.has(ordinal) ? expertsFrom : undefined;
+      const block = taken !== undefined
+        ? await taken.encode(this.#reader, ordinal, e)
         : calibration !== undefined && isCalibrated(recipe)
         ? await encodeCalibrated(this.#reader, spec, e, { ...work, calibration, ordinal })
         : await encodeExpert(this.#reader, spec, e, work);
-      if (expertsFrom !== undefined) this.#meter.take(what, expertTensors(spec, e));
+      if (taken !== undefined) this.#meter.take(what, expertTensors(spec, e));
       refs[e] = await this.writer.add(block);
     }
     await this.writer.flush();
@@ -132,7 +133,10 @@ function fingerprint(
   add([PACKER_VERSION, plan.modelType, options.objectBytes ?? DEFAULT_OBJECT_BYTES]);
   add([chosen, items, options.calibration?.sha256]);
   if (options.order !== undefined) add(options.order);
-  if (options.expertsFrom !== undefined) add(options.expertsFrom.model.manifestSha256);
+  const { expertsFrom } = options;
+  if (expertsFrom !== undefined) {
+    add([expertsFrom.model.manifestSha256, ...expertsFrom.isWhole ? [] : expertsFrom.layers]);
+  }
   add(plan.expertLayers.map((l) => [l.stack, l.layer, l.count, l.projections]));
   add(checkpoint.weights.identity);
   for (const tensor of checkpoint.weights.tensors.values()) add(tensor);

@@ -184,14 +184,14 @@ export function partOf({ role, name }: { role: TensorRole; name: string }): Part
   return /\b(fc\d|ffn|mlp|wi|wo)\b/.test(name) ? "dense_ffn" : "other";
 }
 
-/** Widths in words, for the manifest's provenance; `taken`: those of experts that come from elsewhere. */
+/** Widths in words, for the manifest's provenance; `taken`: experts that come from elsewhere, all or of some layers. */
 export function describeRecipes(
   { experts, byRole, exceptions }: Recipes,
-  taken?: string,
+  taken?: { readonly isWhole: boolean; describe(): string } | undefined,
 ): string {
   const one = describeRecipe(experts.encoder), other = describeRecipe(experts.decoder);
   const parts: Record<string, Recipe> = {
-    ...(taken !== undefined
+    ...(taken?.isWhole
       ? {}
       : one === other
       ? { experts: experts.encoder }
@@ -205,5 +205,5 @@ export function describeRecipes(
     if (!isListed) parts[name.replaceAll(".", " ")] = recipe;
   }
   const words = Object.entries(parts).map(([name, r]) => `${name} ${describeRecipe(r)}`).join("; ");
-  return taken === undefined ? words : `${words}; ${taken}`;
+  return taken === undefined ? words : `${words}; ${taken.describe()}`;
 }

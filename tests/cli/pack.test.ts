@@ -74,6 +74,16 @@ Deno.test("pack takes experts from a packed model as they are", () =>
       return objects.map((o: { name: string }) => o.name);
     };
     assertEquals(await objects("b"), await objects("a"));
+    const alone = await moqe([
+      "pack",
+      CHECKPOINT,
+      `${folder}/d`,
+      ...PAIRS,
+      "--kept-layers",
+      "decoder.0",
+    ]);
+    assertEquals([alone.code, alone.err.includes("    at ")], [2, false]);
+    assertStringIncludes(alone.err, "--experts-from");
     const nothing = await moqe([
       "pack",
       CHECKPOINT,

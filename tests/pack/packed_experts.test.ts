@@ -13,10 +13,12 @@ import type { ModelPlan } from "../../src/base/plan.ts";
 import type { Checkpoint, TensorSource } from "../../src/checkpoint/contract.ts";
 import type { PackOptions } from "../../src/pack/options.ts";
 import { packCheckpoint } from "../../src/pack/pack.ts";
+import { Calibration } from "../../src/pack/calibration/file.ts";
 import { PackedExperts } from "../../src/pack/packed_experts.ts";
 import { FileStore } from "../../src/store/file_store.ts";
 import { type Manifest } from "../../src/store/manifest.ts";
 import { openModel } from "../../src/store/open.ts";
+import { writeCalibration } from "../support/calibration.ts";
 import { TEST_PACK } from "../support/pack_options.ts";
 import { openGolden, packGolden } from "../support/packed.ts";
 import { temporaryFolder } from "../support/safetensors.ts";
@@ -147,5 +149,92 @@ Deno.test("nothing may choose codes anew that are taken as they are", async () =
       MoqeError,
       flag,
     );
+  }
+});
+
+/** The experts' bytes of the layers that `which` says, joined. */
+async function layerBytes(
+  folder: string,
+  plan: ModelPlan,
+  manifest: Manifest,
+  which: (name: string) => boolean,
+): Promise<string[]> {
+  const all = await expertsOf(folder, plan, manifest), here: string[] = [];
+  for (const { stack, layer, count } of plan.expertLayers) {
+    const experts = all.splice(0, count);
+    if (which(`${stack}.${layer}`)) here.push(...experts.map((e) => e.matrices));
+  }
+  return here;
+}
+
+Deno.test("of some layers alone: the others are quantized as asked, by the layer or within a stated size", async () => {
+  using folder = temporaryFolder();
+  const place = (name: string) => `${folder.path}/${name}`;
+  const packed = await packGolden("every_layer", new FileStore(place("first")), trellis);
+  const { checkpoint, plan } = await openGolden("every_layer");
+  writeCalibration(place("calibration"), plan);
+  const calibration = await Calibration.open(place("calibration"), plan);
+  try {
+    const kept = new Set(["decoder.0", "encoder.1"]);
+    const expertsFrom = new PackedExperts(await openModel(place("first")), plan, kept);
+    const trained = changed(checkpoint, /experts.*weight/, (x) => 0.9 * x + 0.001);
+    const pack = async (name: string, options: Partial<PackOptions>) => {
+      const store = new FileStore(place(name)), all = { ...TEST_PACK, ...options };
+      const { manifest, sizes } = await packCheckpoint(trained, plan, store, all);
+      const matrices = (which: (layer: string) => boolean) =>
+        layerBytes(place(name), plan, manifest, which);
+      return {
+        manifest,
+        kept: await matrices((l) => kept.has(l)),
+        others: await matrices((l) => !kept.has(l)),
+        bytes: sizes.find((s) => s.part === "experts")!.packedBytes,
+      };
+    };
+    const before = await layerBytes(place("first"), plan, packed.manifest, (l) => kept.has(l));
+    const lloyd = { experts: { bits: 3, quantizer: "lloyd" } } as const;
+    const part = { "decoder.1.experts": { bits: 4 } } as const;
+    const all = await pack("all", { ...lloyd, parts: part });
+    const some = await pack("some", { ...lloyd, parts: part, expertsFrom });
+    assertEquals(some.kept, before);
+    assertEquals(some.others, all.others);
+    assertNotEquals(all.kept, before);
+    const { quantizer } = some.manifest.provenance;
+    assertStringIncludes(quantizer, "experts 3-bit lloyd");
+    assertStringIncludes(quantizer, "experts of decoder.0, encoder.1 from tiny");
+
+    const two = await pack("two", { ...trellis, calibration, expertsFrom });
+    const expertBytes = Math.floor(1.3 * two.bytes);
+    const mixed = await pack("mixed", { ...trellis, calibration, expertsFrom, expertBytes });
+    assertEquals(mixed.kept, before);
+    assert(two.bytes < mixed.bytes && mixed.bytes <= expertBytes, `${mixed.bytes} bytes`);
+    await assertRejects(
+      () => pack("small", { ...trellis, calibration, expertsFrom, expertBytes: two.bytes - 1 }),
+      MoqeError,
+      "--expert-bytes",
+    );
+    await assertRejects(
+      () => pack("part", { expertsFrom, parts: { "decoder.0.experts": { bits: 4 } } }),
+      MoqeError,
+      "--part decoder.0.experts",
+    );
+  } finally {
+    calibration.close();
+    checkpoint.weights.close();
+  }
+});
+
+Deno.test("kept layers that have no experts, and none at all, are refused", async () => {
+  using folder = temporaryFolder();
+  await packGolden("every_layer", new FileStore(folder.path), trellis);
+  const model = await openModel(folder.path);
+  const { checkpoint, plan } = await openGolden("every_layer");
+  checkpoint.weights.close();
+  for (const [layers, said] of [[["decoder.9", "encoder.0"], "decoder.9"], [[], "none"]] as const) {
+    const refusal = assertThrows(
+      () => new PackedExperts(model, plan, new Set(layers)),
+      MoqeError,
+      said,
+    );
+    assertEquals(refusal.code, "bad_input");
   }
 });
