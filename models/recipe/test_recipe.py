@@ -27,7 +27,7 @@ from loss import SmoothedCrossEntropy, Teacher
 from model import Config, Translator
 from moe import SparseMLP
 from muon import orthogonalise
-from upcycle import upcycle
+from upcycle import routers_of, upcycle
 
 TINY = Config(vocab_size=97, d_model=32, encoder_layers=2, decoder_layers=2, encoder_ffn_dim=48, decoder_ffn_dim=48,
               encoder_attention_heads=2, decoder_attention_heads=2, num_experts=4, max_position_embeddings=32)
@@ -120,6 +120,21 @@ class Network(unittest.TestCase):
         for _, sparse in model.sparse_layers():
             self.assertGreater(len(sparse.chosen.unique()), 2)
             self.assertTrue((sparse.chosen.min(1).values % 2 == 0).all())
+
+    def test_split_with_the_routers_of_a_mixture_averages_with_it(self):
+        dense = Translator(TINY.dense_twin())
+        groups = {f"{side} {i}": torch.randn(3, 32) for side in ("encoder", "decoder") for i in range(2)}
+        mixture, further = upcycle(dense, 6, groups), Translator(TINY.dense_twin())
+        further.load_state_dict({k: v + 0.02 * torch.randn_like(v) for k, v in dense.state_dict().items()})
+        for name, p in mixture.named_parameters():  # trained: routers and experts have parted
+            p.data += 0.02 * torch.randn_like(p)
+        split = upcycle(further, 6, routers_of(mixture, further))
+        for (_, a), (_, b) in zip(mixture.sparse_layers(), split.sparse_layers()):
+            torch.testing.assert_close(a.router.classifier.weight, b.router.classifier.weight)
+        states = [m.state_dict() for m in (mixture, split)]
+        self.assertLess(average.apart(states, average.mean(states, [0.5, 0.5])), 0.3)
+        with self.assertRaisesRegex(SystemExit, "widths"):
+            routers_of(Translator(replace(mixture.config, encoder_ffn_dim=8)), dense)
 
     def two_kinds(self):
         """Two models with one trunk, whose routers matter, token ids of two kinds that they see apart, and what each

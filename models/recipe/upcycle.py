@@ -8,6 +8,9 @@ active parameters, and the groups part by what they are given.
 
 That holds only while a token's two experts stay halves of one group. From random routers they did not: within 50 steps of
 training the loss was 0.25 nats above the dense model's. The routers of clusters.py tell their groups apart from the start.
+
+`--routers MIXTURE`, a folder of a model that began as such a split, takes its routers: OUT is then a model that `average.py` can
+average with MIXTURE, which so gets what further training of its dense ancestor taught that.
 """
 import argparse
 
@@ -36,7 +39,7 @@ def upcycled_config(c: Config, experts: int) -> Config:
 
 @torch.no_grad()
 def spread(dense: FeedForward, sparse: SparseMLP, router: torch.Tensor) -> None:
-    """Fills `sparse` from one dense layer and the router [E / 2, D] of its groups."""
+    """Fills `sparse` from one dense layer and the router [E / 2, D] of its groups, or [E, D] of its experts."""
     half = dense.fc1.out_features // 2
     for i, expert in enumerate(sparse.experts.values()):
         units = slice(0, half) if i % 2 == 0 else slice(half, None)
@@ -44,7 +47,8 @@ def spread(dense: FeedForward, sparse: SparseMLP, router: torch.Tensor) -> None:
         expert.fc1.bias.copy_(dense.fc1.bias[units])
         expert.fc2.weight.copy_(2 * dense.fc2.weight[:, units])
         expert.fc2.bias.copy_(dense.fc2.bias)  # half of it from each of two experts
-    sparse.router.classifier.weight.copy_(router.repeat_interleave(2, 0))
+    of_experts = router if len(router) == len(sparse.experts) else router.repeat_interleave(2, 0)
+    sparse.router.classifier.weight.copy_(of_experts)
 
 
 def upcycle(dense: Translator, experts: int, routers: dict) -> Translator:
@@ -59,19 +63,35 @@ def upcycle(dense: Translator, experts: int, routers: dict) -> Translator:
     return model
 
 
+def routers_of(mixture: Translator, dense: Translator) -> dict:
+    """The routers [E, D] of a model that `dense` can be split like, by layer."""
+    c = mixture.config
+    if c != upcycled_config(dense.config, c.num_experts):
+        raise SystemExit("--routers: a model is needed that began as this dense one's split, with its widths")
+    return {f"{side} {i}": layer.ffn.router.classifier.weight.detach().float()
+            for side in ("encoder", "decoder") for i, layer in enumerate(getattr(mixture, side).layers)}
+
+
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("dense", help="Hugging Face folder of a dense model (m2m_100)")
     ap.add_argument("out")
-    ap.add_argument("--data", required=True, help="folder of tokens.py: text whose clusters the groups divide")
+    ap.add_argument("--data", help="folder of tokens.py: text whose clusters the groups divide")
+    ap.add_argument("--routers", help="instead of --data: the model whose routers are taken")
     ap.add_argument("--pairs", default="de,fr,es")
     ap.add_argument("--experts", type=int, default=16, help="in every layer")
     ap.add_argument("--seed", type=int, default=0, help="of the routers")
     a = ap.parse_args()
+    if (a.data is None) == (a.routers is None):
+        ap.error("either --data or --routers is needed")
     torch.manual_seed(a.seed)
     dense = read_model(a.dense)
-    upcycled_config(dense.config, a.experts)  # refuses before the work
-    routers = clusters.routers(dense, a.data, a.pairs.split(","), a.experts // 2, seed=a.seed)
+    if a.routers is None:
+        upcycled_config(dense.config, a.experts)  # refuses before the work
+        routers = clusters.routers(dense, a.data, a.pairs.split(","), a.experts // 2, seed=a.seed)
+    else:
+        mixture = read_model(a.routers)
+        a.experts, routers = mixture.config.num_experts, routers_of(mixture, dense)
     model = upcycle(dense, a.experts, routers)
     write_folder(model, a.out, a.dense, {"upcycled": a.dense})
     count = sum(p.numel() for p in model.parameters())
