@@ -126,7 +126,7 @@ class Network(unittest.TestCase):
         groups = {f"{side} {i}": torch.randn(3, 32) for side in ("encoder", "decoder") for i in range(2)}
         mixture, further = upcycle(dense, 6, groups), Translator(TINY.dense_twin())
         further.load_state_dict({k: v + 0.02 * torch.randn_like(v) for k, v in dense.state_dict().items()})
-        for name, p in mixture.named_parameters():  # trained: routers and experts have parted
+        for p in mixture.parameters():  # trained: routers and experts have parted
             p.data += 0.02 * torch.randn_like(p)
         split = upcycle(further, 6, routers_of(mixture, further))
         for (_, a), (_, b) in zip(mixture.sparse_layers(), split.sparse_layers()):

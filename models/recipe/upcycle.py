@@ -76,14 +76,13 @@ def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("dense", help="Hugging Face folder of a dense model (m2m_100)")
     ap.add_argument("out")
-    ap.add_argument("--data", help="folder of tokens.py: text whose clusters the groups divide")
-    ap.add_argument("--routers", help="instead of --data: the model whose routers are taken")
+    routing = ap.add_mutually_exclusive_group(required=True)
+    routing.add_argument("--data", help="folder of tokens.py: text whose clusters the groups divide")
+    routing.add_argument("--routers", help="a model whose routers are taken, and as many experts")
     ap.add_argument("--pairs", default="de,fr,es")
     ap.add_argument("--experts", type=int, default=16, help="in every layer")
     ap.add_argument("--seed", type=int, default=0, help="of the routers")
     a = ap.parse_args()
-    if (a.data is None) == (a.routers is None):
-        ap.error("either --data or --routers is needed")
     torch.manual_seed(a.seed)
     dense = read_model(a.dense)
     if a.routers is None:

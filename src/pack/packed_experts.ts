@@ -14,6 +14,7 @@ import type { OpenedModel } from "../store/open.ts";
 import { copyBias } from "./bias.ts";
 import type { PackOptions } from "./options.ts";
 import type { RowReader } from "./row_reader.ts";
+import { layerName } from "./widths.ts";
 
 /** Rows of each matrix that are held against the checkpoint's, and the least correlation of both. */
 const COMPARED_ROWS = 8;
@@ -160,20 +161,16 @@ export function checkNothingElse(options: PackOptions, { isWhole, layers }: Pack
   });
 }
 
-/** Throws MoqeError `bad_input` where no layer is named, or one without experts. */
+/** Throws MoqeError `bad_input` where no layer of a model with experts is named, or one that has none. */
 function checkNames(layers: ReadonlySet<string>, plan: ModelPlan): void {
   const known = plan.expertLayers.map(layerName);
   const strange = [...layers].filter((name) => !known.includes(name));
-  if (layers.size > 0 && strange.length === 0) return;
+  if (strange.length === 0 && (layers.size > 0 || known.length === 0)) return;
   throw new MoqeError("bad_input", {
     action: "choose the layers whose experts are kept",
     rule: `layers with experts are ${known.join(", ")}`,
     observed: strange.join(", ") || "none",
   });
-}
-
-function layerName({ stack, layer }: ExpertLayerSpec): string {
-  return `${stack}.${layer}`;
 }
 
 /** Of two lists of equal length; 1 where both are nothing but zeros. */

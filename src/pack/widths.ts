@@ -38,9 +38,14 @@ export function expertRecipe(
   return exceptions.get(layerPart({ stack, layer })) ?? experts[stack];
 }
 
+/** What a layer is called in flags: "decoder.3". */
+export function layerName({ stack, layer }: Pick<ExpertLayerSpec, "stack" | "layer">): string {
+  return `${stack}.${layer}`;
+}
+
 /** What one layer's experts are called among the exceptions. */
-function layerPart({ stack, layer }: Pick<ExpertLayerSpec, "stack" | "layer">): string {
-  return `${stack}.${layer}.experts`;
+function layerPart(layer: Pick<ExpertLayerSpec, "stack" | "layer">): string {
+  return `${layerName(layer)}.experts`;
 }
 
 export const LM_HEAD = "lm_head.weight";

@@ -11,10 +11,11 @@ import { MoqeError } from "../../src/base/errors.ts";
 import { expertLayout } from "../../src/base/layout.ts";
 import type { ModelPlan } from "../../src/base/plan.ts";
 import type { Checkpoint, TensorSource } from "../../src/checkpoint/contract.ts";
+import { Calibration } from "../../src/pack/calibration/file.ts";
 import type { PackOptions } from "../../src/pack/options.ts";
 import { packCheckpoint } from "../../src/pack/pack.ts";
-import { Calibration } from "../../src/pack/calibration/file.ts";
 import { PackedExperts } from "../../src/pack/packed_experts.ts";
+import { layerName } from "../../src/pack/widths.ts";
 import { FileStore } from "../../src/store/file_store.ts";
 import { type Manifest } from "../../src/store/manifest.ts";
 import { openModel } from "../../src/store/open.ts";
@@ -152,7 +153,7 @@ Deno.test("nothing may choose codes anew that are taken as they are", async () =
   }
 });
 
-/** The experts' bytes of the layers that `which` says, joined. */
+/** The bytes of each expert's matrices, of the layers that `which` says. */
 async function layerBytes(
   folder: string,
   plan: ModelPlan,
@@ -160,9 +161,9 @@ async function layerBytes(
   which: (name: string) => boolean,
 ): Promise<string[]> {
   const all = await expertsOf(folder, plan, manifest), here: string[] = [];
-  for (const { stack, layer, count } of plan.expertLayers) {
-    const experts = all.splice(0, count);
-    if (which(`${stack}.${layer}`)) here.push(...experts.map((e) => e.matrices));
+  for (const layer of plan.expertLayers) {
+    const experts = all.splice(0, layer.count);
+    if (which(layerName(layer))) here.push(...experts.map((e) => e.matrices));
   }
   return here;
 }
