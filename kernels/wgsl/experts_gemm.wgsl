@@ -10,7 +10,7 @@ struct Params { // as in experts_gemv.wgsl, with the order of pairs in place of 
   scales: u32,
   groups: u32,
   bias: u32,
-  relu: u32,
+  flags: u32,
   x: u32,
   x_from: u32,
   x_each: u32,
@@ -20,6 +20,8 @@ struct Params { // as in experts_gemv.wgsl, with the order of pairs in place of 
   order: u32,
 }
 const NONE: u32 = 0xffffffffu;
+const RELU: u32 = 1u;
+const SUM: u32 = 2u;
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(4) var<storage, read> lists: array<u32>;     // of experts_sort.wgsl
@@ -33,8 +35,10 @@ fn finish(start: u32, m: u32, count: u32, block: u32, first: u32, v: vec4<f32>) 
     if (n >= p.n) { return; }
     var r = v[c];
     if (p.bias != NONE) { r += bitcast<f32>(words[block * 4u + p.bias + n]); }
-    if (p.relu != 0u) { r = max(r, 0.0); }
-    out[p.out + (pair - p.out_from) * p.n + n] = r;
+    let at = p.out + (pair - p.out_from) * p.n + n;
+    if ((p.flags & SUM) != 0u) { r += out[at]; }
+    if ((p.flags & RELU) != 0u) { r = max(r, 0.0); }
+    out[at] = r;
   }
 }
 

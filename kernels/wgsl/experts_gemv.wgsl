@@ -1,5 +1,6 @@
 // One projection of the experts of (row, rank) pairs, a workgroup a pair and ROWS matrix rows:
-// out[pair, n] = act(sum_k x[pair, k] w_slot[n, k] + bias_slot[n]), where slot is that of the pair's expert.
+// out[pair, n] = act(sum_k x[pair, k] w_slot[n, k] + bias_slot[n]), where slot is that of the pair's expert; where
+// SUM is set, what out[pair, n] was is part of the sum. Slots of no units are one matrix that all experts share.
 // Compiled behind weights.wgsl and gemv.wgsl. Dispatch: [ceil(n / ROWS), pairs]. Pairs whose expert lies
 // in no slot of this arena, and masked rows, are left alone.
 
@@ -15,7 +16,7 @@ struct Params {
   scales: u32,       // its first scale in a block, in halves
   groups: u32,
   bias: u32,         // its first bias in a block, in words; NONE without
-  relu: u32,
+  flags: u32,        // RELU, SUM
   first_pair: u32,   // of the call: row * top_k + rank
   top_k: u32,
   x: u32,            // first vector of x
@@ -32,6 +33,8 @@ struct Params {
   mask: u32,         // first word of mask; NONE where every row is live
 }
 const NONE: u32 = 0xffffffffu;
+const RELU: u32 = 1u;
+const SUM: u32 = 2u;
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(4) var<storage, read> ids: array<i32>;       // [T, top_k] experts, or places
@@ -66,6 +69,8 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let n = own_row(li, first);
   if (li % LANES >= 4u || n >= p.n) { return; }
   if (p.bias != NONE) { v += bitcast<f32>(words[block * 4u + p.bias + n]); }
-  if (p.relu != 0u) { v = max(v, 0.0); }
-  out[p.out + (pair - p.out_from) * p.n + n] = v;
+  let at = p.out + (pair - p.out_from) * p.n + n;
+  if ((p.flags & SUM) != 0u) { v += out[at]; }
+  if ((p.flags & RELU) != 0u) { v = max(v, 0.0); }
+  out[at] = v;
 }

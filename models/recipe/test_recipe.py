@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 import average
+import bases
 import cleaning
 import clusters
 import feedback
@@ -120,6 +121,20 @@ class Network(unittest.TestCase):
         for _, sparse in model.sparse_layers():
             self.assertGreater(len(sparse.chosen.unique()), 2)
             self.assertTrue((sparse.chosen.min(1).values % 2 == 0).all())
+
+    def test_bases_and_differences_are_the_experts_together(self):
+        name = "model.encoder.layers.0.ffn.experts.expert_{}.fc1.weight"
+        kinds = torch.randn(2, 6, 4)
+        whole = {name.format(e): kinds[e % 2] + 0.1 * torch.randn(6, 4) for e in range(4)}
+        others = {name.format(0).replace("weight", "bias"): torch.randn(6), "model.shared.weight": torch.randn(9, 4)}
+        found, shares = bases.split(whole | others, 2)
+        base = "model.encoder.layers.0.ffn.bases.base_{}.fc1.weight"
+        self.assertEqual(set(found), set(whole) | set(others) | {base.format(0), base.format(1)})
+        for e in range(4):
+            torch.testing.assert_close(found[name.format(e)] + found[base.format(e % 2)], whole[name.format(e)])
+        self.assertLess(max(shares), 0.3)
+        for key, value in others.items():
+            torch.testing.assert_close(found[key], value)
 
     def test_split_with_the_routers_of_a_mixture_averages_with_it(self):
         dense = Translator(TINY.dense_twin())

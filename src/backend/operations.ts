@@ -156,6 +156,12 @@ export function placeOf(slot: number, layoutIndex: number): number {
   return layoutIndex * PLACE_SLOTS + slot;
 }
 
+/** What experts of one layout have in common: matrices in the trunk that each one's own are added to. */
+export interface ExpertBase {
+  readonly fc1: Matrix; // [d_ff, d_model]
+  readonly fc2: Matrix; // [d_model, d_ff]
+}
+
 /**
  * Runs every (row, rank) that has a place of this layout, wherever it lies: what `experts` does, without the host
  * knowing which. Called once a distinct layout of the layer.
@@ -167,13 +173,17 @@ export interface PlacedExpertsOp {
   arenas: readonly Arena[];
   layout: ExpertLayout;
   layoutIndex: number;
+  base?: ExpertBase | undefined;
   activation: Activation;
   /** [T * topK, d_model]: row t * topK + rank. Rows of other layouts are left alone. */
   out: Tensor;
   mask?: RowMask;
 }
 
-/** Runs every (row, rank) whose expert is in the wave: hidden = act(x fc1' + b1), expertOut = hidden fc2' + b2. */
+/**
+ * Runs every (row, rank) whose expert is in the wave: hidden = act(x fc1' + b1), expertOut = hidden fc2' + b2. With a
+ * base, fc1 and fc2 are the sums of its and the expert's.
+ */
 export interface ExpertsOp {
   x: Tensor; // [T, d_model]
   experts: DeviceRange; // i32 [T, topK], from the router
@@ -181,6 +191,7 @@ export interface ExpertsOp {
   arenas: readonly Arena[];
   wave: readonly ResidentExpert[];
   layout: ExpertLayout;
+  base?: ExpertBase | undefined;
   activation: Activation;
   /** [T * topK, d_model]: row t * topK + rank. Rows of other experts are left alone. */
   out: Tensor;

@@ -105,6 +105,8 @@ export interface ExpertLayout {
   readonly format: MatrixFormat;
   readonly projections: readonly ProjectionOffsets[];
   readonly bytes: number;
+  /** Which of its layer's bases (base/plan.ts) the matrices are added to; undefined: they are whole. */
+  readonly base?: number | undefined;
 }
 
 /** The layout of a block that holds these projections. */

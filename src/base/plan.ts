@@ -26,6 +26,23 @@ export interface ExpertLayerSpec {
   readonly projections: readonly ProjectionShape[];
   /** Canonical names of expert e's projection p: its weight and, where it has one, its bias. */
   tensorNames(expert: number, projection: string): { weight: string; bias: string };
+  /** Matrices of the trunk that the experts' own are added to; none: the experts' are whole. */
+  readonly bases?: ExpertBasesSpec | undefined;
+}
+
+/** Bases of a layer's experts: base b is the sum's other half for experts b, b + count, b + 2 * count, ... */
+export interface ExpertBasesSpec {
+  readonly count: number;
+  /** Canonical name of base b's projection p, a trunk tensor shaped as the experts'. */
+  tensorName(base: number, projection: string): string;
+}
+
+/** Which base an expert is added to. */
+export function baseOf(
+  { bases }: Pick<ExpertLayerSpec, "bases">,
+  expert: number,
+): number | undefined {
+  return bases === undefined ? undefined : expert % bases.count;
 }
 
 export interface ModelPlan {

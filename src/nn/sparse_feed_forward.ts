@@ -1,5 +1,6 @@
 /** The sparse feed-forward block: route, run the routed experts where they lie or in waves, combine in rank order. */
-import type { Activation, Matrix, Tensor, Vector } from "../backend/contract.ts";
+import type { Activation, ExpertBase, Matrix, Tensor, Vector } from "../backend/contract.ts";
+import type { ExpertLayout } from "../base/layout.ts";
 import type { WaitOptions } from "../experts/contract.ts";
 import type { Context } from "./context.ts";
 import { buildNorm, type Norm, normalize } from "./norm.ts";
@@ -12,6 +13,7 @@ export interface SparseFeedForward {
   readonly norm: Norm;
   readonly classifier: Matrix;
   readonly classifierBias: Vector | undefined;
+  readonly bases: readonly ExpertBase[];
   readonly expertLayer: number;
   readonly topK: 1 | 2;
   readonly weighting: "share" | "probability";
@@ -26,6 +28,10 @@ export function buildSparse(trunk: Trunk, spec: SparseFeedForwardSpec): SparseFe
     norm: buildNorm(trunk, spec.norm),
     classifier: trunk.matrix(spec.router.weight),
     classifierBias: spec.router.bias === undefined ? undefined : trunk.vector(spec.router.bias),
+    bases: (spec.bases ?? []).map((names) => ({
+      fc1: trunk.matrix(names.fc1),
+      fc2: trunk.matrix(names.fc2),
+    })),
     expertLayer: spec.expertLayer,
     topK: spec.topK,
     weighting: spec.weighting,
@@ -91,6 +97,7 @@ export async function sparseFeedForward(
           arenas: residency.arenas,
           wave: members,
           layout,
+          base: baseOf(w, layout),
         });
       }
       backend.submit();
@@ -99,6 +106,10 @@ export async function sparseFeedForward(
     }
   }
   backend.combine(combine);
+}
+
+function baseOf(w: SparseFeedForward, { base }: ExpertLayout): ExpertBase | undefined {
+  return base === undefined ? undefined : w.bases[base];
 }
 
 /** Distinct experts of the rows that are not parked at a later layer. */
@@ -126,8 +137,10 @@ export function waitlessFeedForward(
     groupLengths: step.rows.groupLengths,
   };
   backend.router({ ...router, experts: step.choices(w.expertLayer), lookup });
-  residency.layouts(w.expertLayer).forEach((layout, layoutIndex) =>
-    backend.placedExperts({ ...experts, places, arenas: residency.arenas, layout, layoutIndex })
-  );
+  const { arenas } = residency;
+  residency.layouts(w.expertLayer).forEach((layout, layoutIndex) => {
+    const base = baseOf(w, layout);
+    backend.placedExperts({ ...experts, places, arenas, layout, layoutIndex, base });
+  });
   backend.combine(combine);
 }

@@ -71,10 +71,18 @@ export interface DenseFeedForwardSpec {
   readonly activation: Activation;
 }
 
+/** A base of experts: its matrices' names in the trunk. */
+export interface ExpertBaseNames {
+  readonly fc1: string;
+  readonly fc2: string;
+}
+
 export interface SparseFeedForwardSpec {
   readonly kind: "sparse";
   readonly norm: NormSpec;
   readonly router: AffineNames;
+  /** Matrices in the trunk that experts' own are added to, by number; none unless given. */
+  readonly bases?: readonly ExpertBaseNames[] | undefined;
   /** Ordinal of this layer in ModelPlan.expertLayers. */
   readonly expertLayer: number;
   readonly topK: 1 | 2;

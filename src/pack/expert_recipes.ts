@@ -5,6 +5,7 @@ import type { TensorSource } from "../checkpoint/contract.ts";
 import { type BookSample, lloydLevels } from "../quant/codebook.ts";
 import { dequantize, quantizeMatrix } from "../quant/matrix.ts";
 import { atBits, isCalibrated, type Recipe, resolveWidth } from "../quant/quantizers.ts";
+import type { ExpertTensors } from "./bases.ts";
 import { mixedWidths } from "./mixed_widths.ts";
 import type { PackOptions } from "./options.ts";
 import { checkLayers, expertRecipe, type Recipes } from "./widths.ts";
@@ -22,7 +23,7 @@ const MIXED_BITS = [2, 3, 4] as const;
  * their bytes count as taken where all have a stated size.
  */
 export async function chooseRecipes(
-  source: TensorSource,
+  source: ExpertTensors,
   plan: ModelPlan,
   recipes: Recipes,
   options: PackOptions,

@@ -3,9 +3,9 @@ import { MoqeError } from "../base/errors.ts";
 import { expertLayout } from "../base/layout.ts";
 import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
-import type { TensorSource } from "../checkpoint/contract.ts";
 import { dequantize, quantizeMatrix } from "../quant/matrix.ts";
 import type { Recipe } from "../quant/quantizers.ts";
+import type { ExpertTensors } from "./bases.ts";
 import type { Calibration } from "./calibration/file.ts";
 
 /** Inputs by which an expert's sensitivity is measured. */
@@ -31,15 +31,15 @@ interface Rungs {
 }
 
 /**
- * Each expert's recipe, by layer, none in a layer without a ladder. The harm of a recipe is the squared error of the expert's outputs, each row weighed by
- * the expert's squared share in it, times the rows that it saw: sensitivity times use. All start narrow; then the step
- * that takes away most harm a byte is taken as long as there is room. Memory: one expert, whole, in f32,
- * and of a trellis a matrix of it in float64.
+ * Each expert's recipe, by layer, none in a layer without a ladder. The harm of a recipe is the squared error
+ * of the expert's outputs, each row weighed by the expert's squared share in it, times the rows that it saw: sensitivity
+ * times use. All start narrow; then the step that takes away most harm a byte is taken as long as there is room. Memory:
+ * one expert, whole, in f32, and of a trellis a matrix of it in float64.
  *
  * @throws MoqeError `bad_input` where the narrowest of all does not fit
  */
 export async function mixedWidths(
-  source: TensorSource,
+  source: ExpertTensors,
   plan: ModelPlan,
   ask: MixedAsk,
 ): Promise<Recipe[][]> {
@@ -84,7 +84,7 @@ export function climb(all: Rungs[], totalBytes: number, takenBytes = 0): void {
 }
 
 async function harmOf(
-  source: TensorSource,
+  source: ExpertTensors,
   layer: ExpertLayerSpec,
   ordinal: number,
   expert: number,
@@ -94,16 +94,22 @@ async function harmOf(
   const { x, weights, count } = calibration.samples(ordinal, expert, ROWS);
   const seen = calibration.header.layers[ordinal]!.seen[expert]!;
   if (count === 0) return ladder.map(() => 0);
-  const matrices: { w: Float32Array; rows: number; cols: number; bias: Float32Array }[] = [];
+  const matrices: {
+    w: Float32Array;
+    base: Float32Array | undefined;
+    rows: number;
+    cols: number;
+    bias: Float32Array;
+  }[] = [];
   for (const { name, rows, cols, bias } of layer.projections) {
     const names = layer.tensorNames(expert, name);
     const w = await source.readRows(names.weight, 0, rows, { signal });
     const b = bias ? await source.readRows(names.bias, 0, 1, { signal }) : new Float32Array(rows);
-    matrices.push({ w, rows, cols, bias: b });
+    matrices.push({ w, base: await source.base(layer, expert, name), rows, cols, bias: b });
   }
   const output = (of: (m: typeof matrices[number]) => Float32Array) =>
     matrices.reduce(
-      (h, m, i) => product(h, of(m), m.bias, i < matrices.length - 1),
+      (h, m, i) => product(h, plus(of(m), m.base), m.bias, i < matrices.length - 1),
       x as Float32Array,
     );
   const exact = output((m) => m.w), width = exact.length / count;
@@ -116,6 +122,11 @@ async function harmOf(
     }
     return sum * seen / count;
   });
+}
+
+/** The sum of an expert's matrix and its base, if it has one. */
+function plus(w: Float32Array, base: Float32Array | undefined): Float32Array {
+  return base === undefined ? w : w.map((v, i) => v + base[i]!);
 }
 
 /** f32 [rows, n] = x w' + bias, with a relu where asked. */

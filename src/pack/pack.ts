@@ -6,6 +6,7 @@ import { checkAgainstPlan, checkCopies } from "../checkpoint/check.ts";
 import type { Checkpoint } from "../checkpoint/contract.ts";
 import type { WritableStore } from "../store/contract.ts";
 import { type BlockRef, FORMAT_VERSION, type Manifest } from "../store/manifest.ts";
+import { ExpertTensors } from "./bases.ts";
 import { chooseRecipes } from "./expert_recipes.ts";
 import { PACKER_VERSION, type PackOptions } from "./options.ts";
 import { checkOrder } from "./order.ts";
@@ -46,10 +47,11 @@ export async function packCheckpoint(
   checkCalibration(recipes, options);
   if (options.order !== undefined) checkOrder(options.order, plan.expertLayers);
   const items = trunkItems(plan, recipes);
-  const chosen = await chooseRecipes(checkpoint.weights, plan, recipes, options);
+  const tensors = new ExpertTensors(checkpoint.weights, plan, items, options.signal);
+  const chosen = await chooseRecipes(tensors, plan, recipes, options);
   const formats = new FormatTable();
   await using _lock = await options.journal?.lock?.();
-  const run = await Run.start(checkpoint, plan, out, { options, items, chosen, onProgress });
+  const run = await Run.start(tensors, plan, out, { options, items, chosen, onProgress });
   const made = await writeBlocks(checkpoint, plan, run, { items, chosen, formats })
     .finally(() => run.writer.settle());
   const quantizer = describeRecipes(recipes, options.expertsFrom) +

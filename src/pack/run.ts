@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { expertLayout } from "../base/layout.ts";
 import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
-import type { Checkpoint } from "../checkpoint/contract.ts";
+import type { TensorSource } from "../checkpoint/contract.ts";
 import type { WritableStore } from "../store/contract.ts";
 import { type BlockRef, TRUNK_BLOCK_BYTES } from "../store/manifest.ts";
 import { isCalibrated, type Recipe } from "../quant/quantizers.ts";
+import type { ExpertTensors } from "./bases.ts";
 import { encodeCalibrated } from "./calibration/encode.ts";
 import { encodeExpert, encodeTrunk } from "./encode.ts";
 import { entryLine } from "./journal.ts";
@@ -37,17 +38,17 @@ export class Run {
   resumedBlocks = 0;
 
   private constructor(
-    checkpoint: Checkpoint,
+    readonly tensors: ExpertTensors,
     plan: ModelPlan,
     readonly writer: ObjectWriter,
     readonly work: Work,
   ) {
-    this.#reader = new RowReader(checkpoint.weights, work.options.signal);
-    this.#meter = new ProgressMeter(checkpoint.weights, plan, work.items, work.onProgress);
+    this.#reader = new RowReader(tensors, work.options.signal);
+    this.#meter = new ProgressMeter(tensors, plan, work.items, work.onProgress);
   }
 
   static async start(
-    checkpoint: Checkpoint,
+    tensors: ExpertTensors,
     plan: ModelPlan,
     out: WritableStore,
     work: Work,
@@ -58,9 +59,9 @@ export class Run {
       objectBytes,
       async (finished) => await journal?.append(entryLine(finished)),
     );
-    const run = new Run(checkpoint, plan, writer, work);
+    const run = new Run(tensors, plan, writer, work);
     if (journal === undefined) return run;
-    const print = fingerprint(checkpoint, plan, work);
+    const print = fingerprint(tensors, plan, work);
     run.#recorded = await resume(writer, { journal, print, anew: work.options.anew });
     run.resumedBlocks = run.#recorded.length;
     return run;
@@ -104,7 +105,12 @@ export class Run {
       const block = taken !== undefined
         ? await taken.encode(this.#reader, ordinal, e)
         : calibration !== undefined && isCalibrated(recipe)
-        ? await encodeCalibrated(this.#reader, spec, e, { ...work, calibration, ordinal })
+        ? await encodeCalibrated(this.#reader, spec, e, {
+          ...work,
+          calibration,
+          ordinal,
+          tensors: this.tensors,
+        })
         : await encodeExpert(this.#reader, spec, e, work);
       if (taken !== undefined) this.#meter.take(what, expertTensors(spec, e));
       refs[e] = await this.writer.add(block);
@@ -124,7 +130,7 @@ function expertTensors(spec: ExpertLayerSpec, expert: number): string[] {
 
 /** A hash of all that decides the blocks, and of the files' versions. */
 function fingerprint(
-  checkpoint: Checkpoint,
+  source: TensorSource,
   plan: ModelPlan,
   { options, items, chosen }: Work,
 ): string {
@@ -138,7 +144,7 @@ function fingerprint(
     add([expertsFrom.model.manifestSha256, ...expertsFrom.isWhole ? [] : expertsFrom.layers]);
   }
   add(plan.expertLayers.map((l) => [l.stack, l.layer, l.count, l.projections]));
-  add(checkpoint.weights.identity);
-  for (const tensor of checkpoint.weights.tensors.values()) add(tensor);
+  add(source.identity);
+  for (const tensor of source.tensors.values()) add(tensor);
   return hash.digest("hex");
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { architectureOf } from "../../src/arch/registry.ts";
+import { baseOf } from "../../src/base/plan.ts";
 import { MoqeError } from "../../src/base/errors.ts";
 import { NLLB_MOE_54B } from "../support/nllb_54b.ts";
 
@@ -26,6 +27,24 @@ Deno.test("sparse steps 0, 1, 2 and 4 make the layers that the reference makes s
     const { plan } = read({ encoder_layers: 4, encoder_sparse_step: step, decoder_sparse_step: 0 });
     assertEquals(plan.expertLayers.map((l) => l.layer), [...layers]);
   }
+});
+
+Deno.test("bases: trunk tensors shaped as the experts' own, one for every second expert", () => {
+  const { plan, spec } = read({ expert_bases: 2 }), plain = read();
+  const bases = plan.tensors.filter((t) => t.name.includes(".bases."));
+  assertEquals(plan.tensors.length - bases.length, plain.plan.tensors.length);
+  assertEquals(bases.length, 12 * 2 * 2);
+  assertEquals(bases[0], {
+    name: "encoder.layers.3.ffn.bases.base_0.fc1.weight",
+    role: "matrix",
+    shape: [8192, 2048],
+  });
+  const layer = plan.expertLayers[0]!, block = spec.encoder.layers[3]!.feedForward;
+  assertEquals([0, 1, 2, 127].map((e) => baseOf(layer, e)), [0, 1, 0, 1]);
+  assertEquals(baseOf(plain.plan.expertLayers[0]!, 1), undefined);
+  assert(block.kind === "sparse");
+  assertEquals(block.bases?.[1]?.fc2, "encoder.layers.3.ffn.bases.base_1.fc2.weight");
+  assertThrows(() => read({ expert_bases: 3 }), MoqeError, "does not divide num_experts, 128");
 });
 
 Deno.test("options that moqe does not run are refused by name, all at once", () => {

@@ -1,6 +1,6 @@
 /** Random experts as blocks in arenas, and what they mean: for the tests of expert operations. */
 import { expertLayout, type MatrixFormat } from "../../src/base/layout.ts";
-import type { Arena, Backend } from "../../src/backend/contract.ts";
+import type { Arena, Backend, ExpertBase } from "../../src/backend/contract.ts";
 import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
 import { packedRandom, type PackedTwin, type Random } from "../../src/backend/cpu/twin/packed.ts";
 import * as on from "./device.ts";
@@ -56,9 +56,33 @@ export function load(backend: Backend, arenas: readonly Arena[], made: Layer, sl
   });
 }
 
-/** What an expert gives for one row, in float64. */
-export function expertTwin(made: Layer, expert: number, x: Float32Array, d: number, ff: number) {
+/** A base that experts of a layer are added to. */
+export interface BaseTwin {
+  fc1: PackedTwin;
+  fc2: PackedTwin;
+}
+
+/** A random base. */
+export function base(d: number, ff: number, format: MatrixFormat, random: Random): BaseTwin {
+  return { fc1: packedRandom(ff, d, format, random), fc2: packedRandom(d, ff, format, random) };
+}
+
+/** A base on the device. */
+export function loadBase(backend: Backend, made: BaseTwin | undefined): ExpertBase | undefined {
+  return made && { fc1: on.matrix(backend, made.fc1), fc2: on.matrix(backend, made.fc2) };
+}
+
+/** What an expert gives for one row, in float64, added to a base where there is one. */
+export function expertTwin(
+  made: Layer,
+  expert: number,
+  x: Float32Array,
+  { d, ff, base }: { d: number; ff: number; base?: BaseTwin | undefined },
+) {
   const { fc1, fc2, b1, b2 } = made.twins[expert]!;
-  const h = linearTwin({ x, w: fc1.dense, rows: 1, n: ff, k: d, bias: b1, relu: true });
-  return linearTwin({ x: h, w: fc2.dense, rows: 1, n: d, k: ff, bias: b2 });
+  const sum = (w: PackedTwin, more: PackedTwin | undefined) =>
+    Float64Array.from(w.dense, (v, i) => v + (more?.dense[i] ?? 0));
+  const w1 = sum(fc1, base?.fc1), w2 = sum(fc2, base?.fc2);
+  const h = linearTwin({ x, w: w1, rows: 1, n: ff, k: d, bias: b1, relu: true });
+  return linearTwin({ x: h, w: w2, rows: 1, n: d, k: ff, bias: b2 });
 }

@@ -4,7 +4,7 @@ import { PLACE_SLOTS, placeOf, type SlotLookup } from "../../src/backend/contrac
 import { packedRandom, seeded } from "../../src/backend/cpu/twin/packed.ts";
 import { lookUpTwin } from "../../src/backend/cpu/twin/router.ts";
 import * as on from "./device.ts";
-import { layer, load } from "./expert_blocks.ts";
+import { base, layer, load, loadBase } from "./expert_blocks.ts";
 
 const MARK = -77;
 
@@ -101,18 +101,23 @@ on.each(
     const mask = Int32Array.from({ length: rows }, (_, t) => t % 9 === 2 ? 0 : 1);
     const x = on.tensor(backend, rows, d, on.randoms(rows * d, random));
     const common = { x, topK: 2, arenas, activation: "relu", mask } as const;
+    // The second layout's experts are added to a base.
+    const shared = base(d, ff, on.FORMATS["8-bit per channel"]!, random);
+    const bases = [undefined, loadBase(backend, shared)];
     const expected = on.tensor(backend, rows * 2, d), out = on.tensor(backend, rows * 2, d);
     layers.forEach(({ layout }, l) => {
       const wave = resident[l]!.map((r) => ({ ...r, expert: r.expert + 3 * l }));
       backend.experts({
         ...common,
         layout,
+        base: bases[l],
         wave,
         out: expected,
         experts: on.indices(backend, chosen),
       });
       const range = on.indices(backend, places);
-      backend.placedExperts({ ...common, layout, layoutIndex: l, out, places: range });
+      const placed = { ...common, layout, layoutIndex: l, base: bases[l] };
+      backend.placedExperts({ ...placed, out, places: range });
     });
     on.assertSameBits(await on.read(backend, out), await on.read(backend, expected), "placed");
     assertEquals(per, 2);

@@ -34,7 +34,12 @@ const CHECKPOINTS = ARCHITECTURES.flatMap((a) =>
 );
 
 /** What a GPU runs, too: one of each kind of block. Software GPUs are slow. */
-const ON_GPU = ["nllb_moe baseline", "nllb_moe router_bias", "switch_transformers baseline"];
+const ON_GPU = [
+  "nllb_moe baseline",
+  "nllb_moe router_bias",
+  "nllb_moe bases",
+  "switch_transformers baseline",
+];
 
 const RUNS = CHECKPOINTS.flatMap((c) => [
   { ...c, device: "cpu" as const },

@@ -32,7 +32,7 @@ function jobs(name: string): Job[] {
 const run = (m: TestModel, list: readonly Job[], maxRows = m.maxRows) =>
   new Scheduler(m.model, m.spec, { maxRows, maxQueue: 100 }).run(list);
 
-for (const name of ["every_layer", "sharded"]) {
+for (const name of ["every_layer", "sharded", "bases"]) {
   Deno.test(`${name}: results have the same bits whatever the arena, the company and the batch size`, async () => {
     const folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
     try {

@@ -61,6 +61,8 @@ NLLB_MOE = {
     ),
     # The tied output matrix is in the file too; the encoder is dense because its step lies beyond its layers.
     "lm_head": dict(encoder_step=4, decoder_step=1, moe_token_dropout=0.1, store="lm_head", experts=6, vocab=120),
+    # Experts are differences to two bases a layer: not the reference's, whose own whole matrices are compared with.
+    "bases": dict(experts=4, encoder_step=1, decoder_step=2, store="bases"),
 }
 
 

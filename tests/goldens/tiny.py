@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import shutil
+import tempfile
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,9 +17,12 @@ from transformers import (
     SwitchTransformersConfig,
 )
 
+import bases
+
 LANGUAGES = ["eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn", "zho_Hans"]
 PIECES = "▁etaoinshrdlucmfwypvbgkqjxzETAOINSHRDLUCMFWYPVBGKQJXZ0123456789.,;:!?'\"()-/&%+=*#@<>[]_$~^{}|\\äöüßéèàçñ¿¡êîôû"
 SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
+BASES, BASE_STEP = 2, 2.0**-10
 SPECIALS_OF_T5 = ["<pad>", "</s>", "<unk>"]
 
 
@@ -111,6 +116,9 @@ def config_of(options: dict) -> PretrainedConfig:
 
 def exact(weight: torch.Tensor, store: str) -> torch.Tensor:
     """The nearest values that f16 holds exactly (and bf16 too for a bf16 folder), as f32 of the same shape."""
+    if store == "bases":
+        # Sums and differences of multiples of one number are exact, too.
+        return (weight / BASE_STEP).round().clamp(-2047, 2047) * BASE_STEP
     if store != "bf16":
         return weight.half().float()
     rounded = weight.bfloat16().float()
@@ -170,6 +178,10 @@ def save(model: PreTrainedModel, folder: pathlib.Path, store: str) -> None:
         tensors = load_file(weights)
         tensors["lm_head.weight"] = tensors["model.shared.weight"].clone()
         save_file(tensors, weights, metadata={"format": "pt"})
+    if store == "bases":
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "expert_bases": BASES}, indent=2) + "\n")
+        save_file(bases.split(load_file(weights), BASES, BASE_STEP), weights, metadata={"format": "pt"})
     if store == "embeddings":
         tensors = load_file(weights)
         tensors |= {f"{stack}.embed_tokens.weight": tensors["shared.weight"].clone() for stack in ["encoder", "decoder"]}
@@ -210,8 +222,16 @@ def save_tokenizer(folder: pathlib.Path, config: PretrainedConfig) -> None:
 
 
 def load(folder: pathlib.Path) -> PreTrainedModel:
-    """The folder read back by transformers, evaluation mode, computed in f32."""
-    return AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval()
+    """The folder read back by transformers, evaluation mode, computed in f32; of bases it knows nothing."""
+    config = json.loads((folder / "config.json").read_text())
+    if not config.pop("expert_bases", 0):
+        return AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with tempfile.TemporaryDirectory() as whole:
+        shutil.copytree(folder, whole, dirs_exist_ok=True)
+        (pathlib.Path(whole) / "config.json").write_text(json.dumps(config))
+        tensors = bases.join(load_file(folder / "model.safetensors"), BASES)
+        save_file(tensors, f"{whole}/model.safetensors", metadata={"format": "pt"})
+        return load(pathlib.Path(whole))
 
 
 def assert_same(made: torch.nn.Module, loaded: torch.nn.Module) -> None:

@@ -12,6 +12,8 @@ import pathlib
 import numpy as np
 from safetensors.numpy import save_file
 
+import bases
+
 # The table that is written of its own only where it is to have another width than the embedding it is tied to.
 LM_HEAD = "lm_head.weight"
 
@@ -168,7 +170,7 @@ class Packed:
             for i, entry in enumerate(layer["experts"]):
                 parts = self.expert(entry, config["d_model"], d_ff)
                 found.update({f"{base}{i}.{name}": value for name, value in parts.items()})
-        return found
+        return bases.join(found, config.get("expert_bases", 0))
 
 
 def unpack(model: pathlib.Path, out: pathlib.Path) -> None:
@@ -176,6 +178,7 @@ def unpack(model: pathlib.Path, out: pathlib.Path) -> None:
     packed = Packed(model)
     out.mkdir(parents=True, exist_ok=True)
     config = {**packed.manifest["config"], "torch_dtype": "float32"}
+    config.pop("expert_bases", None)
     tokenizer = packed.manifest["tokenizer"]
     for name, value in [
         ("config.json", config),

@@ -7,56 +7,18 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
-import { expertLayout } from "../../src/base/layout.ts";
 import { MoqeError } from "../../src/base/errors.ts";
 import type { ModelPlan } from "../../src/base/plan.ts";
-import type { TensorSource } from "../../src/checkpoint/contract.ts";
 import { Calibration, CalibrationWriter } from "../../src/pack/calibration/file.ts";
 import { climb } from "../../src/pack/mixed_widths.ts";
 import type { PackOptions } from "../../src/pack/options.ts";
-import { dequantize, viewMatrix } from "../../src/quant/matrix.ts";
 import { FileStore } from "../../src/store/file_store.ts";
-import type { Manifest } from "../../src/store/manifest.ts";
 import { seeded } from "../../src/backend/cpu/twin/packed.ts";
-import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
-import { inputRow, writeCalibration as write } from "../support/calibration.ts";
+import { writeCalibration as write } from "../support/calibration.ts";
+import { outputError } from "../support/output_error.ts";
 import { randomWeights } from "../quant/random.ts";
 import { contents, openGolden, packGolden } from "../support/packed.ts";
 import { temporaryFolder } from "../support/safetensors.ts";
-
-/** Squared error of all experts' outputs on fresh rows, against the checkpoint's. */
-async function outputError(
-  weights: TensorSource,
-  plan: ModelPlan,
-  store: FileStore,
-  manifest: Manifest,
-): Promise<number> {
-  let error = 0;
-  for (const [l, layer] of plan.expertLayers.entries()) {
-    const { cols } = layer.projections[0]!, common = randomWeights(cols, "laplace", l);
-    for (let e = 0; e < layer.count; e++) {
-      const { format, block } = manifest.expertLayers[l]!.experts[e]!,
-        form = manifest.formats[format]!;
-      const bytes = await store.readRange(manifest.objects[block.object]!.name, block);
-      const layout = expertLayout(layer.projections, form);
-      for (let r = 0; r < 8; r++) {
-        let exact: ArrayLike<number> = inputRow(cols, 77_000 + 100 * e + r, common), got = exact;
-        for (const [p, { name, rows, cols: k, bias }] of layer.projections.entries()) {
-          const names = layer.tensorNames(e, name), at = layout.projections[p]!, relu = p === 0;
-          const shape = { rows: 1, n: rows, k, relu };
-          const b = bias ? await weights.readRows(names.bias, 0, 1) : new Float32Array(rows);
-          const w = await weights.readRows(names.weight, 0, rows);
-          exact = linearTwin({ ...shape, x: exact, w, bias: b });
-          const own = bias ? new Float32Array(bytes.buffer, at.biasOffset, rows) : b;
-          const decoded = dequantize(viewMatrix(bytes, rows, k, form, at));
-          got = linearTwin({ ...shape, x: got, w: decoded, bias: own });
-        }
-        for (let i = 0; i < exact.length; i++) error += (exact[i]! - got[i]!) ** 2;
-      }
-    }
-  }
-  return error;
-}
 
 Deno.test("calibrated packs: the same bytes each time, and less output error step by step", async () => {
   using folder = temporaryFolder();

@@ -8,6 +8,7 @@ import {
 } from "../contract.ts";
 import { type Device, liveRows, type Rows } from "./device.ts";
 import { rangeAt, refuse, tensorAt } from "./guards.ts";
+import { matrixWeights } from "./linear.ts";
 import { multiply, stageRows } from "./product.ts";
 import { ROW_CHUNK } from "./scratch.ts";
 import { type Weights, weightsOf } from "./weights.ts";
@@ -122,21 +123,54 @@ interface Work {
 
 function runExpert(d: Device, op: AnyExpertsOp, block: number, work: Work): void {
   const { at } = d.scratch;
-  const fc1 = op.layout.projections[0]!, fc2 = op.layout.projections[1]!;
-  const w1 = projection(d, op, fc1, block), w2 = projection(d, op, fc2, block);
-  const relu = op.activation === "relu";
-  const bias = (p: ProjectionOffsets) => p.biasOffset < 0 ? 0 : block + p.biasOffset;
-  const inside = { bias: bias(fc1), relu, residual: 0, out: at.hidden, stride: w1.n };
-  const outside = { bias: bias(fc2), relu: false, residual: 0, out: work.out, stride: w2.n };
   const inRows = { pointer: at.expertIn, count: work.from + work.count, all: false };
   const hiddenRows = { pointer: at.identity, count: ROW_CHUNK, all: true };
   const end = work.from + work.count;
   for (let from = work.from; from < end; from += ROW_CHUNK) {
     const count = Math.min(ROW_CHUNK, end - from);
-    multiply(d, w1, stageRows(d, w1, work.x, inRows, from, count), at.identity, inside);
-    const staged = stageRows(d, w2, at.hidden, hiddenRows, 0, count);
-    multiply(d, w2, staged, at.expertOut + from * 4, outside);
+    const relu = op.activation === "relu";
+    const inside = { x: work.x, rows: inRows, from, count, outRows: at.identity, out: at.hidden };
+    project(d, op, block, 0, { ...inside, relu });
+    const outRows = at.expertOut + from * 4;
+    const outside = { x: at.hidden, rows: hiddenRows, from: 0, count, outRows, out: work.out };
+    project(d, op, block, 1, { ...outside, relu: false });
   }
+}
+
+/** One projection of one expert: which rows of x, staged from `from` on, and which rows of `out` they give. */
+interface Projected {
+  x: number;
+  rows: Rows;
+  from: number;
+  count: number;
+  outRows: number;
+  out: number;
+  relu: boolean;
+}
+
+/** Where there is a base, its product comes first and the expert's is added to it. */
+function project(d: Device, op: AnyExpertsOp, block: number, p: 0 | 1, ends: Projected): void {
+  const { x, rows, from, count, outRows, out, relu } = ends, offsets = op.layout.projections[p]!;
+  const target = { bias: 0, relu: false, residual: 0, out, stride: offsets.layout.rows };
+  // Levels of a codebook lie in one place for all: each matrix is read when its product is due.
+  const base = baseOf(d, op, p);
+  if (base !== undefined) {
+    multiply(d, base, stageRows(d, base, x, rows, from, count), outRows, target);
+  }
+  const w = projection(d, op, offsets, block);
+  multiply(d, w, stageRows(d, w, x, rows, from, count), outRows, {
+    ...target,
+    bias: offsets.biasOffset < 0 ? 0 : block + offsets.biasOffset,
+    relu: relu && (base === undefined || "last"),
+    residual: base === undefined ? 0 : out,
+  });
+}
+
+function baseOf(d: Device, { base, layout }: AnyExpertsOp, p: 0 | 1): Weights | undefined {
+  if (base === undefined) return undefined;
+  const { rows, cols } = layout.projections[p]!.layout, name = `the base's fc${p + 1}`;
+  const w = matrixWeights(d, p === 0 ? base.fc1 : base.fc2, cols, ACTION, name);
+  return w.n === rows ? w : refuse(ACTION, `${name} has ${rows} rows`, String(w.n));
 }
 
 function blockAt(op: AnyExpertsOp, expert: { arena: number; slot: number }): number {

@@ -51,7 +51,8 @@ export function stageRows(
 /** What happens to the sums, and where they go. Addresses; 0 where absent. */
 export interface Target {
   bias: number;
-  relu: boolean;
+  /** "last": of the sum with the residual, too. */
+  relu: boolean | "last";
   residual: number;
   out: number;
   /** Floats from one row of out (and residual) to the next. */
@@ -163,7 +164,7 @@ function tilesCall(
     at.expanded + own,
     at.totals + own,
     target.bias,
-    target.relu ? 1 : 0,
+    reluCode(target),
     target.residual,
     target.out,
     target.stride,
@@ -182,7 +183,7 @@ function rowCall(
   own: number,
 ): KernelCall {
   const { at } = d.scratch, { bias } = target;
-  const relu = target.relu ? 1 : 0, move = row * target.stride * 4;
+  const relu = reluCode(target), move = row * target.stride * 4;
   const out = target.out + move, residual = target.residual === 0 ? 0 : target.residual + move;
   if (w.kind === Kind.f32 || w.kind === Kind.f16) {
     const kernel = w.kind === Kind.f32 ? "gemv32" : "gemv16";
@@ -218,6 +219,11 @@ function rowCall(
     out,
   ];
   return { kernel: packedGemv(w.kind), args };
+}
+
+/** As kernels/wasm/finish.ts counts. */
+function reluCode({ relu }: Target): number {
+  return relu === "last" ? 2 : relu ? 1 : 0;
 }
 
 function packedGemv(kind: Kind): "gemv2" | "gemv3" | "gemv4" | "gemv8" {

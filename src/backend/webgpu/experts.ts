@@ -1,25 +1,31 @@
 /** The experts of a wave: each (row, rank) pair finds its expert's slot, alone or in tiles that share one. */
-import type { ProjectionOffsets } from "../../base/layout.ts";
-import { type Arena, type ExpertsOp, PLACE_SLOTS, type PlacedExpertsOp } from "../contract.ts";
+import { type ExpertsOp, PLACE_SLOTS, type PlacedExpertsOp } from "../contract.ts";
 import { refuse } from "../shapes.ts";
-import { bind, type Binding } from "./buffers.ts";
+import {
+  type AnyExpertsOp,
+  baseSource,
+  type Chunk,
+  type Ends,
+  project,
+  slotSource,
+  type Source,
+  type Work,
+} from "./expert_product.ts";
 import { type Constants, KERNELS } from "./kernels.ts";
 import {
   checkApart,
   checkRows,
   Indices,
   maskWord,
-  NONE,
   range,
   type Run,
   scratch,
   tensor,
   word,
 } from "./operands.ts";
-import { gemvRowsOf, inputRows, type Rows } from "./product.ts";
-import { MOST_SLOTS, PAIR_TILE } from "./scratch.ts";
-import { tileSize } from "./tiles.ts";
-import { type Weights, weightsOf } from "./weights.ts";
+import { inputRows } from "./product.ts";
+import { listsOrder, MOST_SLOTS, PAIR_TILE } from "./scratch.ts";
+import { weightsOf } from "./weights.ts";
 
 const ACTION = "run experts";
 /** From so many pairs an expert on, tiles of pairs are worth their sorting. */
@@ -28,28 +34,6 @@ const SHARED_PAIRS = 3;
 const PLACED_PAIRS = 48;
 const SORT: Constants = { TILE_M: PAIR_TILE, PLACED: 0 };
 const SORT_PLACED: Constants = { TILE_M: PAIR_TILE, PLACED: 1 };
-
-/** What `experts` and `placedExperts` have in common. */
-type AnyExpertsOp = Omit<PlacedExpertsOp, "places" | "layoutIndex">;
-
-/** An operation's operands, bound. */
-interface Work {
-  op: AnyExpertsOp;
-  x: Binding;
-  out: Binding;
-  mask: Binding | undefined;
-  /** By (row, rank): the expert, or where `placed` its place. */
-  ids: Binding;
-  placed: boolean;
-  /** Slot over all arenas by expert, -1 for none; undefined where placed. */
-  places: Binding | undefined;
-  /** Experts in `places`; where placed, the first place of this layout. */
-  placeCount: number;
-  /** Experts that pairs can have, as far as the host knows. */
-  experts: number;
-  w1: Weights;
-  w2: Weights;
-}
 
 /** `Backend.experts`. */
 export function experts(run: Run, op: ExpertsOp): void {
@@ -85,7 +69,7 @@ function operands(
   run: Run,
   op: AnyExpertsOp,
   up: Indices,
-): Pick<Work, "op" | "x" | "out" | "mask" | "w1" | "w2"> {
+): Pick<Work, "op" | "x" | "out" | "mask" | "weights" | "bases"> {
   const [fc1, fc2] = op.layout.projections, total = op.x.rows, width = op.x.cols;
   if (op.layout.projections.length !== 2 || fc1 === undefined || fc2 === undefined) {
     return refuse(ACTION, "an expert has two projections", String(op.layout.projections.length));
@@ -112,15 +96,21 @@ function operands(
     x,
     out,
     mask: up.mask(op.mask, total, [out]),
-    w1: weightsOf(op.layout.format, fc1.layout, run.tiles),
-    w2: weightsOf(op.layout.format, fc2.layout, run.tiles),
+    weights: [
+      weightsOf(op.layout.format, fc1.layout, run.tiles),
+      weightsOf(op.layout.format, fc2.layout, run.tiles),
+    ],
+    bases: op.base && [
+      baseSource(run, op.base.fc1, fc1.layout, "the base's fc1"),
+      baseSource(run, op.base.fc2, fc2.layout, "the base's fc2"),
+    ],
   };
 }
 
 function runAll(run: Run, work: Work): void {
-  const { op, x, out, ids, mask, w1, w2 } = work, total = op.x.rows;
+  const { op, x, out, ids, mask, weights, bases } = work, total = op.x.rows;
   checkApart(out, [x, ids, mask], ACTION);
-  const staged = w1.staged || w2.staged;
+  const staged = [...weights, ...(bases ?? []).map((b) => b.w)].some((w) => w.staged);
   const pairs = Math.min(run.sizes.pairs, staged ? run.sizes.stagedRows : Infinity);
   const rows = Math.floor(pairs / op.topK);
   for (let first = 0; first < total; first += rows) {
@@ -149,7 +139,7 @@ function placesOf({ wave, arenas }: ExpertsOp): Int32Array {
 
 /** Both projections of rows first .. first + rows - 1, arena by arena. */
 function runRows(run: Run, work: Work, first: number, rows: number): void {
-  const { op, w1, w2 } = work, pairs = rows * op.topK, firstPair = first * op.topK;
+  const { op, weights } = work, pairs = rows * op.topK, firstPair = first * op.topK;
   const many = work.placed ? pairs >= PLACED_PAIRS : pairs >= SHARED_PAIRS * work.experts;
   const sorted = many && op.arenas.every((a) => a.slots <= MOST_SLOTS);
   const hidden = scratch(run, "hidden");
@@ -157,40 +147,35 @@ function runRows(run: Run, work: Work, first: number, rows: number): void {
   for (const arena of op.arenas) {
     const chunk = { arena, firstSlot, firstPair, pairs, sorted };
     if (sorted) sortPairs(run, work, chunk);
-    // Staged anew for every arena: the second projection's input lies in the same scratch.
-    const input = w1.staged
-      ? { ...inputRows(run, w1, work.x, first, rows), from: first }
-      : { binding: work.x, at: work.x.base / 16, from: 0 };
-    const inside = { out: hidden, at: 0, from: firstPair, relu: op.activation === "relu" };
-    project(run, work, chunk, w1, op.layout.projections[0]!, {
-      ...inside,
-      x: input,
-      xFrom: input.from,
-      xEach: op.topK,
-    });
+    projectBoth(work, 0, slotSource(run, arena, weights[0], op.layout.projections[0]!), (w) => {
+      // Staged anew for every product: the second projection's input lies in the same scratch.
+      const x = w.staged
+        ? inputRows(run, w, work.x, first, rows)
+        : { binding: work.x, at: work.x.base / 16 };
+      const from = { xFrom: w.staged ? first : 0, xEach: op.topK };
+      return { x, ...from, out: hidden, at: 0, from: firstPair, relu: op.activation === "relu" };
+    }, (source, ends) => project(run, work, chunk, source, ends));
     // Rows of other arenas' pairs are staged too and not looked at.
-    const second: Rows = inputRows(run, w2, hidden, 0, pairs);
-    const outside = { out: work.out, at: word(work.out), from: 0, relu: false };
-    project(run, work, chunk, w2, op.layout.projections[1]!, {
-      ...outside,
-      x: second,
-      xFrom: firstPair,
-      xEach: 1,
-    });
+    projectBoth(work, 1, slotSource(run, arena, weights[1], op.layout.projections[1]!), (w) => {
+      const x = inputRows(run, w, hidden, 0, pairs);
+      const to = { out: work.out, at: word(work.out), from: 0 };
+      return { x, xFrom: firstPair, xEach: 1, ...to, relu: false };
+    }, (source, ends) => project(run, work, chunk, source, ends));
     firstSlot += arena.slots;
   }
 }
 
-interface Chunk {
-  arena: Arena;
-  firstSlot: number;
-  firstPair: number;
-  pairs: number;
-  sorted: boolean;
-}
-
-function listsOrder(run: Run): number {
-  return 4 + 4 * run.sizes.pairs;
+/** Where there is a base, its product comes first and the experts' are added to it. */
+function projectBoth(
+  { bases }: Work,
+  p: 0 | 1,
+  own: Source,
+  endsOf: (w: Source["w"]) => Omit<Ends, "sum">,
+  run: (source: Source, ends: Ends) => void,
+): void {
+  const base = bases?.[p];
+  if (base !== undefined) run(base, { ...endsOf(base.w), relu: false, sum: false });
+  run(own, { ...endsOf(own.w), sum: base !== undefined });
 }
 
 function sortPairs(run: Run, work: Work, c: Chunk): void {
@@ -208,88 +193,8 @@ function sortPairs(run: Run, work: Work, c: Chunk): void {
       c.firstSlot,
       c.arena.slots,
       maskWord(work.mask),
-      listsOrder(run),
+      listsOrder(run.sizes),
     ],
     groups: [1],
-  });
-}
-
-interface Ends {
-  x: Rows;
-  /** Row or pair that lies first in x, and pairs a row of x. */
-  xFrom: number;
-  xEach: number;
-  out: Binding;
-  at: number;
-  /** Pair that lies first in out. */
-  from: number;
-  relu: boolean;
-}
-
-function project(
-  run: Run,
-  work: Work,
-  c: Chunk,
-  w: Weights,
-  p: ProjectionOffsets,
-  ends: Ends,
-): void {
-  const { arena } = c, n = w.layout.rows;
-  const block = bind(run.gpu.limits, arena.buffer, 0, arena.slots * arena.slotBytes, ACTION);
-  const matrix = [n, w.kq, w.units, p.codesOffset / 16, p.scalesOffset / 2, w.layout.groups];
-  const bias = p.biasOffset < 0 ? NONE : p.biasOffset / 4, relu = ends.relu ? 1 : 0;
-  const slotUnits = arena.slotBytes / 16, products = c.pairs * n * w.layout.cols;
-  if (c.sorted) {
-    const lists = scratch(run, "lists");
-    run.gpu.dispatch({
-      kernel: KERNELS.expertsGemm,
-      constants: w.gemm.experts,
-      bindings: [ends.x.binding, block, block, lists, , , ends.out],
-      params: [
-        ...matrix,
-        bias,
-        relu,
-        ends.x.at,
-        ends.xFrom,
-        ends.xEach,
-        ends.at,
-        ends.from,
-        slotUnits,
-        listsOrder(run),
-      ],
-      // Every expert fills tiles but for its last.
-      groups: [
-        Math.ceil(n / tileSize(w.tiles.experts).n),
-        Math.min(c.pairs, Math.floor(c.pairs / PAIR_TILE) + work.experts),
-      ],
-      products,
-    });
-    return;
-  }
-  run.gpu.dispatch({
-    kernel: KERNELS.expertsGemv,
-    constants: work.placed ? w.placed : w.gemv,
-    bindings: [ends.x.binding, block, block, work.ids, work.places, work.mask, ends.out],
-    params: [
-      ...matrix,
-      bias,
-      relu,
-      c.firstPair,
-      work.op.topK,
-      ends.x.at,
-      ends.xFrom,
-      ends.xEach,
-      ends.at,
-      ends.from,
-      word(work.ids),
-      word(work.places),
-      work.placeCount,
-      c.firstSlot,
-      arena.slots,
-      slotUnits,
-      maskWord(work.mask),
-    ],
-    groups: [Math.ceil(n / gemvRowsOf(w)), c.pairs],
-    products,
   });
 }

@@ -54,3 +54,8 @@ export function scratchSizes(shape: ScratchShape, maxBindingBytes: number): Scra
     mask: shape.maxRows * 4,
   };
 }
+
+/** Word of `lists` from which on the sorted pairs lie, behind the tiles. */
+export function listsOrder({ pairs }: ScratchSizes): number {
+  return 4 + 4 * pairs;
+}

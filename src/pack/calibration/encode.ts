@@ -7,6 +7,7 @@ import { dequantizeRow, type EncodedMatrix, viewMatrix } from "../../quant/matri
 import type { Compensation } from "../../quant/compensation.ts";
 import type { Hessian } from "../../quant/moments.ts";
 import type { Recipe } from "../../quant/quantizers.ts";
+import type { ExpertTensors } from "../bases.ts";
 import { copyBias } from "../bias.ts";
 import type { ReadJob, RowChunk, RowReader } from "../row_reader.ts";
 import type { Calibration } from "./file.ts";
@@ -18,6 +19,8 @@ export interface CalibratedWork {
   readonly calibration: Calibration;
   /** Ordinal of the layer among the plan's. */
   readonly ordinal: number;
+  /** For the bases that its matrices are added to. */
+  readonly tensors: ExpertTensors;
   readonly onChunk: (chunk: RowChunk) => void;
 }
 
@@ -72,7 +75,7 @@ export async function encodeCalibrated(
   return block;
 }
 
-/** Told each row of a matrix before and after, and its bias; answers the bias to write. */
+/** Told each row of a matrix before and after, its base's in both, and its bias; answers the bias to write. */
 type OnRow = (
   row: number,
   exact: Float32Array,
@@ -90,11 +93,11 @@ class Projection {
 
   constructor(
     readonly reader: RowReader,
-    layer: ExpertLayerSpec,
-    expert: number,
+    readonly layer: ExpertLayerSpec,
+    readonly expert: number,
     readonly work: CalibratedWork,
     readonly block: Uint8Array<ArrayBuffer>,
-    index: number,
+    readonly index: number,
   ) {
     const { rows, cols, bias, name } = layer.projections[index]!;
     const names = layer.tensorNames(expert, name);
@@ -112,7 +115,9 @@ class Projection {
   async encode(hessian: Hessian, onRow: OnRow, compensation?: Compensation): Promise<void> {
     const { layout } = this.#at, { rows, cols, rowBytes, groups } = layout;
     const encoder = new MatrixEncoder(this.#name, rows, cols, this.work.recipe, hessian);
-    const rounded = new Float32Array(cols);
+    const exact = new Float32Array(cols), rounded = new Float32Array(cols);
+    const { layer, expert, index } = this;
+    const base = await this.work.tensors.base(layer, expert, layer.projections[index]!.name);
     let wanted = new Float32Array(0);
     for await (const chunk of this.reader.read(this.#jobs)) {
       this.work.onChunk(chunk);
@@ -128,13 +133,19 @@ class Projection {
         wanted = new Float32Array(rowCount * cols);
       }
       for (let r = 0; r < rowCount && compensation; r++) {
-        const part = [r * cols, (r + 1) * cols] as const;
-        compensation.apply(data.subarray(...part), wanted.subarray(...part));
+        const row = wanted.subarray(r * cols, (r + 1) * cols), at = (rowStart + r) * cols;
+        for (let c = 0; c < cols; c++) exact[c] = data[r * cols + c]! + (base?.[at + c] ?? 0);
+        compensation.apply(exact, row);
+        for (let c = 0; c < cols && base !== undefined; c++) row[c]! -= base[at + c]!;
       }
       encoder.encodeRows(compensation ? wanted : data, rowCount, codes, scales);
       for (let r = 0; r < rowCount; r++) {
         dequantizeRow(this.#matrix, rowStart + r, rounded);
-        const exact = data.subarray(r * cols, (r + 1) * cols);
+        exact.set(data.subarray(r * cols, (r + 1) * cols));
+        for (let c = 0, at = (rowStart + r) * cols; c < cols && base !== undefined; c++, at++) {
+          exact[c]! += base[at]!;
+          rounded[c]! += base[at]!;
+        }
         const bias = onRow(rowStart + r, exact, rounded, this.#bias?.[rowStart + r]);
         if (this.#bias !== undefined) this.#bias[rowStart + r] = bias;
       }
