@@ -88,7 +88,7 @@ Deno.test("webgpu: experts are the same in every tile, and pair by pair", async 
   const want = await run(TILES, 1);
   const twin = Array.from(
     { length: pairs },
-    (_, i) => expertTwin(made, chosen[i]!, x.subarray(i * d, (i + 1) * d), d, ff),
+    (_, i) => expertTwin(made, chosen[i]!, x.subarray(i * d, (i + 1) * d), { d, ff }),
   ).flatMap((v) => [...v]);
   on.assertNmse(want, twin, NMSE.experts, "experts");
   for (const experts of CANDIDATES.experts) {

@@ -1,4 +1,4 @@
-/** The experts of a call: each gathers the rows routed to it and runs its two projections from its slot. */
+/** The experts of a call: the rows routed to each are gathered and run through its two projections from its slot. */
 import type { ProjectionOffsets } from "../../base/layout.ts";
 import {
   type DeviceRange,
@@ -18,7 +18,7 @@ const ACTION = "run experts";
 /** What `experts` and `placedExperts` have in common. */
 type AnyExpertsOp = Omit<PlacedExpertsOp, "places" | "layoutIndex">;
 
-/** `Backend.experts`: one gather and two products an expert that has rows. */
+/** `Backend.experts`: two products an expert that has rows, and two a base. */
 export function experts(d: Device, op: ExpertsOp): void {
   const places = new Map<number, number>();
   op.wave.forEach((e, i) => places.set(e.expert, i));
@@ -71,10 +71,7 @@ function run(d: Device, op: AnyExpertsOp, chosen: DeviceRange, choice: Choice): 
   const table = rangeAt(chosen.buffer, chosen.offset, total * op.topK * 4, ACTION);
   const rows = liveRows(d, total, op.mask, ACTION);
   const byExpert = sortPairs(d, op.topK, rows, table, choice);
-  choice.blocks.forEach((block, e) => {
-    const from = byExpert[e]!, count = byExpert[e + 1]! - from;
-    if (count > 0) runExpert(d, op, block, { x, out, from, count });
-  });
+  for (const chunk of chunksOf(op, choice, byExpert)) runChunk(d, op, chunk, x, out);
 }
 
 /**
@@ -114,56 +111,76 @@ function sortPairs(
   return starts;
 }
 
-interface Work {
-  x: number;
-  out: number;
+/** Sorted pairs that run at once, at most ROW_CHUNK of them: from .. from + count - 1. */
+interface Chunk {
   from: number;
   count: number;
+  /** What of them is each expert's: counted as the chunk, with the address of its block. */
+  parts: { block: number; from: number; count: number }[];
 }
 
-function runExpert(d: Device, op: AnyExpertsOp, block: number, work: Work): void {
-  const { at } = d.scratch;
-  const inRows = { pointer: at.expertIn, count: work.from + work.count, all: false };
-  const hiddenRows = { pointer: at.identity, count: ROW_CHUNK, all: true };
-  const end = work.from + work.count;
-  for (let from = work.from; from < end; from += ROW_CHUNK) {
-    const count = Math.min(ROW_CHUNK, end - from);
-    const relu = op.activation === "relu";
-    const inside = { x: work.x, rows: inRows, from, count, outRows: at.identity, out: at.hidden };
-    project(d, op, block, 0, { ...inside, relu });
-    const outRows = at.expertOut + from * 4;
-    const outside = { x: at.hidden, rows: hiddenRows, from: 0, count, outRows, out: work.out };
-    project(d, op, block, 1, { ...outside, relu: false });
+/** Chunks of one expert each, or with a base, whose product all its experts share, of as many as there are. */
+function* chunksOf(
+  { base }: AnyExpertsOp,
+  { blocks }: Choice,
+  byExpert: readonly number[],
+): Generator<Chunk> {
+  const spans = base === undefined
+    ? blocks.map((_, e) => [byExpert[e]!, byExpert[e + 1]!] as const)
+    : [[0, byExpert[blocks.length]!] as const];
+  for (const [start, end] of spans) {
+    for (let from = start; from < end; from += ROW_CHUNK) {
+      const count = Math.min(ROW_CHUNK, end - from);
+      const parts = blocks.flatMap((block, e) => {
+        const first = Math.max(from, byExpert[e]!);
+        const own = Math.min(from + count, byExpert[e + 1]!) - first;
+        return own > 0 ? [{ block, from: first, count: own }] : [];
+      });
+      yield { from, count, parts };
+    }
   }
 }
 
-/** One projection of one expert: which rows of x, staged from `from` on, and which rows of `out` they give. */
-interface Projected {
+/** Both projections of a chunk. x and out: addresses of [T, d_model] and [T * topK, d_model]. */
+function runChunk(d: Device, op: AnyExpertsOp, chunk: Chunk, x: number, out: number): void {
+  const { at } = d.scratch, { from, count } = chunk;
+  const gathered = { pointer: at.expertIn, count: from + count, all: false };
+  const hiddenRows = { pointer: at.identity, count: ROW_CHUNK, all: true };
+  const relu = op.activation === "relu";
+  const inside = { x, rows: gathered, first: from, outRows: at.identity, out: at.hidden };
+  project(d, op, chunk, 0, { ...inside, relu });
+  const outRows = at.expertOut + from * 4;
+  project(d, op, chunk, 1, { x: at.hidden, rows: hiddenRows, first: 0, outRows, out, relu: false });
+}
+
+/** Where the chunk's first pair lies among the rows of x, and the row of `out` that each pair gives. */
+interface Ends {
   x: number;
   rows: Rows;
-  from: number;
-  count: number;
+  first: number;
   outRows: number;
   out: number;
   relu: boolean;
 }
 
-/** Where there is a base, its product comes first and the expert's is added to it. */
-function project(d: Device, op: AnyExpertsOp, block: number, p: 0 | 1, ends: Projected): void {
-  const { x, rows, from, count, outRows, out, relu } = ends, offsets = op.layout.projections[p]!;
+/** One projection of a chunk. Where there is a base, its product comes first and each expert's is added to it. */
+function project(d: Device, op: AnyExpertsOp, chunk: Chunk, p: 0 | 1, ends: Ends): void {
+  const { x, rows, first, outRows, out, relu } = ends, offsets = op.layout.projections[p]!;
   const target = { bias: 0, relu: false, residual: 0, out, stride: offsets.layout.rows };
   // Levels of a codebook lie in one place for all: each matrix is read when its product is due.
   const base = baseOf(d, op, p);
   if (base !== undefined) {
-    multiply(d, base, stageRows(d, base, x, rows, from, count), outRows, target);
+    multiply(d, base, stageRows(d, base, x, rows, first, chunk.count), outRows, target);
   }
-  const w = projection(d, op, offsets, block);
-  multiply(d, w, stageRows(d, w, x, rows, from, count), outRows, {
-    ...target,
-    bias: offsets.biasOffset < 0 ? 0 : block + offsets.biasOffset,
-    relu: relu && (base === undefined || "last"),
-    residual: base === undefined ? 0 : out,
-  });
+  for (const part of chunk.parts) {
+    const w = projection(d, op, offsets, part.block), skip = part.from - chunk.from;
+    multiply(d, w, stageRows(d, w, x, rows, first + skip, part.count), outRows + skip * 4, {
+      ...target,
+      bias: offsets.biasOffset < 0 ? 0 : part.block + offsets.biasOffset,
+      relu: relu && (base === undefined || "last"),
+      residual: base === undefined ? 0 : out,
+    });
+  }
 }
 
 function baseOf(d: Device, { base, layout }: AnyExpertsOp, p: 0 | 1): Weights | undefined {
