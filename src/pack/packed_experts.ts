@@ -11,6 +11,7 @@ import { dequantizeRow, viewMatrix } from "../quant/matrix.ts";
 import type { Recipe } from "../quant/quantizers.ts";
 import { StoreFetcher } from "../store/fetcher.ts";
 import type { OpenedModel } from "../store/open.ts";
+import type { ExpertTensors } from "./bases.ts";
 import { copyBias } from "./bias.ts";
 import type { PackOptions } from "./options.ts";
 import type { RowReader } from "./row_reader.ts";
@@ -89,6 +90,7 @@ export class PackedExperts {
    */
   async encode(
     reader: RowReader,
+    tensors: ExpertTensors,
     ordinal: number,
     expert: number,
   ): Promise<Uint8Array<ArrayBuffer>> {
@@ -97,7 +99,7 @@ export class PackedExperts {
     const read = await this.#fetcher.fetch(block, { signal: reader.signal });
     const bytes = read.bytes.slice();
     read.release();
-    await this.#compare(reader, spec, expert, { bytes, layout });
+    await this.#compare(tensors, spec, expert, { bytes, layout });
     for (const [p, { name, rows, bias }] of spec.projections.entries()) {
       if (!bias) continue;
       const job = { name: spec.tensorNames(expert, name).bias, rows: 1, cols: rows };
@@ -108,8 +110,9 @@ export class PackedExperts {
     return bytes;
   }
 
+  /** Both with their base where there is one: what is added to it may be small, and changed much by gptq. */
   async #compare(
-    reader: RowReader,
+    tensors: ExpertTensors,
     spec: ExpertLayerSpec,
     expert: number,
     { bytes, layout }: { bytes: Uint8Array<ArrayBuffer>; layout: ExpertLayout },
@@ -121,8 +124,12 @@ export class PackedExperts {
       for (let r = 0; r < count; r++) {
         dequantizeRow(packed, r, decoded.subarray(r * cols, (r + 1) * cols));
       }
-      const { signal } = reader;
-      const wanted = await reader.source.readRows(weight, 0, count, { signal });
+      const wanted = await tensors.readRows(weight, 0, count, { signal: tensors.signal });
+      const base = (await tensors.base(spec, expert, name))?.subarray(0, count * cols);
+      base?.forEach((w, i) => {
+        decoded[i]! += w;
+        wanted[i]! += w;
+      });
       const alike = correlation(decoded, wanted);
       if (alike >= LEAST_CORRELATION) continue;
       throw refuse(this.model, `${weight} has nothing in common with it (${alike.toFixed(2)})`);

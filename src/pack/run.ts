@@ -103,7 +103,7 @@ export class Run {
       const work = { recipe, layout: expertLayout(spec.projections, recipe.format), onChunk };
       const taken = expertsFrom?.has(ordinal) ? expertsFrom : undefined;
       const block = taken !== undefined
-        ? await taken.encode(this.#reader, ordinal, e)
+        ? await taken.encode(this.#reader, this.tensors, ordinal, e)
         : calibration !== undefined && isCalibrated(recipe)
         ? await encodeCalibrated(this.#reader, spec, e, {
           ...work,

@@ -2,7 +2,9 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { Calibration } from "../../src/pack/calibration/file.ts";
 import type { PackOptions } from "../../src/pack/options.ts";
+import { PackedExperts } from "../../src/pack/packed_experts.ts";
 import { FileStore } from "../../src/store/file_store.ts";
+import { openModel } from "../../src/store/open.ts";
 import { writeCalibration } from "../support/calibration.ts";
 import { outputError } from "../support/output_error.ts";
 import { openGolden, packGolden } from "../support/packed.ts";
@@ -57,4 +59,17 @@ Deno.test("calibration and widths by sensitivity see experts with their bases", 
   const mixed = await p.pack("mixed", { experts: { bits: 2 }, trunk, calibration, expertBytes });
   assertLess(mixed.error, weighed.error);
   calibration.close();
+});
+
+Deno.test("experts taken from a packed model keep their codes beside the same bases", async () => {
+  using p = await packer();
+  const first = await p.pack("first", { experts: { bits: 2 }, trunk: { bits: 4 } });
+  const model = await openModel(`${p.folder.path}/first`);
+  const experts = { bits: 2 } as const, trunk = { bits: 4 } as const;
+  const expertsFrom = new PackedExperts(model, p.plan);
+  const again = await p.pack("again", { experts, trunk, embedding: { bits: 4 }, expertsFrom });
+  const blocks = (m: typeof first) =>
+    m.manifest.expertLayers.flatMap((l) => l.experts.map((e) => e.block.sha256));
+  assertEquals(blocks(again), blocks(first));
+  assertEquals(again.error, first.error);
 });
