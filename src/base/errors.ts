@@ -22,6 +22,8 @@ export interface ErrorParts {
   observed?: string | undefined;
   /** What the reader can do about it. */
   remedy?: string | undefined;
+  /** Of `over_budget`: the least budget that would do, in MiB, so that of several refusals the one that asks for most is told. */
+  leastMiB?: number | undefined;
   cause?: unknown;
 }
 

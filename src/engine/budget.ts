@@ -83,7 +83,7 @@ export function divideBudget(
   const leastBytes = fixed + leastPages * page + topK * slot;
   const rest = ask.gpuBytes - fixed;
   if (ask.gpuBytes < leastBytes) {
-    const { models = 1 } = ask;
+    const { models = 1 } = ask, leastMiB = Math.ceil(models * leastBytes / 2 ** 20);
     throw new MoqeError("over_budget", {
       action: `run ${manifest.name} with --gpu-memory ${formatBytes(models * ask.gpuBytes)}`,
       rule:
@@ -91,9 +91,8 @@ export function divideBudget(
           formatBytes(activations)
         }, K/V of one sentence ` +
         `${formatBytes(leastPages * page)} and ${topK} expert slots ${formatBytes(topK * slot)}`,
-      remedy: `give it --gpu-memory ${
-        Math.ceil(models * leastBytes / 2 ** 20)
-      }MiB or more, or lower --max-batch-tokens`,
+      remedy: `give it --gpu-memory ${leastMiB}MiB or more, or lower --max-batch-tokens`,
+      leastMiB,
     });
   }
   const wanted = Math.max(leastPages, Math.min(enoughPages, Math.floor(rest * KV_SHARE / page)));

@@ -1,4 +1,5 @@
 /** Several models behind one Engine: a request goes to the model that was trained for its pair. */
+import { MoqeError } from "../base/errors.ts";
 import { startEngine } from "./client.ts";
 import type {
   Engine,
@@ -30,6 +31,36 @@ export function startEngines(
 /** From the worst on: the fleet is what its worst engine is, but for those that load once more. */
 const STATES: readonly EngineState[] = ["failed", "closed", "draining", "loading", "ready"];
 
+/**
+ * How long a refusal of a budget waits for those of the other models: each plans before it reads weights, so they come
+ * together or not at all.
+ */
+const REFUSALS_MS = 3000;
+
+/** Every engine is ready; or the refusal of a budget that asks for most, else what failed first. */
+async function allReady(engines: readonly Engine[]): Promise<void> {
+  const ready = engines.map((e) => e.ready);
+  try {
+    await Promise.all(ready);
+  } catch (first) {
+    let worst = first as MoqeError, timer: ReturnType<typeof setTimeout> | undefined;
+    if (leastOf(first) === undefined) throw first;
+    const others = ready.map((r) =>
+      r.catch((error: MoqeError) => {
+        if ((leastOf(error) ?? 0) > leastOf(worst)!) worst = error;
+      })
+    );
+    const late = new Promise((resolve) => timer = setTimeout(resolve, REFUSALS_MS));
+    await Promise.race([Promise.all(others), late]);
+    clearTimeout(timer);
+    throw worst;
+  }
+}
+
+function leastOf(error: unknown): number | undefined {
+  return error instanceof MoqeError ? error.parts.leastMiB : undefined;
+}
+
 /** Engines as one. */
 export class Fleet implements Engine {
   readonly ready: Promise<ModelInfo>;
@@ -39,7 +70,7 @@ export class Fleet implements Engine {
 
   constructor(engines: readonly Engine[]) {
     this.#engines = engines;
-    this.ready = Promise.all(engines.map((e) => e.ready)).then(() => this.info!);
+    this.ready = allReady(engines).then(() => this.info!);
     // A caller that only polls `state` must not bring the process down.
     this.ready.catch(() => {});
   }

@@ -100,6 +100,7 @@ export function reserveHost(
   const least = need.runtimeBytes + need.manifestBytes + need.tokenizerBytes + need.fetchingBytes +
     need.requestBytes + need.serviceBytes;
   if (budgetBytes < least) {
+    const leastMiB = Math.ceil((leastHostOfAll(shared, least) + START_VARIES_BYTES) / MIB);
     throw new MoqeError("over_budget", {
       action: `run ${name} with --host-memory ${formatBytes(shared?.hostMemory ?? budgetBytes)}`,
       rule: `${sharing(shared?.models ?? 1)}the process takes ${
@@ -113,9 +114,8 @@ export function reserveHost(
           ? ""
           : `, detection, documents and glossaries ${formatBytes(need.serviceBytes)}`
       }`,
-      remedy: `give it --host-memory ${
-        Math.ceil((leastHostOfAll(shared, least) + START_VARIES_BYTES) / MIB)
-      }MiB or more`,
+      remedy: `give it --host-memory ${leastMiB}MiB or more`,
+      leastMiB,
     });
   }
   ledger.host("runtime", need.runtimeBytes, "the process itself");

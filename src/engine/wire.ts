@@ -5,10 +5,10 @@ import type { WireError } from "./protocol.ts";
 /** An error made ready to cross the thread; its cause stays behind. */
 export function toWire(error: unknown): WireError {
   if (error instanceof MoqeError) {
-    const { action, rule, observed, remedy } = error.parts;
+    const { action, rule, observed, remedy, leastMiB } = error.parts;
     return {
       code: error.code,
-      parts: { action, rule, observed, remedy },
+      parts: { action, rule, observed, remedy, leastMiB },
       retryAfterSeconds: error.retryAfterSeconds,
     };
   }

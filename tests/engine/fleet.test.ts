@@ -28,6 +28,32 @@ const ask = async (engine: Engine, source: string, target: string) => {
   return found.map((t) => t.text);
 };
 
+Deno.test("of several refusals of a budget the one that asks for most is told, of other failures the first", async () => {
+  const refusal = (leastMiB: number | undefined) =>
+    new MoqeError(leastMiB === undefined ? "corrupt" : "over_budget", {
+      action: "run it",
+      rule: "it takes more",
+      leastMiB,
+    });
+  const failing = (after: number, error: MoqeError): Engine => {
+    const engine = new EngineDouble();
+    const ready = new Promise<never>((_, fail) => setTimeout(() => fail(error), after));
+    return Object.defineProperty(engine, "ready", { value: ready });
+  };
+  const fleetOf = (...errors: MoqeError[]) =>
+    new Fleet(errors.map((e, i) => failing(5 + 20 * i, e)));
+  const told = async (...least: (number | undefined)[]) => {
+    const error = await assertRejects(() => fleetOf(...least.map(refusal)).ready, MoqeError);
+    return error.parts.leastMiB;
+  };
+  assertEquals(await told(44, 51), 51);
+  assertEquals(await told(51, 44), 51);
+  assertEquals(await told(44, undefined, 45), 45);
+  assertEquals(await told(undefined, 51), undefined);
+  // The failures that were not told come later.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+});
+
 Deno.test("each model answers for its pairs as it does alone, within the budgets of both together", async () => {
   const shipped = modelAddress(undefined);
   await withOtherModel(["deu_Latn-eng_Latn", "eng_Latn-deu_Latn"], async (other) => {
