@@ -28,7 +28,7 @@ export interface PackReport {
 
 /**
  * Packs a checkpoint into a store; manifest.json is written last. Memory: two chunks of rows, two objects
- * and one block, whatever the checkpoint's size.
+ * and one block, and of experts on bases those of a layer twice in f32, whatever the checkpoint's size.
  *
  * @throws MoqeError `bad_input` for a checkpoint that is not as the plan says, `corrupt` or `unsupported` with
  * the tensor's name for weights that cannot be written

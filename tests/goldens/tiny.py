@@ -22,8 +22,8 @@ import bases
 LANGUAGES = ["eng_Latn", "deu_Latn", "fra_Latn", "spa_Latn", "zho_Hans"]
 PIECES = "▁etaoinshrdlucmfwypvbgkqjxzETAOINSHRDLUCMFWYPVBGKQJXZ0123456789.,;:!?'\"()-/&%+=*#@<>[]_$~^{}|\\äöüßéèàçñ¿¡êîôû"
 SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
-BASES, BASE_STEP = 2, 2.0**-10
 SPECIALS_OF_T5 = ["<pad>", "</s>", "<unk>"]
+BASES, BASE_STEP = 2, 2.0**-10
 
 
 def speaks_languages(config: PretrainedConfig) -> bool:

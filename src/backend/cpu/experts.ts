@@ -125,19 +125,17 @@ function* chunksOf(
   { blocks }: Choice,
   byExpert: readonly number[],
 ): Generator<Chunk> {
-  const spans = base === undefined
-    ? blocks.map((_, e) => [byExpert[e]!, byExpert[e + 1]!] as const)
-    : [[0, byExpert[blocks.length]!] as const];
-  for (const [start, end] of spans) {
-    for (let from = start; from < end; from += ROW_CHUNK) {
-      const count = Math.min(ROW_CHUNK, end - from);
-      const parts = blocks.flatMap((block, e) => {
-        const first = Math.max(from, byExpert[e]!);
-        const own = Math.min(from + count, byExpert[e + 1]!) - first;
-        return own > 0 ? [{ block, from: first, count: own }] : [];
-      });
-      yield { from, count, parts };
+  const total = byExpert[blocks.length]!;
+  for (let from = 0, e = 0; from < total;) {
+    while (byExpert[e + 1]! <= from) e++;
+    const end = Math.min(from + ROW_CHUNK, base === undefined ? byExpert[e + 1]! : total);
+    const chunk: Chunk = { from, count: end - from, parts: [] };
+    for (let own = e; from < end; own++) {
+      const count = Math.min(end, byExpert[own + 1]!) - from;
+      if (count > 0) chunk.parts.push({ block: blocks[own]!, from, count });
+      from += count;
     }
+    yield chunk;
   }
 }
 
