@@ -1,6 +1,7 @@
-"""A packed moqe model -> a Hugging Face folder in f32: `python unpack.py MODEL OUT`.
+"""A packed moqe model -> a Hugging Face folder in f32: `python unpack.py MODEL OUT [--bases]`.
 
-A second reader of the format, written from its description and not from src: what it decodes is what transformers is
+With --bases, experts that are added to bases stay apart from these, for `moqe pack --experts-from MODEL` with another
+trunk; transformers does not know such a folder. A second reader of the format, written from its description and not from src: what it decodes is what transformers is
 asked about in shipped/. Every object and every block is checked against its sha256, and all padding must be zero.
 """
 
@@ -156,8 +157,8 @@ class Packed:
         assert len(raw) == up(at, 256) and not any(raw[at:]), "a block is padded to 256 bytes of zero"
         return tensors
 
-    def tensors(self) -> dict[str, np.ndarray]:
-        """Everything by transformers' names."""
+    def tensors(self, apart: bool = False) -> dict[str, np.ndarray]:
+        """Everything by transformers' names; `apart`: experts without the bases that they are added to."""
         config = self.manifest["config"]
         found = {f"model.{t['name']}": self.trunk(t) for t in self.manifest["trunk"] if t["name"] != LM_HEAD}
         for tensor in self.manifest["trunk"]:
@@ -170,15 +171,16 @@ class Packed:
             for i, entry in enumerate(layer["experts"]):
                 parts = self.expert(entry, config["d_model"], d_ff)
                 found.update({f"{base}{i}.{name}": value for name, value in parts.items()})
-        return bases.join(found, config.get("expert_bases", 0))
+        return found if apart else bases.join(found, config.get("expert_bases", 0))
 
 
-def unpack(model: pathlib.Path, out: pathlib.Path) -> None:
+def unpack(model: pathlib.Path, out: pathlib.Path, apart: bool = False) -> None:
     """Writes the folder; `moqe.json` in it says of which model it is, and for which pairs."""
     packed = Packed(model)
     out.mkdir(parents=True, exist_ok=True)
     config = {**packed.manifest["config"], "torch_dtype": "float32"}
-    config.pop("expert_bases", None)
+    if not apart:
+        config.pop("expert_bases", None)
     tokenizer = packed.manifest["tokenizer"]
     for name, value in [
         ("config.json", config),
@@ -190,7 +192,7 @@ def unpack(model: pathlib.Path, out: pathlib.Path) -> None:
     about = {"name": packed.manifest["name"], "pairs": packed.manifest["pairs"],
              "manifest_sha256": hashlib.sha256(packed.text).hexdigest()}
     (out / "moqe.json").write_text(json.dumps(about, indent=1) + "\n")
-    save_file(packed.tensors(), out / "model.safetensors", metadata={"format": "pt"})
+    save_file(packed.tensors(apart), out / "model.safetensors", metadata={"format": "pt"})
 
 
 def confirm(out: pathlib.Path) -> int:
@@ -207,6 +209,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--bases", action="store_true", help="leave experts apart from the bases they are added to")
     arguments = parser.parse_args()
-    unpack(arguments.model, arguments.out)
-    print(f"{arguments.out}: {confirm(arguments.out):,} parameters, every hash right")
+    unpack(arguments.model, arguments.out, arguments.bases)
+    found = "" if arguments.bases else f"{confirm(arguments.out):,} parameters, "
+    print(f"{arguments.out}: {found}every hash right")

@@ -4,20 +4,18 @@ import { interval, resampled } from "../../src/text/metrics/bootstrap.ts";
 import { CHRF } from "../../src/text/metrics/chrf.ts";
 import type { Metric } from "../../src/text/metrics/contract.ts";
 import type { DevSet, Measured } from "./measure.ts";
+import type { Found } from "./results.ts";
 import type { System } from "./systems.ts";
 
 /** A system and what was found of it. */
-export interface Result {
+export interface Result extends Found {
   readonly system: System;
-  readonly measured: Measured;
-  /** Relative squared error of the quantized weights; undefined where none are or they are not comparable. */
-  readonly weightError: number | undefined;
 }
 
 /** Beam widths that are scored. */
 export const WIDTHS = [1, 4];
 
-type Sets = Readonly<Record<string, DevSet>>;
+export type Sets = Readonly<Record<string, DevSet>>;
 
 /** Counts of each sentence of one output. */
 function counts(metric: Metric, set: DevSet, output: readonly string[]): Float64Array[] {
@@ -60,7 +58,7 @@ function same(sets: Sets, ours: Measured, base: Measured, beams: number): string
   return `${(100 * equal / all).toFixed(0)} %`;
 }
 
-const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
+export const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
 
 /** One table of systems, a row a system and beam width. `base` is what they are compared with, by its short name. */
 export function renderTable(
@@ -105,10 +103,16 @@ export function renderTable(
       ];
     })
   );
+  return markdownTable(head, rows);
+}
+
+/** Lines of a table in Markdown. */
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]) {
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-function signed(value: number): string {
+/** "+0.33": always with its sign. */
+export function signed(value: number): string {
   return `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(2)}`;
 }

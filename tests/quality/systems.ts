@@ -178,6 +178,22 @@ export const SIX: Group = {
   ],
 };
 
+/** Models that are packed already; one without a folder of its own is left out unless a flag of its name says where. */
+export const PACKED = {
+  dense: { title: "dense, 8-bit", folder: "models/recipe/dense-twin" },
+  mixture: { title: "2-bit experts, 8-bit trunk", folder: "models/tiny-en-de-fr-es" },
+  "dense-4bit": { title: "dense, 4-bit", folder: undefined },
+  "mixture-4bit": { title: "2-bit experts, 4-bit trunk", folder: undefined },
+} as const;
+
+export type PackedName = keyof typeof PACKED;
+
+/** What is in `models/`, by every kind of text that it was made for: tables of a dense model and a mixture. */
+export const PACKED_GROUPS: readonly { title: string; dense: PackedName; mixture: PackedName }[] = [
+  { title: "What ships now, beside its dense twin", dense: "dense", mixture: "mixture" },
+  { title: "Both with a 4-bit trunk", dense: "dense-4bit", mixture: "mixture-4bit" },
+];
+
 /** Dense twins and mixtures with their active parameters, at equal target tokens unless a title says otherwise. */
 export const TWIN_GROUPS: readonly Group[] = [
   {

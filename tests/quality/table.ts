@@ -4,22 +4,30 @@
  *   deno task table WORK --corpus FOLDER [--six F] [--six-qat F] [--six-twin F] [--moe F] [--more F] [--qat F]
  *                   [--calibration FILE] [--twin F] [--longer F] [--longest F] [--furthest F] [--scratch F]
  *                   [--before F] [--previous F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
+ *   deno task table WORK --corpus FOLDER --packed [--declaration FILE] [--dense-4bit MODEL --mixture-4bit MODEL]
+ *                   [--rows 500]
  *
  * Packs every system of systems.ts, translates the even dev rows by moqe itself, scores, and writes Markdown: into the
  * marked parts of --out (document.ts); what people wrote around them stays.
  * WORK keeps each system's result by what made it: a second run does only what is new. --only (a pattern of ids) and
- * --beams (1, 4 or 1,4) leave the rest for later; what was measured before is shown all the same.
+ * --beams (1, 4 or 1,4) leave the rest for later; what was measured before is shown all the same. --packed holds what is
+ * in models/ against its dense twin, by everyday text, too, and needs no checkpoint: shipped.ts.
  */
 import { parseArgs } from "node:util";
-import { type DevSet, devSet, measure, STATED_SLOTS } from "./measure.ts";
+import { type DevSet, devSet, STATED_SLOTS } from "./measure.ts";
 import { filled, made, type Part } from "./document.ts";
 import { packSystem } from "./pack.ts";
 import { renderTable, type Result } from "./render.ts";
+import { resultOf, state } from "./results.ts";
+import { packedTable } from "./shipped.ts";
 import {
   type CheckpointName,
   CHECKPOINTS,
   FROM_ENGLISH,
   type Group,
+  PACKED,
+  PACKED_GROUPS,
+  type PackedName,
   PART_SYSTEMS,
   SIX,
   type System,
@@ -32,16 +40,18 @@ import { BLEU } from "../../src/text/metrics/bleu.ts";
 import { CHRF } from "../../src/text/metrics/chrf.ts";
 import { SAMPLES } from "../../src/text/metrics/bootstrap.ts";
 
-/** Each checkpoint's folder is a flag of its name. */
-const checkpointFlags = Object.fromEntries(
-  Object.keys(CHECKPOINTS).map((name) => [name, { type: "string" }]),
-) as Record<CheckpointName, { type: "string" }>;
+/** Each checkpoint's and each packed model's folder is a flag of its name. */
+const folderFlags = Object.fromEntries(
+  [...Object.keys(CHECKPOINTS), ...Object.keys(PACKED)].map((name) => [name, { type: "string" }]),
+) as Record<CheckpointName | PackedName, { type: "string" }>;
 const { values, positionals } = parseArgs({
   args: Deno.args,
   allowPositionals: true,
   options: {
     corpus: { type: "string" },
-    ...checkpointFlags,
+    packed: { type: "boolean", default: false },
+    declaration: { type: "string" },
+    ...folderFlags,
     calibration: { type: "string" },
     rows: { type: "string", default: "200" },
     only: { type: "string", default: "" },
@@ -51,22 +61,26 @@ const { values, positionals } = parseArgs({
 });
 const [work] = positionals;
 const given = Object.keys(CHECKPOINTS).some((name) => name in values);
-if (work === undefined || values.corpus === undefined || !given) {
+if (work === undefined || values.corpus === undefined || !(given || values.packed)) {
   console.error(
-    "usage: deno task table WORK --corpus FOLDER --six FOLDER; tests/quality/table.ts says more",
+    "usage: deno task table WORK --corpus FOLDER --packed or --moe FOLDER; tests/quality/table.ts says more",
   );
   Deno.exit(2);
 }
 Deno.mkdirSync(work, { recursive: true });
 const rows = Number(values.rows);
 
-const widths = values.beams!.split(",").map(Number);
+const wanted = {
+  work,
+  beams: values.beams!.split(",").map(Number),
+  only: new RegExp(values.only!),
+};
 
-/**
- * A system's result, made or remembered; undefined where its checkpoint or the calibration was not given, or where
- * nothing of it was asked for yet.
- */
-async function resultOf(system: System, pairs: readonly string[]): Promise<Result | undefined> {
+/** A system's result; undefined where its checkpoint or the calibration was not given, too. */
+async function packedResult(
+  system: System,
+  pairs: readonly string[],
+): Promise<Result | undefined> {
   const checkpoint = values[system.checkpoint];
   if (checkpoint === undefined) return undefined;
   const files = [`${checkpoint}/model.safetensors`];
@@ -75,36 +89,12 @@ async function resultOf(system: System, pairs: readonly string[]): Promise<Resul
     files.push(values.calibration);
   }
   const key = JSON.stringify([system.flags, ...files.flatMap(state), rows, pairs]);
-  const path = `${work}/${system.id}.json`;
-  const file = readJson(path);
-  const known: Omit<Result, "system"> | undefined = file?.key === key ? file.result : undefined;
-  const missing = widths.filter((w) => known?.measured.outputs[`${pairs[0]} ${w}`] === undefined);
-  if (missing.length === 0 || !new RegExp(values.only!).test(system.id)) {
-    return known && { ...known, system };
-  }
   const packed = `${work}/packed`;
-  await packSystem(system, checkpoint, packed, { pairs, calibration: values.calibration });
-  const measured = await measure(packed, missing, setsOf(pairs));
-  console.error(`${system.id}, beams ${missing}: ${measured.seconds.toFixed(0)} s`);
-  Object.assign(measured.outputs, known?.measured.outputs);
-  const result = { measured, weightError: await weightError(packed, checkpoint) };
-  Deno.writeTextFileSync(path, JSON.stringify({ key, result }));
-  return { ...result, system };
-}
-
-/** What tells one state of a file from another. */
-function state(path: string): unknown[] {
-  const { size, mtime } = Deno.statSync(path);
-  return [path, size, mtime];
-}
-
-// deno-lint-ignore no-explicit-any
-function readJson(path: string): any {
-  try {
-    return JSON.parse(Deno.readTextFileSync(path));
-  } catch {
-    return undefined;
-  }
+  const found = await resultOf(wanted, { id: system.id, key }, setsOf(pairs), async () => {
+    await packSystem(system, checkpoint, packed, { pairs, calibration: values.calibration });
+    return { model: packed, weightError: () => weightError(packed, checkpoint) };
+  });
+  return found && { ...found, system };
 }
 
 /** " (2,326 steps, 12.9 M target tokens)": what the recipe noted in a checkpoint's weights, if it did. */
@@ -134,7 +124,7 @@ async function table(
 ): Promise<{ parts: Part[]; used: CheckpointName[] }> {
   const results: Result[] = [];
   for (const system of [base, ...others]) {
-    const result = await resultOf(system, pairs);
+    const result = await packedResult(system, pairs);
     if (result !== undefined) results.push(result);
   }
   const [first] = results;
@@ -149,17 +139,51 @@ async function table(
   };
 }
 
-const [f16, ...quantized] = SYSTEMS;
-const tables = [
-  await table("##", SIX, "f16"),
-  await table("##", { title: "Systems", base: f16!, others: quantized }, "f16"),
-];
-for (const group of TWIN_GROUPS) tables.push(await table("###", group, "dense"));
-tables.push(
-  await table("##", { title: "One part alone", base: f16!, others: PART_SYSTEMS }, "f16"),
-);
-const used = new Set(tables.flatMap((t) => t.used));
-const method =
+/** The tables of checkpoints, what to know of these, and of how they were made. */
+async function checkpointParts(document: string): Promise<Part[]> {
+  const [f16, ...quantized] = SYSTEMS;
+  const tables = [
+    await table("##", SIX, "f16"),
+    await table("##", { title: "Systems", base: f16!, others: quantized }, "f16"),
+  ];
+  for (const group of TWIN_GROUPS) tables.push(await table("###", group, "dense"));
+  tables.push(
+    await table("##", { title: "One part alone", base: f16!, others: PART_SYSTEMS }, "f16"),
+  );
+  const used = new Set(tables.flatMap((t) => t.used));
+  return [
+    { name: "method", heading: "# Quality", text: METHOD },
+    { name: "checkpoints", heading: "Checkpoints:", text: checkpointLines(document, used) },
+    ...tables.flatMap((t) => t.parts),
+  ];
+}
+
+/** What is told of the checkpoints; of those whose tables were not made this time as before. */
+function checkpointLines(document: string, used: ReadonlySet<CheckpointName>): string {
+  const before = made(document, "checkpoints").split("\n").filter(Boolean);
+  const told = new Map(before.map((line) => [line.split("`")[1], line]));
+  for (const name of used) {
+    const trained = trainedFor(name);
+    // Weights read back from a release carry no note of their training: an older line knows more.
+    if (trained === "" && told.has(name)) continue;
+    told.set(name, `- \`${name}\`: ${CHECKPOINTS[name]}${trained}`);
+  }
+  return [...told.values()].join("\n");
+}
+
+/** The tables of packed models. */
+async function packedParts(): Promise<Part[]> {
+  const texts = { corpus: values.corpus!, rows, declaration: values.declaration };
+  const folderOf = (name: PackedName) => values[name] ?? PACKED[name].folder;
+  const parts: Part[] = [];
+  for (const group of PACKED_GROUPS) {
+    const part = await packedTable(group, wanted, { texts, folderOf });
+    if (part !== undefined) parts.push(part);
+  }
+  return parts;
+}
+
+const METHOD =
   `Made by \`deno task table\` (tests/quality/). Every figure is of moqe itself: packed, then translated on the CPU backend,
 first ${rows} even rows of each dev set, BLEU / chrF++ equal to sacrebleu's \`${BLEU.signature}\` and \`${CHRF.signature}\`.
 The interval after a difference is that of a paired bootstrap over sentences (${SAMPLES} samples, the mean of the
@@ -168,21 +192,10 @@ squares; "same text" the share of translations equal to those of the system that
 search; "peak ledger" what the model holds at its peak (trunk, an arena of ${STATED_SLOTS} expert slots, activations of 128 tokens a pass,
 beam 4), then the same with K/V cache, manifest and tokenizer. The host's measured runtime comes on top; it is the same
 for all.`;
-const before = await unlessMissing(Deno.readTextFile(values.out!)) ?? "";
-/** What the file says of checkpoints whose tables were not made this time stays. */
-const told = new Map(
-  made(before, "checkpoints").split("\n").filter(Boolean).map((line) => [line.split("`")[1], line]),
-);
-for (const name of used) {
-  const trained = trainedFor(name);
-  // Weights read back from a release carry no note of their training: an older line knows more.
-  if (trained === "" && told.has(name)) continue;
-  told.set(name, `- \`${name}\`: ${CHECKPOINTS[name]}${trained}`);
-}
-const document = filled(before, [
-  { name: "method", heading: "# Quality", text: method },
-  { name: "checkpoints", heading: "Checkpoints:", text: [...told.values()].join("\n") },
-  ...tables.flatMap((t) => t.parts),
-]);
-Deno.writeTextFileSync(values.out!, document);
+const document = await unlessMissing(Deno.readTextFile(values.out!)) ?? "";
+const parts = [
+  ...given ? await checkpointParts(document) : [],
+  ...values.packed ? await packedParts() : [],
+];
+Deno.writeTextFileSync(values.out!, filled(document, parts));
 console.error(`wrote ${values.out}`);
