@@ -47,6 +47,7 @@ export async function packCheckpoint(
   checkCalibration(recipes, options);
   if (options.order !== undefined) checkOrder(options.order, plan.expertLayers);
   const items = trunkItems(plan, recipes);
+  options.expertsFrom?.checkBases(items);
   const tensors = new ExpertTensors(checkpoint.weights, plan, items, options.signal);
   const chosen = await chooseRecipes(tensors, plan, recipes, options);
   const formats = new FormatTable();

@@ -15,7 +15,7 @@ import type { ExpertTensors } from "./bases.ts";
 import { copyBias } from "./bias.ts";
 import type { PackOptions } from "./options.ts";
 import type { RowReader } from "./row_reader.ts";
-import { layerName } from "./widths.ts";
+import { layerName, type TrunkItem } from "./widths.ts";
 
 /** Rows of each matrix that are held against the checkpoint's, and the least correlation of both. */
 const COMPARED_ROWS = 8;
@@ -43,7 +43,9 @@ export class PackedExperts {
         there?.stack === layer.stack && there.layer === layer.layer &&
         there.experts.length === layer.count &&
         there.experts.every(({ block }, e) => block.length === this.#layout(l, e).bytes);
-      if (!fits) throw refuse(model, `its ${layer.stack} layer ${layer.layer} is another`);
+      if (!fits) {
+        throw refuse(model, { rule: `its ${layer.stack} layer ${layer.layer} is another` });
+      }
     }
     const blocks = manifest.expertLayers.flatMap((l) => l.experts.map((e) => e.block.length));
     const ledger = new Ledger({ gpuBytes: 0, hostBytes: 2 * Math.max(1, ...blocks) });
@@ -81,6 +83,32 @@ export class PackedExperts {
     const what = this.isWhole ? "experts" : `experts of ${[...this.layers].join(", ")}`;
     return `${what} from ${manifest.name}, manifest ${manifestSha256.slice(0, 16)}: ` +
       manifest.provenance.quantizer;
+  }
+
+  /**
+   * What taken experts are added to must be there as it was when they were coded: they hold what its codes lost.
+   *
+   * @throws MoqeError `bad_input` where the trunk to write has other bases than the packed model, or codes them otherwise
+   */
+  checkBases(items: readonly TrunkItem[]): void {
+    const { formats, trunk } = this.model.manifest;
+    const layers = this.plan.expertLayers.filter((_, l) => this.has(l))
+      .map(({ stack, layer }) => `${stack}.layers.${layer}.ffn.bases.`);
+    const isTheirs = ({ name }: { name: string }) =>
+      layers.some((prefix) => name.startsWith(prefix));
+    const there = new Map(trunk.filter(isTheirs).map((t) => [t.name, coding(formats[t.format]!)]));
+    const here = new Map(items.filter(isTheirs).map((i) => [i.name, coding(i.recipe.format)]));
+    for (const name of new Set([...there.keys(), ...here.keys()])) {
+      const was = there.get(name) ?? "absent", is = here.get(name) ?? "absent";
+      if (was === is) continue;
+      throw refuse(this.model, {
+        rule: `${name}, which experts are added to, is ${was} there`,
+        observed: is,
+        remedy: was === "absent" || is === "absent"
+          ? "pack a checkpoint with bases where the model has them, and one without where it has not"
+          : "give this part the same codes here: --part dense_ffn=WIDTH and --group as it was packed",
+      });
+    }
   }
 
   /**
@@ -132,7 +160,9 @@ export class PackedExperts {
       });
       const alike = correlation(decoded, wanted);
       if (alike >= LEAST_CORRELATION) continue;
-      throw refuse(this.model, `${weight} has nothing in common with it (${alike.toFixed(2)})`);
+      throw refuse(this.model, {
+        rule: `${weight} has nothing in common with it (${alike.toFixed(2)})`,
+      });
     }
   }
 
@@ -191,10 +221,22 @@ function correlation(a: Float32Array, b: Float32Array): number {
   return one === 0 && other === 0 ? 1 : dot / Math.max(Number.MIN_VALUE, Math.sqrt(one * other));
 }
 
-function refuse(model: OpenedModel, rule: string): MoqeError {
+/** How a matrix is coded, in words. */
+function coding({ bits, group, zero, levels }: MatrixFormat): string {
+  if (bits >= 16) return `f${bits}`;
+  const scales = group === 0 ? "a scale a row" : `a scale for each ${group} weights`;
+  return `${bits} bits, ${scales}, ${
+    levels === undefined ? `zero at ${zero}` : `levels ${levels}`
+  }`;
+}
+
+function refuse(
+  model: OpenedModel,
+  parts: { rule: string; observed?: string; remedy?: string },
+): MoqeError {
   return new MoqeError("bad_input", {
     action: `take the experts of ${model.store.origin}`,
-    rule,
     remedy: "name the packed form of this very checkpoint, or of what it was trained on from",
+    ...parts,
   });
 }

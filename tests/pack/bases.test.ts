@@ -1,5 +1,6 @@
 /** Packs of experts that are added to bases: together they are what the checkpoint says, whatever codes the bases have. */
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
+import { MoqeError } from "../../src/base/errors.ts";
 import { Calibration } from "../../src/pack/calibration/file.ts";
 import type { PackOptions } from "../../src/pack/options.ts";
 import { PackedExperts } from "../../src/pack/packed_experts.ts";
@@ -72,4 +73,25 @@ Deno.test("experts taken from a packed model keep their codes beside the same ba
     m.manifest.expertLayers.flatMap((l) => l.experts.map((e) => e.block.sha256));
   assertEquals(blocks(again), blocks(first));
   assertEquals(again.error, first.error);
+});
+
+Deno.test("experts taken from a packed model are refused beside bases in other codes, or none", async () => {
+  using p = await packer();
+  const experts = { bits: 2 } as const;
+  await p.pack("first", { experts, trunk: { bits: 4 } });
+  const expertsFrom = new PackedExperts(await openModel(`${p.folder.path}/first`), p.plan);
+  const refusal = async (options: Partial<PackOptions>) =>
+    (await assertRejects(() => p.pack("again", { expertsFrom, ...options }), MoqeError)).message;
+  const wider = await refusal({ trunk: { bits: 8 } });
+  for (const part of ["ffn.bases.base_0.fc1", "is 4 bits", "8 bits", "--part dense_ffn"]) {
+    assertStringIncludes(wider, part);
+  }
+  assertStringIncludes(await refusal({ trunk: { bits: 4, group: 0 } }), "a scale a row");
+  assertStringIncludes(await refusal({ trunk: { bits: 16 } }), "f16");
+  // The same experts whole, as what they would be without bases: sizes agree, bytes would be wrong.
+  const { manifest } = expertsFrom.model;
+  const trunk = manifest.trunk.filter((t) => !t.name.includes(".bases."));
+  const whole = { ...expertsFrom.model, manifest: { ...manifest, trunk } };
+  const none = new PackedExperts(whole, p.plan);
+  assertStringIncludes(await refusal({ trunk: { bits: 4 }, expertsFrom: none }), "is absent there");
 });
