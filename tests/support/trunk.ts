@@ -1,12 +1,12 @@
 /** Reads a packed model's trunk tensors back. */
 import { matrixLayout } from "../../src/base/layout.ts";
 import { dequantize, viewMatrix } from "../../src/quant/matrix.ts";
-import type { FileStore } from "../../src/store/file_store.ts";
+import type { ObjectStore } from "../../src/store/contract.ts";
 import type { Manifest } from "../../src/store/manifest.ts";
 
 /** A trunk matrix as it is decoded: f32 [rows, cols]. */
 export async function readTrunk(
-  store: FileStore,
+  store: ObjectStore,
   { trunk, objects, formats }: Manifest,
   name: string,
 ): Promise<Float32Array> {
