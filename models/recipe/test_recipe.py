@@ -3,6 +3,7 @@ import itertools
 import os
 import tempfile
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -28,6 +29,7 @@ from loss import SmoothedCrossEntropy, Teacher
 from model import Config, Translator
 from moe import SparseMLP
 from muon import orthogonalise
+from peers import Peers
 from upcycle import routers_of, upcycle
 
 TINY = Config(vocab_size=97, d_model=32, encoder_layers=2, decoder_layers=2, encoder_ffn_dim=48, decoder_ffn_dim=48,
@@ -444,6 +446,42 @@ class Network(unittest.TestCase):
         self.assertAlmostEqual(average.apart([a, b], middle), 1 / 32**0.5, places=6)
         with self.assertRaises(SystemExit):
             average.mean([a, {"v": a["w"]}], [0.5, 0.5])
+
+
+class Together(unittest.TestCase):
+    """Processes of one training; here they are threads."""
+
+    def meet(self, models, folder, step, patience=400):
+        each = [Peers(folder, rank, len(models), 50, patience) for rank in range(len(models))]
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(lambda pair: pair[0].meet(pair[1], step), zip(each, models)))
+
+    def test_each_goes_on_from_the_mean_of_all(self):
+        torch.manual_seed(3)
+        models = [Translator(TINY) for _ in range(3)]
+        wanted = average.mean([m.state_dict() for m in models], [1 / 3] * 3)
+        with tempfile.TemporaryDirectory() as folder:
+            for step in (50, 100):
+                self.assertEqual(self.meet(models, folder, step), [3, 3, 3])
+                for model in models:
+                    for name, value in model.state_dict().items():
+                        torch.testing.assert_close(value, wanted[name])
+                        self.assertTrue(torch.equal(value, models[0].state_dict()[name]))
+            self.assertEqual(sorted(os.listdir(folder)), ["100.0.pt", "100.1.pt", "100.2.pt"])
+
+    def test_who_is_missing_is_waited_for_and_then_left_out(self):
+        torch.manual_seed(3)
+        one, other = Translator(TINY), Translator(TINY)
+        before = one.shared.weight.clone()
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(Peers(folder, 0, 2, 50, patience=2).meet(one, 50), 1)
+            self.assertEqual(Peers(folder, 0, 2, 50).meet(one, 100, lambda: True), 1)
+            torch.testing.assert_close(one.shared.weight, before)
+            self.assertEqual(self.meet([one, other], folder, 150), [2, 2])
+            self.assertTrue(torch.equal(one.shared.weight, other.shared.weight))
+            self.assertFalse(torch.equal(one.shared.weight, before))
+        with self.assertRaises(SystemExit):
+            Peers(folder, 2, 2, 50)
 
 
 class Text(unittest.TestCase):

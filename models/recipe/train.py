@@ -4,7 +4,6 @@ python train.py DATA OUT --init FOLDER --minutes 90. OUT gets last.safetensors (
 config.json and the tokenizer files, and state.pt (float32 weights and optimizer state: local, to resume from; not
 carried further). Running the same command again resumes. SIGTERM saves and ends; SIGSTOP and SIGCONT pause.
 """
-import argparse
 import json
 import os
 import re
@@ -18,56 +17,15 @@ import qat
 import runtime
 import torch
 
+from arguments import arguments
 from batches import Batches
 from checkpoint import TOKENIZER_FILES, config_json, read_config, read_model, write_weights
 from model import Translator
 from muon import Muon
+from peers import Peers
 
 PAUSE_SECONDS = 60
 """A step that took longer was paused: no more than this of it counts as training time."""
-
-
-def arguments():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("data", help="folder of tokens.py or distil.py, or several with commas between")
-    ap.add_argument("out")
-    ap.add_argument("--init", required=True, help="Hugging Face folder: its configuration, tokenizer and weights")
-    ap.add_argument("--scratch", action="store_true", help="take only configuration and tokenizer from --init")
-    ap.add_argument("--dense", action="store_true", help="train the dense twin (implies --scratch)")
-    ap.add_argument("--qat", action="store_true", help="train with the experts' matrices in 2 bits (qat.py)")
-    ap.add_argument("--qat-scales", action="store_true", help="keep the codes of weights in 2 bits, train their scales")
-    ap.add_argument("--wide", help="experts with this regular expression in their names keep all bits in --qat and --qat-scales")
-    ap.add_argument("--scale-lr", type=float, default=1.0, help="of the scales of --qat-scales, times --lr")
-    ap.add_argument("--refit-steps", type=int, default=10, help="steps between two fits of the scales of --qat")
-    ap.add_argument("--only", help="train the parameters alone whose names have this regular expression in them")
-    ap.add_argument("--weights", help="safetensors to start from instead of those of --init")
-    ap.add_argument("--pairs", default="de,fr,es", help="de: from English, de-en: into it (default: %(default)s)")
-    ap.add_argument("--together", action="store_true", help="encode a sentence once for its translations in all pairs")
-    ap.add_argument("--minutes", type=float, default=60)
-    ap.add_argument("--steps", type=int, default=10**9)
-    ap.add_argument("--slots", type=int, default=6144, help="positions a batch and side, padding included")
-    ap.add_argument("--lr", type=float, default=2e-3)
-    ap.add_argument("--warmup", type=int, default=100, help="steps")
-    ap.add_argument("--decay", type=float, default=0.35, help="last share of the training that decays to near 0")
-    ap.add_argument("--adamw", action="store_true", help="AdamW for all parameters, no Muon")
-    ap.add_argument("--dropout", type=float, default=0.0)
-    ap.add_argument("--balance", type=float, default=0.01, help="coefficient of the experts' balance loss")
-    ap.add_argument("--astray", type=float, default=0.0, help="coefficient of what keeps the halves of graft.py apart")
-    ap.add_argument("--router-lr", type=float, default=1.0, help="of routers, times --lr; 0.05 for those of upcycle.py")
-    ap.add_argument("--trunk-lr", type=float, default=1.0, help="of all that is no expert and no router, times --lr")
-    ap.add_argument("--bias-lr", type=float, default=1.0, help="of the experts' biases, times --lr")
-    ap.add_argument("--teacher", help="safetensors of this configuration, or a folder: trains towards its distribution, too")
-    ap.add_argument("--teacher-share", type=float, default=0.5, help="of the teacher in the wanted distribution")
-    ap.add_argument("--teacher-pairs", help="those that it knows, batches of their own; of grafted experts the first half's")
-    ap.add_argument("--teacher-data", help="folders of DATA that it teaches; the others have their references alone")
-    ap.add_argument("--other-teacher", help="as --teacher, of what that one does not teach")
-    ap.add_argument("--seed", type=int, default=0)
-    ap.add_argument("--threads", type=int, default=2)
-    ap.add_argument("--device")
-    ap.add_argument("--rss-cap-gb", type=float, default=5.0, help="past it: save, start anew, resume")
-    ap.add_argument("--save-minutes", type=float, default=5)
-    ap.add_argument("--log-steps", type=int, default=25)
-    return ap.parse_args()
 
 
 def initial_model(a) -> Translator:
@@ -193,12 +151,15 @@ class Run:
 def train(run: Run, batches, log) -> bool:
     """Until the time is up or a signal: True. False: memory passed the cap (everything is saved)."""
     a, recent, stop = run.a, [], []
+    peers = Peers(a.peers, a.rank, a.of, a.meet_steps) if a.peers else None
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
     saved = last = logged = time.monotonic()
     for batch in batches:
         if run.progress() >= 1 or stop:
             break
         recent.append(run.update(batch, batches.was_apart))
+        if peers and (run.step % peers.steps == 0 or run.step == a.steps):
+            peers.meet(run.model, run.step, lambda: bool(stop))
         now = time.monotonic()
         run.seconds += min(now - last, PAUSE_SECONDS)
         last = now
@@ -233,12 +194,12 @@ def logger(path: str):
 
 
 def main() -> None:
-    a = arguments()
+    a = arguments(__doc__)
     torch.set_num_threads(a.threads)
     torch.manual_seed(a.seed)
     os.makedirs(a.out, exist_ok=True)
     run = Run(a)
-    seed = a.seed * 1_000_003 + run.step
+    seed = a.seed * 1_000_003 + run.step + 500_009 * a.rank
     batches = Batches(a.data, a.pairs.split(","), a.slots, seed, names(a.teacher_pairs) | names(a.teacher_data),
                       a.together)
     if not train(run, batches, logger(os.path.join(a.out, "log.jsonl"))):
