@@ -11,7 +11,8 @@ import {
   WIDTHS,
 } from "./render.ts";
 import { resultOf, state, type Wanted } from "./results.ts";
-import { FROM_ENGLISH, PACKED, type PACKED_GROUPS, type PackedName } from "./systems.ts";
+import { FROM_ENGLISH } from "./systems.ts";
+import { PACKED, type PACKED_GROUPS, type PackedName } from "./twins.ts";
 import { MANIFEST_NAME } from "../../src/store/manifest.ts";
 import { BLEU } from "../../src/text/metrics/bleu.ts";
 import { CHRF } from "../../src/text/metrics/chrf.ts";

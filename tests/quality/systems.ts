@@ -15,6 +15,8 @@ export const CHECKPOINTS = {
   longest: "`longer` trained on, to 40.6 M target tokens in all, as many as `previous`",
   furthest: "`longest` trained on, to as many target tokens in all as `qat`",
   scratch: "a mixture from scratch by the twin's own schedule: same active parameters, data, steps",
+  "fresh-dense": "a dense model from scratch, on software's texts alone",
+  fresh: "a mixture from scratch, 16 experts in every layer: the very batches of `fresh-dense`",
   six: "`qat` trained on for six directions, unquantized",
   "six-qat": "`six` on four levels again",
   "six-twin": "`longest` trained on for six directions",
@@ -34,8 +36,9 @@ export interface System {
   readonly flags: readonly string[];
 }
 
-const F16 = ["--experts", "f16"], F16_TRUNK = ["--trunk", "f16", "--embedding", "f16"];
-const WEIGHED = ["--calibration", "CALIBRATION"];
+export const F16 = ["--experts", "f16"];
+const F16_TRUNK = ["--trunk", "f16", "--embedding", "f16"];
+export const WEIGHED = ["--calibration", "CALIBRATION"];
 type Bits = 2 | 3 | 4 | 8;
 
 /** Experts at some bits, everything else f16, as in the paper. */
@@ -61,7 +64,7 @@ const HOW = {
   "rotated, gptq": ["--rotate", ...WEIGHED, "--rounding", "gptq"],
 } as const;
 
-const QAT_8BIT_TRUNK: System = {
+export const QAT_8BIT_TRUNK: System = {
   id: "qat-8bit-trunk",
   title: "2-bit QAT, 8-bit trunk (as shipped)",
   checkpoint: "qat",
@@ -120,19 +123,8 @@ export interface Group {
   readonly others: readonly System[];
 }
 
-const TWIN: System = { id: "twin-8bit", title: "dense, 8-bit", checkpoint: "twin", flags: [] };
-
-const LONGEST: System = {
-  id: "longest-8bit",
-  title: "dense, 8-bit",
-  checkpoint: "longest",
-  flags: [],
-};
-const LOW_TRUNK = ["--trunk", "4bit", "--embedding", "4bit"];
-const SHIPPED: System = { ...QAT_8BIT_TRUNK, title: "MoE as shipped, 2-bit QAT, 8-bit trunk" };
-
-const SIX_DIRECTIONS = [...FROM_ENGLISH, "de-en", "fr-en", "es-en"];
-const SIX_QAT: System = {
+export const SIX_DIRECTIONS = [...FROM_ENGLISH, "de-en", "fr-en", "es-en"];
+export const SIX_QAT: System = {
   id: "six-qat-8bit-trunk",
   title: "2-bit QAT, 8-bit trunk",
   checkpoint: "six-qat",
@@ -177,100 +169,6 @@ export const SIX: Group = {
     SIX_QAT,
   ],
 };
-
-/** Models that are packed already; one without a folder of its own is left out unless a flag of its name says where. */
-export const PACKED = {
-  dense: { title: "dense, 8-bit", folder: "models/recipe/dense-twin" },
-  mixture: { title: "2-bit experts, 8-bit trunk", folder: "models/tiny-en-de-fr-es" },
-  "dense-4bit": { title: "dense, 4-bit", folder: undefined },
-  "mixture-4bit": { title: "2-bit experts, 4-bit trunk", folder: undefined },
-} as const;
-
-export type PackedName = keyof typeof PACKED;
-
-/** What is in `models/`, by every kind of text that it was made for: tables of a dense model and a mixture. */
-export const PACKED_GROUPS: readonly { title: string; dense: PackedName; mixture: PackedName }[] = [
-  { title: "What ships now, beside its dense twin", dense: "dense", mixture: "mixture" },
-  { title: "Both with a 4-bit trunk", dense: "dense-4bit", mixture: "mixture-4bit" },
-];
-
-/** Dense twins and mixtures with their active parameters, at equal target tokens unless a title says otherwise. */
-export const TWIN_GROUPS: readonly Group[] = [
-  {
-    title: "Six directions, beside the dense twin",
-    pairs: SIX_DIRECTIONS,
-    base: { id: "six-twin-8bit", title: "dense, 8-bit", checkpoint: "six-twin", flags: [] },
-    others: [{ ...SIX_QAT, title: "MoE, 2-bit QAT, 8-bit trunk" }],
-  },
-  {
-    title: "From scratch, 17.1 M target tokens each",
-    base: TWIN,
-    others: [
-      {
-        id: "scratch-f16",
-        title: "MoE from scratch, f16 experts, 8-bit trunk",
-        checkpoint: "scratch",
-        flags: F16,
-      },
-      {
-        id: "scratch-2bit",
-        title: "MoE from scratch, 2-bit experts, 8-bit trunk",
-        checkpoint: "scratch",
-        flags: [],
-      },
-    ],
-  },
-  {
-    title: "An earlier release, 30.8 M target tokens each",
-    base: { id: "longer-8bit", title: "dense, 8-bit", checkpoint: "longer", flags: [] },
-    others: [
-      {
-        id: "before-2bit",
-        title: "MoE as released then, 2-bit QAT, 8-bit trunk",
-        checkpoint: "before",
-        flags: [],
-      },
-      { ...TWIN, title: "dense, 8-bit, after 17.1 M: what both began as" },
-    ],
-  },
-  {
-    title: "The release before, 40.6 M target tokens each",
-    base: LONGEST,
-    others: [
-      {
-        id: "previous-2bit",
-        title: "MoE as released before, 2-bit QAT, 8-bit trunk",
-        checkpoint: "previous",
-        flags: [],
-      },
-    ],
-  },
-  {
-    title: "What ships, and the dense model that it began as (40.6 M target tokens)",
-    base: LONGEST,
-    others: [SHIPPED],
-  },
-  {
-    title: "What ships, and the same dense model, with a 4-bit trunk",
-    base: {
-      id: "longest-4bit-trunk",
-      title: "dense, 4-bit",
-      checkpoint: "longest",
-      flags: LOW_TRUNK,
-    },
-    others: [{
-      id: "qat-4bit-trunk",
-      title: "MoE, 2-bit QAT, 4-bit trunk",
-      checkpoint: "qat",
-      flags: LOW_TRUNK,
-    }],
-  },
-  {
-    title: "What ships, at equal target tokens",
-    base: { id: "furthest-8bit", title: "dense, 8-bit", checkpoint: "furthest", flags: [] },
-    others: [SHIPPED],
-  },
-];
 
 const PARTS = {
   experts: ["experts"],

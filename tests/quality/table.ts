@@ -3,11 +3,12 @@
  *
  *   deno task table WORK --corpus FOLDER [--six F] [--six-qat F] [--six-twin F] [--moe F] [--more F] [--qat F]
  *                   [--calibration FILE] [--twin F] [--longer F] [--longest F] [--furthest F] [--scratch F]
+ *                   [--fresh-dense F] [--fresh F]
  *                   [--before F] [--previous F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
  *   deno task table WORK --corpus FOLDER --packed [--declaration FILE] [--dense-4bit MODEL --mixture-4bit MODEL]
  *                   [--rows 500]
  *
- * Packs every system of systems.ts, translates the even dev rows by moqe itself, scores, and writes Markdown: into the
+ * Packs every system of systems.ts and twins.ts, translates the even dev rows by moqe itself, scores, and writes Markdown: into the
  * marked parts of --out (document.ts); what people wrote around them stays.
  * WORK keeps each system's result by what made it: a second run does only what is new. --only (a pattern of ids) and
  * --beams (1, 4 or 1,4) leave the rest for later; what was measured before is shown all the same. --packed holds what is
@@ -25,15 +26,12 @@ import {
   CHECKPOINTS,
   FROM_ENGLISH,
   type Group,
-  PACKED,
-  PACKED_GROUPS,
-  type PackedName,
   PART_SYSTEMS,
   SIX,
   type System,
   SYSTEMS,
-  TWIN_GROUPS,
 } from "./systems.ts";
+import { PACKED, PACKED_GROUPS, type PackedName, TWIN_GROUPS } from "./twins.ts";
 import { weightError } from "./weights.ts";
 import { unlessMissing } from "../../src/base/files.ts";
 import { BLEU } from "../../src/text/metrics/bleu.ts";
