@@ -15,8 +15,6 @@ export const CHECKPOINTS = {
   longest: "`longer` trained on, to 40.6 M target tokens in all, as many as `previous`",
   furthest: "`longest` trained on, to as many target tokens in all as `qat`",
   scratch: "a mixture from scratch by the twin's own schedule: same active parameters, data, steps",
-  "fresh-dense": "a dense model from scratch, on software's texts alone",
-  fresh: "a mixture from scratch, 16 experts in every layer: the very batches of `fresh-dense`",
   six: "`qat` trained on for six directions, unquantized",
   "six-qat": "`six` on four levels again",
   "six-twin": "`longest` trained on for six directions",
@@ -38,7 +36,7 @@ export interface System {
 
 export const F16 = ["--experts", "f16"];
 const F16_TRUNK = ["--trunk", "f16", "--embedding", "f16"];
-export const WEIGHED = ["--calibration", "CALIBRATION"];
+const WEIGHED = ["--calibration", "CALIBRATION"];
 type Bits = 2 | 3 | 4 | 8;
 
 /** Experts at some bits, everything else f16, as in the paper. */

@@ -3,7 +3,6 @@
  *
  *   deno task table WORK --corpus FOLDER [--six F] [--six-qat F] [--six-twin F] [--moe F] [--more F] [--qat F]
  *                   [--calibration FILE] [--twin F] [--longer F] [--longest F] [--furthest F] [--scratch F]
- *                   [--fresh-dense F] [--fresh F]
  *                   [--before F] [--previous F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
  *   deno task table WORK --corpus FOLDER --packed [--declaration FILE] [--dense-4bit MODEL --mixture-4bit MODEL]
  *                   [--rows 500]

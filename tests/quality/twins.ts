@@ -6,13 +6,8 @@ import {
   SIX_DIRECTIONS,
   SIX_QAT,
   type System,
-  WEIGHED,
 } from "./systems.ts";
 
-const TRELLIS = [
-  ...["--quantizer", "trellis", "--rotate", "--group", "0"],
-  ...[...WEIGHED, "--rounding", "gptq"],
-];
 const TWIN: System = { id: "twin-8bit", title: "dense, 8-bit", checkpoint: "twin", flags: [] };
 
 const LONGEST: System = {
@@ -65,40 +60,6 @@ export const TWIN_GROUPS: readonly Group[] = [
         flags: [],
       },
     ],
-  },
-  {
-    title: "From scratch, experts in every layer",
-    base: { id: "fresh-dense-8bit", title: "dense, 8-bit", checkpoint: "fresh-dense", flags: [] },
-    others: [
-      { id: "fresh-f16", title: "MoE, f16 experts, 8-bit trunk", checkpoint: "fresh", flags: F16 },
-      {
-        id: "fresh-2bit",
-        title: "MoE, 2-bit experts (least error), 8-bit trunk",
-        checkpoint: "fresh",
-        flags: [],
-      },
-      {
-        id: "fresh-2bit-trellis",
-        title: "MoE, 2-bit experts (trellis, gptq), 8-bit trunk",
-        checkpoint: "fresh",
-        flags: TRELLIS,
-      },
-    ],
-  },
-  {
-    title: "From scratch, experts in every layer, 4-bit trunk",
-    base: {
-      id: "fresh-dense-4bit",
-      title: "dense, 4-bit",
-      checkpoint: "fresh-dense",
-      flags: LOW_TRUNK,
-    },
-    others: [{
-      id: "fresh-2bit-trellis-4bit",
-      title: "MoE, 2-bit experts (trellis, gptq), 4-bit trunk",
-      checkpoint: "fresh",
-      flags: [...LOW_TRUNK, ...TRELLIS],
-    }],
   },
   {
     title: "An earlier release, 30.8 M target tokens each",
