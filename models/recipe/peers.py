@@ -1,8 +1,8 @@
 """Several processes as one training: every so many steps each goes on from the mean of all their weights.
 
 Local SGD (Stich 2019): batches and optimizer states stay each process's own, nothing but weights is exchanged, in files of
-a folder (best in memory, /dev/shm). Two processes of one thread each get far more done on the two threads of a core than one
-process of two does, and their mean at the end of short runs is as good as either alone with twice the steps.
+a folder of this training's own (best in memory, /dev/shm). Two processes of one thread each get far more done on the two
+threads of a core than one process of two does.
 """
 import glob
 import os
@@ -25,6 +25,7 @@ class Peers:
             raise SystemExit(f"--rank {rank} of {count} peers, every {steps} steps: ranks count from 0, steps from 1")
         self.folder, self.rank, self.count, self.steps, self.patience = folder, rank, count, steps, patience
         os.makedirs(folder, exist_ok=True)
+        self.forget()  # an earlier training's weights would pass for this one's
 
     def path(self, step: int, rank: int) -> str:
         return os.path.join(self.folder, f"{step}.{rank}.pt")
@@ -42,13 +43,17 @@ class Peers:
         if len(present) > 1:
             found = [torch.load(path, map_location="cpu", weights_only=True) for path in present]
             model.load_state_dict({k: sum(f[k] for f in found) / len(found) for k in found[0]})
-        # Whoever is at this step has read what this process left at earlier ones.
-        for path in glob.glob(os.path.join(self.folder, f"*.{self.rank}.pt")):
-            if path != own:
-                os.remove(path)
+        self.forget(own)  # whoever is at this step has read what was left at earlier ones
         return len(present)
 
+    def forget(self, kept: str | None = None) -> None:
+        """Removes what this process left in the folder."""
+        for path in glob.glob(os.path.join(self.folder, f"*.{self.rank}.pt")):
+            if path != kept:
+                os.remove(path)
+
     def wait(self, step: int, stopped) -> list[str]:
+        """The files of all who are at this step, one's own among them."""
         paths = [self.path(step, rank) for rank in range(self.count)]
         for _ in range(self.patience):
             if all(map(os.path.exists, paths)):

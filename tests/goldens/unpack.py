@@ -1,7 +1,9 @@
 """A packed moqe model -> a Hugging Face folder in f32: `python unpack.py MODEL OUT [--bases]`.
 
 With --bases, experts that are added to bases stay apart from these, for `moqe pack --experts-from MODEL` with another
-trunk; transformers does not know such a folder. A second reader of the format, written from its description and not from src: what it decodes is what transformers is
+trunk; transformers does not know such a folder.
+
+A second reader of the format, written from its description and not from src: what it decodes is what transformers is
 asked about in shipped/. Every object and every block is checked against its sha256, and all padding must be zero.
 """
 
