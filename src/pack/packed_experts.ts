@@ -92,13 +92,13 @@ export class PackedExperts {
    */
   checkBases(items: readonly TrunkItem[]): void {
     const { formats, trunk } = this.model.manifest;
-    const layers = this.plan.expertLayers.filter((_, l) => this.has(l))
-      .map(({ stack, layer }) => `${stack}.layers.${layer}.ffn.bases.`);
-    const isTheirs = ({ name }: { name: string }) =>
-      layers.some((prefix) => name.startsWith(prefix));
-    const there = new Map(trunk.filter(isTheirs).map((t) => [t.name, coding(formats[t.format]!)]));
-    const here = new Map(items.filter(isTheirs).map((i) => [i.name, coding(i.recipe.format)]));
-    for (const name of new Set([...there.keys(), ...here.keys()])) {
+    const { tensors, ignored } = this.plan;
+    const known = new Set([...tensors.map((t) => t.name), ...ignored.keys()]);
+    const there = new Map(trunk.map((t) => [t.name, coding(formats[t.format]!)]));
+    const here = new Map(items.map((i) => [i.name, coding(i.recipe.format)]));
+    // A tensor that the plan does not know can only be a base there where none is here.
+    const names = [...this.#baseNames(), ...[...there.keys()].filter((name) => !known.has(name))];
+    for (const name of names) {
       const was = there.get(name) ?? "absent", is = here.get(name) ?? "absent";
       if (was === is) continue;
       throw refuse(this.model, {
@@ -109,6 +109,14 @@ export class PackedExperts {
           : "give this part the same codes here: --part dense_ffn=WIDTH and --group as it was packed",
       });
     }
+  }
+
+  /** Names of the bases of taken layers. */
+  #baseNames(): string[] {
+    return this.plan.expertLayers.filter((_, l) => this.has(l)).flatMap(({ bases, projections }) =>
+      Array.from({ length: bases?.count ?? 0 }, (_, b) => b)
+        .flatMap((b) => projections.map((p) => bases!.tensorName(b, p.name)))
+    );
   }
 
   /**

@@ -1,5 +1,12 @@
 /** Packs of experts that are added to bases: together they are what the checkpoint says, whatever codes the bases have. */
-import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { Calibration } from "../../src/pack/calibration/file.ts";
 import type { PackOptions } from "../../src/pack/options.ts";
@@ -94,4 +101,14 @@ Deno.test("experts taken from a packed model are refused beside bases in other c
   const whole = { ...expertsFrom.model, manifest: { ...manifest, trunk } };
   const none = new PackedExperts(whole, p.plan);
   assertStringIncludes(await refusal({ trunk: { bits: 4 }, expertsFrom: none }), "is absent there");
+  const bare = {
+    ...p.plan,
+    tensors: p.plan.tensors.filter((t) => !t.name.includes(".bases.")),
+    expertLayers: p.plan.expertLayers.map((l) => ({ ...l, bases: undefined })),
+  };
+  const onBases = new PackedExperts(expertsFrom.model, bare);
+  assertStringIncludes(
+    assertThrows(() => onBases.checkBases([]), MoqeError).message,
+    "absent",
+  );
 });

@@ -51,12 +51,12 @@ export async function packedTable(
   wanted: Wanted,
   { texts, folderOf }: { texts: Texts; folderOf: (name: PackedName) => string | undefined },
 ): Promise<Part | undefined> {
+  if (folderOf(dense) === undefined || folderOf(mixture) === undefined) return undefined;
   const tests = testSets(texts);
   const all: Sets = Object.assign({}, ...tests.values());
   const results: NamedResult[] = [];
   for (const id of [dense, mixture]) {
-    const model = folderOf(id);
-    if (model === undefined) return undefined;
+    const model = folderOf(id)!;
     const key = JSON.stringify([state(`${model}/${MANIFEST_NAME}`), texts]);
     const ready = () => Promise.resolve({ model });
     const found = await resultOf(wanted, { id, key }, all, ready);

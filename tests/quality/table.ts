@@ -74,7 +74,7 @@ const wanted = {
 };
 
 /** A system's result; undefined where its checkpoint or the calibration was not given, too. */
-async function packedResult(
+async function systemResult(
   system: System,
   pairs: readonly string[],
 ): Promise<Result | undefined> {
@@ -121,7 +121,7 @@ async function table(
 ): Promise<{ parts: Part[]; used: CheckpointName[] }> {
   const results: Result[] = [];
   for (const system of [base, ...others]) {
-    const result = await packedResult(system, pairs);
+    const result = await systemResult(system, pairs);
     if (result !== undefined) results.push(result);
   }
   const [first] = results;
