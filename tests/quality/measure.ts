@@ -74,15 +74,23 @@ export async function measure(
   });
   const seconds = (performance.now() - start) / 1000;
   const bytes = sizes(model);
-  const { source, target, sources } = Object.values(sets)[0]!;
-  const stated = { maxBatchTokens: 128, maxSlots: STATED_SLOTS };
-  const ledger = await withEngine(model, stated, async (engine) => {
+  const ledger = await peakLedger(model, Object.values(sets)[0]!, STATED_SLOTS);
+  return { outputs, seconds, bytes, ledger };
+}
+
+/** What a model holds at its peak with so many expert slots; the translations are the same with any. */
+export async function peakLedger(
+  model: string,
+  { source, target, sources }: DevSet,
+  slots: number,
+): Promise<Measured["ledger"]> {
+  const stated = { maxBatchTokens: 128, maxSlots: slots };
+  return await withEngine(model, stated, async (engine) => {
     await translateAll(engine, sources.slice(0, LEDGER_ROWS), { source, target, beams: 4 });
     const { gpu, host } = (await engine.stats()).ledger;
     const model = gpu.peakBytes - gpu.lines.kv;
     return { model, all: gpu.peakBytes + host.lines.manifest + host.lines.tokenizer };
   });
-  return { outputs, seconds, bytes, ledger };
 }
 
 async function withEngine<T>(

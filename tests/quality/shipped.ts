@@ -1,6 +1,6 @@
 /** Packed models as they are, held against a dense one, by tests of several kinds of text. */
 import type { Part } from "./document.ts";
-import { type DevSet, devSet, parallelSet } from "./measure.ts";
+import { type DevSet, devSet, parallelSet, peakLedger, STATED_SLOTS } from "./measure.ts";
 import {
   markdownTable,
   meanAgainst,
@@ -12,7 +12,7 @@ import {
 } from "./render.ts";
 import { resultOf, state, type Wanted } from "./results.ts";
 import { FROM_ENGLISH } from "./systems.ts";
-import { PACKED, type PACKED_GROUPS, type PackedName } from "./twins.ts";
+import { PACKED, type PackedGroup, type PackedName } from "./twins.ts";
 import { MANIFEST_NAME } from "../../src/store/manifest.ts";
 import { BLEU } from "../../src/text/metrics/bleu.ts";
 import { CHRF } from "../../src/text/metrics/chrf.ts";
@@ -47,7 +47,7 @@ function testSets({ corpus, rows, declaration }: Texts): Map<string, Sets> {
 
 /** A group's table as a part of the file; undefined unless both of its models are there. */
 export async function packedTable(
-  { title, dense, mixture }: (typeof PACKED_GROUPS)[number],
+  { title, dense, mixture, slots = STATED_SLOTS }: PackedGroup,
   wanted: Wanted,
   { texts, folderOf }: { texts: Texts; folderOf: (name: PackedName) => string | undefined },
 ): Promise<Part | undefined> {
@@ -61,11 +61,13 @@ export async function packedTable(
     const ready = () => Promise.resolve({ model });
     const found = await resultOf(wanted, { id, key }, all, ready);
     if (found === undefined) return undefined;
-    results.push({ ...found, title: PACKED[id].title });
+    const ledger = await peakLedger(model, Object.values(all)[0]!, slots);
+    results.push({ measured: { ...found.measured, ledger }, title: PACKED[id].title });
   }
-  const text =
-    `First ${texts.rows} even rows of software, all lines of the other tests, BLEU / chrF++, ` +
-    `the difference by BLEU with its 95 %:\n\n${render(results, tests, all)}`;
+  const about = `First ${texts.rows} even rows of software, all lines of the other tests, ` +
+    "BLEU / chrF++, the difference by BLEU with its 95 %; " +
+    `the peak ledger with ${slots} expert slots:`;
+  const text = `${about}\n\n${render(results, tests, all)}`;
   return { name: title, heading: `### ${title}`, text };
 }
 

@@ -29,10 +29,19 @@ export const PACKED = {
 
 export type PackedName = keyof typeof PACKED;
 
-/** What is in `models/`, by every kind of text that it was made for: tables of a dense model and a mixture. */
-export const PACKED_GROUPS: readonly { title: string; dense: PackedName; mixture: PackedName }[] = [
+/** A dense model and a mixture that are packed already, held against one another. */
+export interface PackedGroup {
+  readonly title: string;
+  readonly dense: PackedName;
+  readonly mixture: PackedName;
+  /** Expert slots of the arena at which the peak ledger is told; STATED_SLOTS unless given. */
+  readonly slots?: number;
+}
+
+/** What is in `models/`, by every kind of text that it was made for. */
+export const PACKED_GROUPS: readonly PackedGroup[] = [
   { title: "What ships now, beside its dense twin", dense: "dense", mixture: "mixture" },
-  { title: "Both with a 4-bit trunk", dense: "dense-4bit", mixture: "mixture-4bit" },
+  { title: "Both with a 4-bit trunk", dense: "dense-4bit", mixture: "mixture-4bit", slots: 4 },
 ];
 
 /** Dense twins and mixtures with their active parameters, at equal target tokens unless a title says otherwise. */
