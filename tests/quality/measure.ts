@@ -88,8 +88,10 @@ export async function peakLedger(
   return await withEngine(model, stated, async (engine) => {
     await translateAll(engine, sources.slice(0, LEDGER_ROWS), { source, target, beams: 4 });
     const { gpu, host } = (await engine.stats()).ledger;
-    const model = gpu.peakBytes - gpu.lines.kv;
-    return { model, all: gpu.peakBytes + host.lines.manifest + host.lines.tokenizer };
+    return {
+      model: gpu.peakBytes - gpu.lines.kv,
+      all: gpu.peakBytes + host.lines.manifest + host.lines.tokenizer,
+    };
   });
 }
 
