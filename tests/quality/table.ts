@@ -186,7 +186,7 @@ first ${rows} even rows of each dev set, BLEU / chrF++ equal to sacrebleu's \`${
 The interval after a difference is that of a paired bootstrap over sentences (${SAMPLES} samples, the mean of the
 pairs). "Weight error" is the squared error of the quantized weights (of the experts alone, where they are) over their
 squares; "same text" the share of translations equal to those of the system that the difference is to, by the same
-search; "peak ledger" what the model holds at its peak (trunk, an arena of ${STATED_SLOTS} expert slots, activations of 128 tokens a pass,
+search; "peak ledger" what the model holds at its peak (trunk, an arena of ${STATED_SLOTS} expert slots unless a table says otherwise, activations of 128 tokens a pass,
 beam 4), then the same with K/V cache, manifest and tokenizer. The host's measured runtime comes on top; it is the same
 for all.`;
 const document = await unlessMissing(Deno.readTextFile(values.out!)) ?? "";
