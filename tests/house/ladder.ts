@@ -28,6 +28,7 @@ const PACKAGES: ReadonlyMap<string, readonly string[]> = new Map([
   ["saxes", ["text"]],
   ["jsonc-parser", ["text"]],
   ["@lezer/markdown", ["text"]],
+  ["github-slugger", ["text"]],
 ]);
 
 /** An import as written, and the line that it is on. */

@@ -9,7 +9,8 @@
  * - `readGlossary(entries)` and `parseGlossary(text, "tsv" | "csv")` in glossary.ts.
  *
  * What is promised whatever the translations are (a translator that drops, repeats and reorders words included):
- * - everything that is no text to translate is in the output as it was, to the byte;
+ * - everything that is no text to translate is in the output as it was, to the byte; but a link to a heading of its own
+ *   Markdown document, which is called by its words, follows these;
  * - markup is as well nested as the input was, every tag is there once, in the element that it was in;
  * - protected spans (SpanKind) are there as often as in the input, to the byte; unnumbered printf arguments in order;
  * - glossary terms are there.

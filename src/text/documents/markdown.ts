@@ -10,7 +10,7 @@ import type { DocumentOptions } from "./contract.ts";
 import { closingTag, KeptElements, type Node, tagOf } from "./markdown_html.ts";
 import { hasWords, imageOf, nested, plainPart } from "./markdown_items.ts";
 import { LINE_BREAK, ownLinesEnd, withoutAttributes } from "./markdown_lines.ts";
-import { MAZE, parser } from "./markdown_parser.ts";
+import { MAZE, parseDocument, parser } from "./markdown_parser.ts";
 import { escapeInline, guardStart, sameMarks } from "./markdown_text.ts";
 import type { DocumentPart } from "./parts.ts";
 
@@ -21,10 +21,7 @@ const MAX_DEPTH = 60;
 
 /** The parts of a Markdown text. */
 export function markdownParts(text: string, options: DocumentOptions): DocumentPart[] {
-  const front = frontMatterEnd(text);
-  // The parser needs the front matter out of the way, and places to stay: it reads blank lines there.
-  const body = text.slice(0, front).replace(/[^\r\n]/g, " ") + text.slice(front);
-  const tree = parser.parse(body);
+  const tree = parseDocument(text);
   const reader = new Reader(text, labelsOf(text, tree.topNode), options);
   const cursor = tree.cursor();
   let more = true;
@@ -36,15 +33,6 @@ export function markdownParts(text: string, options: DocumentOptions): DocumentP
     while (!(more = cursor.nextSibling()) && cursor.parent());
   }
   return reader.finish();
-}
-
-/** Where YAML or TOML at the start of a file ends; 0 where there is none. */
-function frontMatterEnd(text: string): number {
-  const open = /^\ufeff?(---|\+\+\+)[ \t]*\r?\n/.exec(text);
-  if (open === null) return 0;
-  const close = new RegExp(`^\\${open[1]!.split("").join("\\")}[ \\t]*(?:\\r?\\n|$)`, "m");
-  const rest = text.slice(open[0].length), match = close.exec(rest);
-  return match === null ? 0 : open[0].length + match.index + match[0].length;
 }
 
 /** Labels that links may name, as the reference definitions have them. */

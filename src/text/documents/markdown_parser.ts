@@ -144,3 +144,19 @@ export const parser = commonmark.configure([
   quotedHtml,
   mazes,
 ]);
+
+/** The tree of a whole document; its front matter is blank lines there. */
+export function parseDocument(text: string): ReturnType<typeof parser.parse> {
+  const front = frontMatterEnd(text);
+  // The parser needs it out of the way, and places to stay.
+  return parser.parse(text.slice(0, front).replace(/[^\r\n]/g, " ") + text.slice(front));
+}
+
+/** Where YAML or TOML at the start of a file ends; 0 where there is none. */
+function frontMatterEnd(text: string): number {
+  const open = /^\ufeff?(---|\+\+\+)[ \t]*\r?\n/.exec(text);
+  if (open === null) return 0;
+  const close = new RegExp(`^\\${open[1]!.split("").join("\\")}[ \\t]*(?:\\r?\\n|$)`, "m");
+  const rest = text.slice(open[0].length), match = close.exec(rest);
+  return match === null ? 0 : open[0].length + match.index + match[0].length;
+}

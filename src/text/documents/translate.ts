@@ -14,6 +14,7 @@ import {
 } from "./contract.ts";
 import { jsonParts } from "./json.ts";
 import { markdownParts } from "./markdown.ts";
+import { followHeadings } from "./markdown_headings.ts";
 import { type DocumentPart, withLineFeeds } from "./parts.ts";
 import { poParts } from "./po.ts";
 import { subtitleParts } from "./subtitles.ts";
@@ -85,7 +86,11 @@ export async function translateDocument(
       splitSentences: options.splitSentences ?? "nonewlines",
     })
     : await translateParts(READERS[format](text, options), translateTexts, options);
-  const written = isPage ? writtenAsDeclared(out, text) : out;
+  const written = isPage
+    ? writtenAsDeclared(out, text)
+    : format === "markdown"
+    ? followHeadings(text, out)
+    : out;
   return { bytes: new TextEncoder().encode(written), characters };
 }
 
