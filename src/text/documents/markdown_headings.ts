@@ -1,6 +1,8 @@
 /** Links to a Markdown document's own headings: a heading is called by its words, so they follow its translation. */
 import { decodeHTML } from "entities";
 import Slugger from "github-slugger";
+import type { MarkupAttribute } from "../markup/events.ts";
+import { htmlEvents } from "../markup/html.ts";
 import type { Node } from "./markdown_html.ts";
 import { withoutAttributes } from "./markdown_lines.ts";
 import { parseDocument } from "./markdown_parser.ts";
@@ -10,8 +12,6 @@ const HAS_LINK = /(?:\(|\]:)[ \t]*<?#|\bhref\s*=\s*["']?#/i;
 /** What is no word of a heading. */
 const SILENT = /^(?:Image|HTMLTag|Comment|ProcessingInstruction|Link(?:Title|Label)|.*Mark)$/;
 const HTML = /^HTML(?:Tag|Block)$/;
-const HREF = /(\shref\s*=\s*)(?:"#([^"]*)"|'#([^']*)'|#([^\s"'>]+))/gi;
-const NAMED = /\s(?:id|name)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))/gi;
 
 /** A link's fragment, without its #, in a text. */
 interface Fragment {
@@ -62,18 +62,17 @@ function anchorsOf(document: string): Anchors {
     if (/Heading\d$/.test(name)) slugs.push(slugOf(cursor.node, text, slugger));
     else if (name === "URL") links.push(...fragmentOf(text, from, to));
     else if (HTML.test(name)) {
-      const raw = text.slice(from, to);
-      for (const found of raw.matchAll(NAMED)) names.add(found[1] ?? found[2] ?? found[3]!);
-      for (const found of raw.matchAll(HREF)) {
-        const start = from + found.index + found[1]!.length;
-        const isQuoted = found[4] === undefined;
-        const length = (found[2] ?? found[3] ?? found[4]!).length;
-        const first = start + (isQuoted ? 2 : 1);
-        links.push({ from: first, to: first + length });
+      for (const { name: key, start, end } of attributesOf(text.slice(from, to))) {
+        if (key === "href") links.push(...fragmentOf(text, from + start, from + end));
+        else if (key === "id" || key === "name") names.add(text.slice(from + start, from + end));
       }
     }
   } while (cursor.next());
   return { slugs, names, links };
+}
+
+function attributesOf(html: string): MarkupAttribute[] {
+  return htmlEvents(html).flatMap((event) => event.kind === "open" ? event.attributes : []);
 }
 
 function fragmentOf(text: string, from: number, to: number): Fragment[] {

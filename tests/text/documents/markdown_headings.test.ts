@@ -51,10 +51,8 @@ Usage
     .replace("- [Installation](#installation)", "- [Einrichtung](#einrichtung)")
     .replace("[Getting started](<#getting-started>", "[X](<#erste-schritte-für-alle>")
     .replace("[X]", "[Erste Schritte: für alle]")
-    .replace("[Usage][u]", "[Benutzung][u]").replace("[u]: #usage", "[u]: #benutzung").replace(
-      "#usage-1",
-      "#benutzung-1",
-    )
+    .replace("[Usage][u]", "[Benutzung][u]").replace("[u]: #usage", "[u]: #benutzung")
+    .replace("#usage-1", "#benutzung-1")
     .replace("## Installation", "## Einrichtung")
     .replace("## Getting started", "## Erste Schritte: für alle")
     .replace("Usage\n-----", "Benutzung\n-----").replace("### Usage", "### Benutzung");
