@@ -196,7 +196,7 @@ class Bench {
   ): Promise<KernelFigure> {
     const q = this.#tensor(rows, d), out = this.#tensor(rows, d);
     const pagesPerRow = length / PAGE_TOKENS, pages = rows * pagesPerRow;
-    const kv = { buffer: this.#pages(pages, d, bits), offset: 0, pages, dModel: d, bits };
+    const kv = { buffer: this.#pages(pages, d, bits), offset: 0, pages, width: d, bits };
     const pageTable = Int32Array.from({ length: pages }, (_, i) => i);
     const lengths = new Int32Array(rows).fill(length);
     const op = { q, heads, kv, pageTable, pagesPerRow, lengths, out };

@@ -91,7 +91,7 @@ export class StepBench {
           buffer: this.#bytes(pages * kvPageBytes(d, 16)),
           offset: 0,
           pages,
-          dModel: d,
+          width: d,
           bits: 16,
         },
         dense: isSparse ? undefined : {
@@ -242,7 +242,7 @@ export class StepBench {
     const { classifier } = sparse, topK = TOP_K, weighting = "share", mask = live;
     backend.router({ x: h, classifier, topK, weighting, experts: chosen, weights, mask, lookup });
     const common = { x: h, topK, arenas: this.#arenas, layout: this.#layout, mask } as const;
-    backend.placedExperts({ ...common, places, layoutIndex: 0, activation: "relu", out });
+    backend.experts({ ...common, places, layoutIndex: 0, activation: "relu", out });
     backend.combine({ expertOut: out, weights, topK, scale: 1, residual: x, out: x });
   }
 

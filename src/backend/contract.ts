@@ -10,20 +10,7 @@
  */
 import type { MoqeError } from "../base/errors.ts";
 import type { GpuLine } from "../base/ledger.ts";
-import type {
-  CombineOp,
-  EmbedOp,
-  ExpertsOp,
-  LayerNormOp,
-  LinearOp,
-  PagedAttentionOp,
-  PlacedExpertsOp,
-  RmsNormOp,
-  RouterOp,
-  SegmentAttentionOp,
-  StoreKvOp,
-  VocabTopKOp,
-} from "./operations.ts";
+import type { Operations } from "./operations.ts";
 import type { Arena, DeviceBuffer } from "./tensors.ts";
 
 export * from "./operations.ts";
@@ -39,7 +26,7 @@ export interface BackendLimits {
 /** The largest call that will come, so that scratch is taken once and counted. */
 export interface ScratchShape {
   readonly maxRows: number;
-  /** Widest input of any matrix (d_ff), widest expert hidden layer, experts a token. */
+  /** Widest input of any matrix (d_ff), widest hidden layer of an expert (both halves where gated), experts a token. */
   readonly maxCols: number;
   readonly maxHidden: number;
   readonly topK: number;
@@ -47,7 +34,11 @@ export interface ScratchShape {
   readonly maxCandidates: number;
 }
 
-export interface Backend {
+/** A device: its memory, and the operations that run on it. */
+export type Backend = BackendBase & Operations;
+
+/** All of a device but its operations. */
+export interface BackendBase {
   readonly name: "cpu" | "webgpu";
   /** One line for logs and metrics: adapter, SIMD, version. */
   readonly description: string;
@@ -80,19 +71,6 @@ export interface Backend {
   prepare(shape: ScratchShape): void;
   /** Arenas of equal slots, none larger than a binding. */
   createArenas(slotBytes: number, slots: number): Arena[];
-
-  embed(op: EmbedOp): void;
-  layerNorm(op: LayerNormOp): void;
-  rmsNorm(op: RmsNormOp): void;
-  linear(op: LinearOp): void;
-  segmentAttention(op: SegmentAttentionOp): void;
-  pagedAttention(op: PagedAttentionOp): void;
-  storeKv(op: StoreKvOp): void;
-  router(op: RouterOp): void;
-  experts(op: ExpertsOp): void;
-  placedExperts(op: PlacedExpertsOp): void;
-  combine(op: CombineOp): void;
-  vocabTopK(op: VocabTopKOp): void;
 
   /** Counts since start: operations recorded, submits, readbacks. */
   counters(): { operations: number; submits: number; readbacks: number };

@@ -1,4 +1,7 @@
-/** The operations of a backend: shapes, units and meaning of every operand. T is rows (tokens) of a call. */
+/**
+ * The operations of a backend: shapes, units and meaning of every operand. T is rows (tokens) of a call. `OperationMap`
+ * at the end names each once; a backend implements all of them, and a float64 twin says what each means.
+ */
 import type { ExpertLayout } from "../base/layout.ts";
 import type {
   Arena,
@@ -6,13 +9,22 @@ import type {
   IndexArray,
   KvLayer,
   Matrix,
-  ResidentExpert,
   RowMask,
   Tensor,
   Vector,
 } from "./tensors.ts";
 
 export type Activation = "none" | "relu";
+
+/**
+ * How a hidden layer [T, 2 * width] becomes [T, width]: its first half is the gate g, its second half is u.
+ * "gated silu": g * sigmoid(g) * u. "clamped gated silu" (gpt-oss): g is at most 7 and u within -7..7, then
+ * g * sigmoid(1.702 * g) * (u + 1).
+ */
+export type Gating = "gated silu" | "clamped gated silu";
+
+/** Most experts a token. */
+export const MOST_TOP_K = 16;
 
 export interface LinearOp {
   x: Tensor; // [T, K]
@@ -66,7 +78,38 @@ export interface DistanceBias {
   reach: number;
 }
 
-/** How scores become: q . k * scale, plus a bias. */
+/** One half of a gated feed-forward block, between its two products. */
+export interface GateOp {
+  x: Tensor; // [T, 2 * width]
+  gating: Gating;
+  out: Tensor; // [T, width]; does not overlap x
+  mask?: RowMask;
+}
+
+/** x becomes min(limit, max(-limit, x)), in place. */
+export interface ClampOp {
+  x: Tensor; // [T, width]
+  limit: number;
+  mask?: RowMask;
+}
+
+/**
+ * Rotary positions: in each head, pair i of channels (a, b) becomes (a cos_i - b sin_i, b cos_i + a sin_i), in place.
+ * Channels from `turned` on stay as they are.
+ */
+export interface RotaryOp {
+  x: Tensor; // [T, heads * head_dim]
+  heads: number;
+  /** RMS norm of each head, before its pairs are turned. */
+  norm?: { readonly weight: Vector /* [head_dim] */; readonly epsilon: number } | undefined;
+  /** [T, turned]: cosines of the row's turned / 2 angles, then their sines; turned is even and at most head_dim. */
+  angles: Tensor;
+  /** "halves": channel i with i + turned / 2; "neighbours": channel 2i with 2i + 1. */
+  pairs: "halves" | "neighbours";
+  mask?: RowMask;
+}
+
+/** How scores become: q . k * scale, plus a bias. Query head h reads key head floor(h / (heads / kv heads)). */
 export interface Scores {
   /** head_dim ^ -0.5 unless given. */
   scale?: number | undefined;
@@ -76,13 +119,13 @@ export interface Scores {
 
 /** Full attention inside ragged segments (encoder): row t sees rows starts[t] .. starts[t] + lengths[t] - 1. */
 export interface SegmentAttentionOp extends Scores {
-  q: Tensor; // [T, d_model], unscaled
-  k: Tensor; // [T, d_model]
-  v: Tensor; // [T, d_model]
+  q: Tensor; // [T, heads * head_dim], unscaled
+  k: Tensor; // [T, kv heads * head_dim]
+  v: Tensor; // [T, kv heads * head_dim]
   heads: number;
   starts: IndexArray; // [T]
   lengths: IndexArray; // [T]
-  out: Tensor; // [T, d_model]
+  out: Tensor; // [T, heads * head_dim]
   mask?: RowMask;
 }
 
@@ -91,19 +134,24 @@ export interface SegmentAttentionOp extends Scores {
  * position is the row's last: lengths[t] - 1.
  */
 export interface PagedAttentionOp extends Scores {
-  q: Tensor; // [T, d_model], unscaled
+  q: Tensor; // [T, heads * head_dim], unscaled
   heads: number;
+  /** Its width is kv heads * head_dim. */
   kv: KvLayer;
   pageTable: IndexArray; // [T, pagesPerRow]
   pagesPerRow: number;
   lengths: IndexArray; // [T] positions each row sees, at least 1
-  out: Tensor; // [T, d_model]
+  /** A row sees its last `window` positions alone; all of them unless given. Pages before those are not read. */
+  window?: number | undefined;
+  /** One more logit a head, which takes part in the softmax and has no value: f32 [heads]. */
+  sinks?: Vector | undefined;
+  out: Tensor; // [T, heads * head_dim]
   mask?: RowMask;
 }
 
 export interface StoreKvOp {
-  k: Tensor; // [T, d_model]
-  v: Tensor; // [T, d_model]
+  k: Tensor; // [T, kv.width]
+  v: Tensor; // [T, kv.width]
   kv: KvLayer;
   /** page * PAGE_TOKENS + position in page; -1 writes nothing. */
   places: IndexArray; // [T]
@@ -114,8 +162,12 @@ export interface RouterOp {
   x: Tensor; // [T, d_model]
   classifier: Matrix; // f32 [experts, d_model]
   bias?: Vector | undefined;
-  topK: 1 | 2;
-  /** "share": chosen probabilities divided by their sum (NLLB); "probability": as they are (Switch). */
+  /** 1 to MOST_TOP_K. */
+  topK: number;
+  /**
+   * Of the softmax over all experts. "share": chosen probabilities divided by their sum, which is a softmax over the
+   * chosen logits; "probability": as they are.
+   */
   weighting: "share" | "probability";
   experts: DeviceRange; // i32 [T, topK], rank order
   weights: Tensor; // [T, topK]
@@ -156,44 +208,33 @@ export function placeOf(slot: number, layoutIndex: number): number {
   return layoutIndex * PLACE_SLOTS + slot;
 }
 
+/** The layout's index of a place; -1 of no place. */
+export function layoutIndexOf(place: number): number {
+  return Math.floor(place / PLACE_SLOTS);
+}
+
 /** What experts of one layout have in common: matrices in the trunk that each one's own are added to. */
 export interface ExpertBase {
-  readonly fc1: Matrix; // [d_ff, d_model]
+  readonly fc1: Matrix; // [d_ff, d_model], or [2 * d_ff, d_model] where gated
   readonly fc2: Matrix; // [d_model, d_ff]
 }
 
 /**
- * Runs every (row, rank) that has a place of this layout, wherever it lies: what `experts` does, without the host
- * knowing which. Called once a distinct layout of the layer.
+ * Runs every (row, rank) that has a place of this layout: hidden = act(x fc1' + b1), out = hidden fc2' + b2. With a
+ * base, fc1 and fc2 are the sums of its and the expert's. Called once a distinct layout of the layer.
  */
-export interface PlacedExpertsOp {
+export interface ExpertsOp {
   x: Tensor; // [T, d_model]
-  places: DeviceRange; // i32 [T, topK], from the router's lookup
-  topK: 1 | 2;
+  /** i32 [T, topK]: see `placeOf`; from the router's lookup, or of the experts that are resident now. -1 for none. */
+  places: IndexArray;
+  topK: number;
   arenas: readonly Arena[];
   layout: ExpertLayout;
   layoutIndex: number;
   base?: ExpertBase | undefined;
-  activation: Activation;
-  /** [T * topK, d_model]: row t * topK + rank. Rows of other layouts are left alone. */
-  out: Tensor;
-  mask?: RowMask;
-}
-
-/**
- * Runs every (row, rank) whose expert is in the wave: hidden = act(x fc1' + b1), expertOut = hidden fc2' + b2. With a
- * base, fc1 and fc2 are the sums of its and the expert's.
- */
-export interface ExpertsOp {
-  x: Tensor; // [T, d_model]
-  experts: DeviceRange; // i32 [T, topK], from the router
-  topK: 1 | 2;
-  arenas: readonly Arena[];
-  wave: readonly ResidentExpert[];
-  layout: ExpertLayout;
-  base?: ExpertBase | undefined;
-  activation: Activation;
-  /** [T * topK, d_model]: row t * topK + rank. Rows of other experts are left alone. */
+  /** Where gated, fc1 has both halves: [2 * d_ff, d_model]. */
+  activation: Activation | Gating;
+  /** [T * topK, d_model]: row t * topK + rank. Rows without a place of this layout are left alone. */
   out: Tensor;
   mask?: RowMask;
 }
@@ -201,7 +242,7 @@ export interface ExpertsOp {
 export interface CombineOp {
   expertOut: Tensor; // [T * topK, d_model]
   weights: Tensor; // [T, topK]
-  topK: 1 | 2;
+  topK: number;
   /** 1 - moe_token_dropout. */
   scale: number;
   residual: Tensor; // [T, d_model]
@@ -219,3 +260,24 @@ export interface VocabTopKOp {
   logProbs: Tensor; // [T, candidates]
   mask?: RowMask;
 }
+
+/** Every operation by its name, and what it takes. */
+export interface OperationMap {
+  embed: EmbedOp;
+  layerNorm: LayerNormOp;
+  rmsNorm: RmsNormOp;
+  linear: LinearOp;
+  gate: GateOp;
+  clamp: ClampOp;
+  rotary: RotaryOp;
+  segmentAttention: SegmentAttentionOp;
+  pagedAttention: PagedAttentionOp;
+  storeKv: StoreKvOp;
+  router: RouterOp;
+  experts: ExpertsOp;
+  combine: CombineOp;
+  vocabTopK: VocabTopKOp;
+}
+
+/** The operations as methods. They throw RangeError for operands that do not meet. */
+export type Operations = { [Name in keyof OperationMap]: (op: OperationMap[Name]) => void };

@@ -47,13 +47,6 @@ export type IndexArray = Int32Array | DeviceRange;
  */
 export type RowMask = IndexArray | undefined;
 
-/** One expert of a wave and where its block lies. */
-export interface ResidentExpert {
-  readonly expert: number;
-  readonly arena: number;
-  readonly slot: number;
-}
-
 /** A buffer of equal slots, one expert block a slot; a wider block takes adjacent slots. */
 export interface Arena {
   readonly buffer: DeviceBuffer;
@@ -62,7 +55,7 @@ export interface Arena {
 }
 
 /**
- * Paged K and V of one decoder layer: page p holds PAGE_TOKENS keys, then as many values, each [d_model] in f32 or f16.
+ * Paged K and V of one decoder layer: page p holds PAGE_TOKENS keys, then as many values, each [width] in f32 or f16.
  * Position i of a row is in page table[row, floor(i / PAGE_TOKENS)] at i % PAGE_TOKENS. What is stored as f16 is rounded
  * to nearest even, beyond 65504 to 65504, alike on every backend.
  */
@@ -70,8 +63,8 @@ export interface KvLayer {
   readonly buffer: DeviceBuffer;
   readonly offset: number;
   readonly pages: number;
-  /** Width of a key: heads * head_dim. */
-  readonly dModel: number;
+  /** Of a key: kv heads * head_dim. */
+  readonly width: number;
   /** Of an element. 16 needs an even head_dim. */
   readonly bits: KvBits;
 }

@@ -2,7 +2,7 @@
 import type { ExpertLayout } from "../base/layout.ts";
 import type { ExpertKey, Stack } from "../base/plan.ts";
 import type { HeatSnapshot } from "./heat.ts";
-import type { Arena, DeviceRange, ResidentExpert } from "../backend/contract.ts";
+import type { Arena, DeviceRange } from "../backend/contract.ts";
 
 /** Pure cache policy: it is told what happens and names victims; it never sees a slot or a byte. */
 export interface Policy {
@@ -39,15 +39,10 @@ export interface SentenceLanguages {
 /** Makes a policy for a model's sparse layers. */
 export type PolicyFactory = (layers: readonly PolicyLayer[]) => Policy;
 
-/** Experts of one width and shape: one kernel call. */
-export interface WavePart {
-  readonly layout: ExpertLayout;
-  readonly experts: readonly ResidentExpert[];
-}
-
 /** Experts of one layer that are on the device together; pinned until `done` is called. */
 export interface Wave {
-  readonly parts: readonly WavePart[];
+  /** By expert, as `placeOf` makes them. */
+  readonly places: ReadonlyMap<number, number>;
   /** Unpins: every dispatch that reads these slots has been recorded. */
   done(): void;
 }

@@ -32,6 +32,11 @@ export class PlaceTable {
     this.#changed.add(layer);
   }
 
+  /** Where an expert lies, -1 where absent. */
+  at(layer: number, expert: number): number {
+    return this.#host[this.#first[layer]! / 4 + expert]!;
+  }
+
   clear(layer: number, expert: number): void {
     this.set(layer, expert, ABSENT);
   }

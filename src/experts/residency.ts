@@ -90,10 +90,7 @@ export class ExpertResidency implements Residency {
       put: (e, bytes) => this.#put(layer, e, bytes),
       pin: (e) => this.#slots.pin(key(e)),
       unpin: (e) => this.#slots.unpin(key(e)),
-      find: (expert) => ({
-        layout: this.#layouts[layer]![expert]!,
-        at: { expert, ...this.#locate(this.#slots.slotOf(key(expert))!) },
-      }),
+      placeOf: (e) => this.#places.at(layer, e),
       ended: () => {
         this.#counts.waves++;
         this.#holds.retry();
@@ -204,12 +201,12 @@ export class ExpertResidency implements Residency {
     if (place === undefined) return false;
     this.#counts.evictions += place.evicted.length;
     for (const key of place.evicted) this.#places.clear(...this.#named(key));
-    const { arena, slot } = this.#locate(place.slot);
     const layoutIndex = this.#distinct[layer]!.indexOf(this.#layouts[layer]![expert]!);
     this.#places.set(layer, expert, placeOf(place.slot, layoutIndex));
     this.#counts.loads++;
     this.#counts.loadedBytes += bytes.length;
-    this.backend.write(this.arenas[arena]!.buffer, slot * this.#geometry.unitBytes, bytes);
+    const perArena = this.arenas[0]!.slots, arena = this.arenas[Math.floor(place.slot / perArena)]!;
+    this.backend.write(arena.buffer, place.slot % perArena * this.#geometry.unitBytes, bytes);
     return true;
   }
 
@@ -222,11 +219,6 @@ export class ExpertResidency implements Residency {
     let layer = this.#firstKey.length - 1;
     while (this.#firstKey[layer]! > key) layer--;
     return [layer, key - this.#firstKey[layer]!];
-  }
-
-  #locate(slot: number): { arena: number; slot: number } {
-    const perArena = this.arenas[0]!.slots;
-    return { arena: Math.floor(slot / perArena), slot: slot % perArena };
   }
 
   stats(): ResidencyStats {

@@ -1,10 +1,8 @@
 /** Waves: what is resident of a layer runs first, the rest as blocks arrive, in sets that fit. */
 import { MoqeError } from "../base/errors.ts";
-import type { ExpertLayout } from "../base/layout.ts";
-import type { ResidentExpert } from "../backend/contract.ts";
 import type { VerifiedBlock } from "../store/contract.ts";
 import { Arrivals, type Arrived } from "./arrivals.ts";
-import type { WaitOptions, Wave, WavePart } from "./contract.ts";
+import type { WaitOptions, Wave } from "./contract.ts";
 
 /** What waves need of the residency, for one layer. */
 export interface WaveHost {
@@ -14,8 +12,8 @@ export interface WaveHost {
   put(expert: number, bytes: Uint8Array): boolean;
   pin(expert: number): void;
   unpin(expert: number): void;
-  /** Where a resident expert lies, and how. */
-  find(expert: number): { layout: ExpertLayout; at: ResidentExpert };
+  /** The place of a resident expert, as `placeOf` makes it. */
+  placeOf(expert: number): number;
   /** A wave is over: its slots are no longer pinned. */
   ended(): void;
 }
@@ -73,15 +71,10 @@ function placeAll(host: WaveHost, waiting: Arrived[]): number[] {
 
 /** Pins a set of resident experts until done. */
 function wave(host: WaveHost, experts: readonly number[]): Wave {
-  const parts = new Map<ExpertLayout, ResidentExpert[]>();
-  for (const expert of experts) {
-    host.pin(expert);
-    const { layout, at } = host.find(expert);
-    parts.set(layout, [...parts.get(layout) ?? [], at]);
-  }
+  for (const e of experts) host.pin(e);
   let open = true;
   return {
-    parts: Array.from(parts, ([layout, list]): WavePart => ({ layout, experts: list })),
+    places: new Map(experts.map((e) => [e, host.placeOf(e)])),
     done: () => {
       if (!open) return;
       open = false;

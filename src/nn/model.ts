@@ -102,7 +102,7 @@ export class TranslationModel {
         buffer: this.#own(`kv ${i}`, pages * layerPageBytes(spec, kvBits)),
         offset: 0,
         pages,
-        dModel: spec.attentionWidth,
+        width: spec.attentionWidth,
         bits: heldBits(spec, kvBits),
       },
     }));
@@ -258,7 +258,7 @@ export class TranslationModel {
   /** Copies a whole page in every decoder layer (a forked hypothesis gets a last page of its own). */
   copyPage(from: number, to: number): void {
     for (const { kv } of this.#decoder) {
-      const bytes = kvPageBytes(kv.dModel, kv.bits);
+      const bytes = kvPageBytes(kv.width, kv.bits);
       this.#ctx.backend.copy(
         kv.buffer,
         kv.offset + from * bytes,

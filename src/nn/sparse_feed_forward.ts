@@ -1,5 +1,15 @@
 /** The sparse feed-forward block: route, run the routed experts where they lie or in waves, combine in rank order. */
-import type { Activation, ExpertBase, Matrix, Tensor, Vector } from "../backend/contract.ts";
+import type {
+  Activation,
+  ExpertBase,
+  ExpertsOp,
+  Gating,
+  IndexArray,
+  Matrix,
+  Tensor,
+  Vector,
+} from "../backend/contract.ts";
+import { layoutIndexOf } from "../backend/contract.ts";
 import type { ExpertLayout } from "../base/layout.ts";
 import type { WaitOptions } from "../experts/contract.ts";
 import type { Context } from "./context.ts";
@@ -15,10 +25,10 @@ export interface SparseFeedForward {
   readonly classifierBias: Vector | undefined;
   readonly bases: readonly ExpertBase[];
   readonly expertLayer: number;
-  readonly topK: 1 | 2;
+  readonly topK: number;
   readonly weighting: "share" | "probability";
   readonly outputScale: number;
-  readonly activation: Activation;
+  readonly activation: Activation | Gating;
 }
 
 /** Finds the router in the trunk; the experts stay where they are. */
@@ -90,22 +100,27 @@ export async function sparseFeedForward(
   const wanted = step === undefined ? new Set(all) : runHere(w, all, step.rows.resumeAt);
   for await (const wave of residency.waves(w.expertLayer, [...wanted], wait)) {
     try {
-      for (const { layout, experts: members } of wave.parts) {
-        backend.experts({
-          ...experts,
-          experts: chosen,
-          arenas: residency.arenas,
-          wave: members,
-          layout,
-          base: baseOf(w, layout),
-        });
-      }
+      runExperts(ctx, w, experts, all.map((e) => wave.places.get(e) ?? -1));
       backend.submit();
     } finally {
       wave.done();
     }
   }
   backend.combine(combine);
+}
+
+/** Runs the experts that have a place, one call a distinct layout of those in `places`. */
+function runExperts(
+  { backend, residency }: Context,
+  w: SparseFeedForward,
+  common: Pick<ExpertsOp, "x" | "topK" | "activation" | "out" | "mask">,
+  places: IndexArray,
+): void {
+  const { arenas } = residency;
+  residency.layouts(w.expertLayer).forEach((layout, layoutIndex) => {
+    if (places instanceof Int32Array && !places.some((p) => layoutIndexOf(p) === layoutIndex)) return;
+    backend.experts({ ...common, places, arenas, layout, layoutIndex, base: baseOf(w, layout) });
+  });
 }
 
 function baseOf(w: SparseFeedForward, { base }: ExpertLayout): ExpertBase | undefined {
@@ -137,10 +152,6 @@ export function waitlessFeedForward(
     groupLengths: step.rows.groupLengths,
   };
   backend.router({ ...router, experts: step.choices(w.expertLayer), lookup });
-  const { arenas } = residency;
-  residency.layouts(w.expertLayer).forEach((layout, layoutIndex) => {
-    const base = baseOf(w, layout);
-    backend.placedExperts({ ...experts, places, arenas, layout, layoutIndex, base });
-  });
+  runExperts(ctx, w, experts, places);
   backend.combine(combine);
 }

@@ -85,7 +85,7 @@ export interface SparseFeedForwardSpec {
   readonly bases?: readonly ExpertBaseNames[] | undefined;
   /** Ordinal of this layer in ModelPlan.expertLayers. */
   readonly expertLayer: number;
-  readonly topK: 1 | 2;
+  readonly topK: number;
   readonly weighting: "share" | "probability";
   /** What every expert's output is multiplied by: 1 - moe_token_dropout. */
   readonly outputScale: number;

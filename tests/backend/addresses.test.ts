@@ -23,7 +23,7 @@ async function everyOperation(backend: Backend, random: Random): Promise<number[
   const ones = new Int32Array(rows).fill(rows), zeros = new Int32Array(rows);
   backend.segmentAttention({ q, k: y, v: h, heads: 4, starts: zeros, lengths: ones, out: a });
   const store = on.tensor(backend, 3 * PAGE_TOKENS * 2, d, on.randoms(96 * d, random));
-  const kv = { buffer: store.buffer, offset: store.offset, pages: 3, dModel: d, bits: 32 as const };
+  const kv = { buffer: store.buffer, offset: store.offset, pages: 3, width: d, bits: 32 as const };
   backend.storeKv({ k: a, v: y, kv, places });
   const pageTable = Int32Array.of(2, 0, 1, 0, 1, 2), lengths = Int32Array.of(1, 20, 32);
   backend.pagedAttention({ q, heads: 2, kv, pageTable, pagesPerRow: 2, lengths, out });

@@ -41,7 +41,7 @@ export function paged(
   const pages = pagesPerRow * lengths.length + 3;
   const data = on.randoms(pages * PAGE_TOKENS * 2 * d, random).map((x) => keptTwin(x, bits));
   const store = on.tensor(backend, pages * PAGE_TOKENS * bits / 16, d);
-  const kv: KvLayer = { buffer: store.buffer, offset: store.offset, pages, dModel: d, bits };
+  const kv: KvLayer = { buffer: store.buffer, offset: store.offset, pages, width: d, bits };
   fillPages(backend, kv, data);
   const order = [...Array(pages).keys()].sort(() => random() - 0.5);
   const table = Int32Array.from(order.slice(0, pagesPerRow * lengths.length));

@@ -8,7 +8,7 @@ import * as on from "./device.ts";
 on.each("storeKv: rows go to their places, negative and masked ones nowhere", async (open) => {
   const backend = await open(), random = seeded(25), d = 10, pages = 3;
   const store = on.tensor(backend, pages * PAGE_TOKENS * 2, d);
-  const kv = { buffer: store.buffer, offset: store.offset, pages, dModel: d, bits: 32 as const };
+  const kv = { buffer: store.buffer, offset: store.offset, pages, width: d, bits: 32 as const };
   const k = on.randoms(4 * d, random), v = on.randoms(4 * d, random);
   const places = Int32Array.from([47, -1, 16, 3]), mask = Int32Array.from([1, 1, 1, 0]);
   backend.storeKv({
@@ -73,7 +73,7 @@ on.each(
         buffer: store.buffer,
         offset: store.offset,
         pages,
-        dModel: d,
+        width: d,
         bits: 16,
       };
       const k = data.slice(0, rows * d), v = k.toReversed();

@@ -1,11 +1,18 @@
 /** The CPU as a device: a WASM heap as its memory, SIMD kernels as its operations, which run at once. */
 import { makeArenas } from "../arenas.ts";
 import type { GpuLine, Ledger } from "../../base/ledger.ts";
-import type { Arena, Backend, BackendLimits, DeviceBuffer, ScratchShape } from "../contract.ts";
-import { type OperationFunctions, Operations } from "../forward.ts";
+import type {
+  Arena,
+  Backend,
+  BackendBase,
+  BackendLimits,
+  DeviceBuffer,
+  ScratchShape,
+} from "../contract.ts";
+import { type OperationFunctions, operationMethods } from "../forward.ts";
 import * as attention from "./attention.ts";
 import type { Device, Scratch } from "./device.ts";
-import { experts, placedExperts } from "./experts.ts";
+import { experts } from "./experts.ts";
 import { CpuBuffer, rangeAt, refuse } from "./guards.ts";
 import { Heap, HEAP_LIMIT } from "./heap.ts";
 import { type Kernels, loadKernels } from "./kernels.ts";
@@ -28,7 +35,7 @@ export interface CpuBackendOptions {
 export async function createCpuBackend(options: CpuBackendOptions): Promise<Backend> {
   const backend = new CpuBackend(options);
   await backend.start();
-  return backend;
+  return Object.assign(backend, operationMethods(FUNCTIONS, () => backend.begin()));
 }
 
 /** What runs each operation. */
@@ -40,12 +47,11 @@ const FUNCTIONS: OperationFunctions<Device> = {
   linear,
   router,
   experts,
-  placedExperts,
   combine,
   vocabTopK,
 };
 
-class CpuBackend extends Operations<Device> implements Backend {
+class CpuBackend implements BackendBase {
   readonly name = "cpu";
   readonly description: string;
   readonly limits: BackendLimits;
@@ -64,7 +70,6 @@ class CpuBackend extends Operations<Device> implements Backend {
   #readbacks = 0;
 
   constructor(options: CpuBackendOptions) {
-    super(FUNCTIONS);
     this.#ledger = options.ledger;
     this.#heap = new Heap(options.ledger.snapshot().gpu.budgetBytes);
     this.#kernels = loadKernels(this.#heap.memory);
@@ -156,7 +161,8 @@ class CpuBackend extends Operations<Device> implements Backend {
     );
   }
 
-  protected override begin(): Device {
+  /** Counts an operation; what it works with. */
+  begin(): Device {
     this.#operations++;
     return this.#device ?? refuse("run an operation", "prepare comes first", "no scratch");
   }

@@ -2,13 +2,20 @@
 import { makeArenas } from "../arenas.ts";
 import type { MoqeError } from "../../base/errors.ts";
 import type { GpuLine, Ledger } from "../../base/ledger.ts";
-import type { Arena, Backend, BackendLimits, DeviceBuffer, ScratchShape } from "../contract.ts";
-import { type OperationFunctions, Operations } from "../forward.ts";
+import type {
+  Arena,
+  Backend,
+  BackendBase,
+  BackendLimits,
+  DeviceBuffer,
+  ScratchShape,
+} from "../contract.ts";
+import { type OperationFunctions, operationMethods } from "../forward.ts";
 import { refuse } from "../shapes.ts";
 import { openDevice, type OpenedDevice } from "./adapter.ts";
 import * as attention from "./attention.ts";
 import { liveRange } from "./buffers.ts";
-import { experts, placedExperts } from "./experts.ts";
+import { experts } from "./experts.ts";
 import { Gpu, ringBytes } from "./gpu.ts";
 import { DeviceMemory, USAGE } from "./memory.ts";
 import type { Run } from "./operands.ts";
@@ -46,7 +53,8 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions): Promis
   try {
     const synchronous = options.synchronousReadback ??
       await syncReadbackWorks(opened.adapterName);
-    return new WebGpuBackend(options, opened, synchronous);
+    const backend = new WebGpuBackend(options, opened, synchronous);
+    return Object.assign(backend, operationMethods(FUNCTIONS, () => backend.begin()));
   } catch (error) {
     if (options.keepDevice !== true) opened.device.destroy();
     throw error;
@@ -62,12 +70,11 @@ const FUNCTIONS: OperationFunctions<Run> = {
   linear,
   router,
   experts,
-  placedExperts,
   combine,
   vocabTopK,
 };
 
-class WebGpuBackend extends Operations<Run> implements Backend {
+class WebGpuBackend implements BackendBase {
   readonly name = "webgpu";
   readonly description: string;
   readonly limits: BackendLimits;
@@ -82,7 +89,6 @@ class WebGpuBackend extends Operations<Run> implements Backend {
   #readbacks = 0;
 
   constructor(options: WebGpuBackendOptions, opened: OpenedDevice, synchronous: boolean) {
-    super(FUNCTIONS);
     this.#device = opened.device;
     this.#ownsDevice = options.keepDevice !== true;
     this.#tiles = options.tiles ?? TILES;
@@ -213,7 +219,8 @@ class WebGpuBackend extends Operations<Run> implements Backend {
     return this.#run ?? refuse("run an operation", "prepare comes first", "no scratch");
   }
 
-  protected override begin(): Run {
+  /** Counts an operation; what it works with. */
+  begin(): Run {
     this.#operations++;
     this.#gpu.errors.check();
     return this.#prepared();
