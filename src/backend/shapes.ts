@@ -54,20 +54,28 @@ export function checkTable({ format }: Matrix, action: string): void {
   if (format.trellis) refuse(action, "a table's rows are read one by one", "a trellis");
 }
 
-/** Pages must hold keys of `dModel`, and of f16 whole words a head. */
-export function checkKv(kv: KvLayer, dModel: number, heads: number, action: string): void {
-  if (kv.dModel !== dModel) refuse(action, `kv must hold rows of ${dModel}`, String(kv.dModel));
+/** Pages must hold keys of `width`, and of f16 whole words a head of `headDim`. */
+export function checkKv(kv: KvLayer, width: number, headDim: number, action: string): void {
+  if (kv.width !== width) refuse(action, `kv must hold rows of ${width}`, String(kv.width));
   if (kv.offset % 16 !== 0) refuse(action, "kv starts at a multiple of 16", String(kv.offset));
-  const head = headWidth(dModel, heads, action);
-  if (kv.bits === 16 && head % 2 === 1) {
-    refuse(action, "pages of f16 need an even head width", String(head));
+  if (kv.bits === 16 && headDim % 2 === 1) {
+    refuse(action, "pages of f16 need an even head width", String(headDim));
   }
 }
 
-/** Channels of a head. */
-export function headWidth(dModel: number, heads: number, action: string): number {
-  if (!(heads > 0 && dModel % heads === 0)) {
-    refuse(action, `heads must divide d_model ${dModel}`, String(heads));
+/** How many query heads read one key head. `width`: of a key. */
+export function headsAKey(heads: number, headDim: number, width: number, action: string): number {
+  const keyHeads = width / headDim;
+  if (!(Number.isInteger(keyHeads) && keyHeads > 0 && heads % keyHeads === 0)) {
+    refuse(action, `keys have heads of ${headDim} that divide ${heads}`, `${width} wide`);
   }
-  return dModel / heads;
+  return heads / keyHeads;
+}
+
+/** Channels of a head. */
+export function headWidth(width: number, heads: number, action: string): number {
+  if (!(heads > 0 && width % heads === 0)) {
+    refuse(action, `heads must divide the width ${width}`, String(heads));
+  }
+  return width / heads;
 }
