@@ -118,7 +118,9 @@ function runExperts(
 ): void {
   const { arenas } = residency;
   residency.layouts(w.expertLayer).forEach((layout, layoutIndex) => {
-    if (places instanceof Int32Array && !places.some((p) => layoutIndexOf(p) === layoutIndex)) return;
+    if (places instanceof Int32Array && !places.some((p) => layoutIndexOf(p) === layoutIndex)) {
+      return;
+    }
     backend.experts({ ...common, places, arenas, layout, layoutIndex, base: baseOf(w, layout) });
   });
 }
