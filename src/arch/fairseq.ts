@@ -7,9 +7,8 @@ import type { ExpertLayerSpec, ModelPlan, Stack, TensorSpec } from "../base/plan
 import type {
   AffineNames,
   AttentionSpec,
-  DecoderLayerSpec,
-  EncoderLayerSpec,
   FeedForwardSpec,
+  LayerSpec,
   ModelSpec,
   NormSpec,
 } from "../nn/spec.ts";
@@ -74,6 +73,7 @@ const norm = (base: string): NormSpec => ({
   kind: "layer",
   weight: `${base}.weight`,
   bias: `${base}.bias`,
+  epsilon: NORM_EPSILON,
 });
 
 /** The plan and spec of a configuration under a layout. */
@@ -91,7 +91,7 @@ export function readFairseq(
       const sparse = layout.sparse(stack, i, expertLayers.length);
       if (sparse !== undefined) expertLayers.push(sparse.experts);
       tensors.push(...layerTensors(c, layout, { stack, i, sparse }));
-      return layerSpec(layout, { stack, i, sparse });
+      return layerSpec(c, layout, { stack, i, sparse });
     });
   const stackOf = (stack: Stack) => {
     ignored.set(`${stack}.embed_tokens.weight`, "tied to shared.weight");
@@ -110,24 +110,20 @@ function modelSpec(c: FairseqConfig): Omit<ModelSpec, "encoder" | "decoder"> {
   return {
     modelType: c.model_type,
     dModel: c.d_model,
-    attentionWidth: c.d_model,
     vocab: c.vocab_size,
-    encoderHeads: c.encoder_attention_heads,
-    decoderHeads: c.decoder_attention_heads,
-    normEpsilon: NORM_EPSILON,
     source: { kind: "language tokens" },
     tokens: {
       pad: c.pad_token_id,
-      eos: c.eos_token_id,
+      eos: [c.eos_token_id],
       decoderStart: c.decoder_start_token_id,
     },
     embedding: {
       table: "shared.weight",
-      lmHead: "lm_head.weight",
       scale: c.scale_embedding ? Math.sqrt(c.d_model) : 1,
       positions: { kind: "sinusoidal", first: c.pad_token_id + 1, padding: c.pad_token_id },
       maxPositions: c.max_position_embeddings,
     },
+    lmHead: "lm_head.weight",
     maxHidden: Math.max(c.encoder_ffn_dim, c.decoder_ffn_dim),
   };
 }
@@ -139,13 +135,16 @@ interface Layer {
 }
 
 function layerSpec(
+  c: FairseqConfig,
   layout: FairseqLayout,
   { stack, i, sparse }: Layer,
-): EncoderLayerSpec & DecoderLayerSpec {
+): LayerSpec {
   const base = `${stack}.layers.${i}`, own = norm(`${base}.${layout.feedForwardNorm}`);
+  const attention = (name: string) =>
+    attentionSpec(`${base}.${name}`, c.d_model, c[`${stack}_attention_heads`]);
   return {
-    selfAttention: attentionNames(`${base}.self_attn`),
-    crossAttention: attentionNames(`${base}.${layout.crossAttention}`),
+    attention: attention("self_attn"),
+    crossAttention: stack === "decoder" ? attention(layout.crossAttention) : undefined,
     feedForward: sparse !== undefined ? { ...sparse.spec, norm: own } : {
       kind: "dense",
       norm: own,
@@ -156,8 +155,13 @@ function layerSpec(
   };
 }
 
-function attentionNames(base: string): AttentionSpec {
+function attentionSpec(base: string, width: number, heads: number): AttentionSpec {
   return {
+    kind: "grouped",
+    heads,
+    kvHeads: heads,
+    headDim: width / heads,
+    rotary: { kind: "none" },
     norm: norm(`${base}_layer_norm`),
     scores: { kind: "scaled" },
     query: affine(`${base}.q_proj`),

@@ -7,8 +7,8 @@ import { z } from "zod";
 import type { ExpertLayerSpec, ModelPlan, Stack, TensorSpec } from "../base/plan.ts";
 import type {
   AttentionSpec,
-  DecoderLayerSpec,
   FeedForwardSpec,
+  LayerSpec,
   ModelSpec,
   NormSpec,
   ScoresSpec,
@@ -90,17 +90,23 @@ const feedForwardOf = (stack: Stack, layer: number) =>
 const tableOf = (stack: Stack) =>
   `${blockOf(stack, 0)}.0.SelfAttention.relative_attention_bias.weight`;
 
-const rms = (base: string, scale?: number): NormSpec => ({
+const rms = (c: Config, base: string, scale?: number): NormSpec => ({
   kind: "rms",
   weight: `${base}.weight`,
+  epsilon: c.layer_norm_epsilon,
   scale,
 });
 
-function attention(base: string, name: string, scores: ScoresSpec): AttentionSpec {
+function attention(c: Config, base: string, name: string, scores: ScoresSpec): AttentionSpec {
   const of = (p: string) => ({ weight: `${base}.${name}.${p}.weight` });
   return {
-    norm: rms(`${base}.layer_norm`),
+    kind: "grouped",
+    norm: rms(c, `${base}.layer_norm`),
+    heads: c.num_heads,
+    kvHeads: c.num_heads,
+    headDim: c.d_kv,
     scores,
+    rotary: { kind: "none" },
     query: of("q"),
     key: of("k"),
     value: of("v"),
@@ -108,8 +114,11 @@ function attention(base: string, name: string, scores: ScoresSpec): AttentionSpe
   };
 }
 
-/** Layers of a stack as they run; the encoder's leave their cross-attention unused. `firstExpert`: see the plan. */
-function layersOf(c: Config, stack: Stack, firstExpertLayer: number): DecoderLayerSpec[] {
+/** Scores are q . k as they are. */
+const PLAIN: ScoresSpec = { kind: "scaled", scale: 1 };
+
+/** Layers of a stack as they run. `firstExpertLayer`: ordinal of its first sparse layer. */
+function layersOf(c: Config, stack: Stack, firstExpertLayer: number): LayerSpec[] {
   let ordinal = firstExpertLayer;
   const scores: ScoresSpec = {
     kind: "distance",
@@ -119,14 +128,16 @@ function layersOf(c: Config, stack: Stack, firstExpertLayer: number): DecoderLay
     bidirectional: stack === "encoder",
   };
   return Array.from({ length: depth(c, stack) }, (_, i) => ({
-    selfAttention: attention(`${blockOf(stack, i)}.0`, "SelfAttention", scores),
-    crossAttention: attention(`${blockOf(stack, i)}.1`, "EncDecAttention", { kind: "plain" }),
+    attention: attention(c, `${blockOf(stack, i)}.0`, "SelfAttention", scores),
+    crossAttention: stack === "decoder"
+      ? attention(c, `${blockOf(stack, i)}.1`, "EncDecAttention", PLAIN)
+      : undefined,
     feedForward: feedForward(c, stack, i, () => ordinal++),
   }));
 }
 
 function feedForward(c: Config, stack: Stack, layer: number, next: () => number): FeedForwardSpec {
-  const base = feedForwardOf(stack, layer), norm = rms(`${base}.layer_norm`);
+  const base = feedForwardOf(stack, layer), norm = rms(c, `${base}.layer_norm`);
   if (!isSparse(c, stack, layer)) {
     return {
       kind: "dense",
@@ -155,30 +166,26 @@ function specOf(c: Config): ModelSpec {
   return {
     modelType: c.model_type,
     dModel: c.d_model,
-    attentionWidth: c.num_heads * c.d_kv,
     vocab: c.vocab_size,
-    encoderHeads: c.num_heads,
-    decoderHeads: c.num_heads,
-    normEpsilon: c.layer_norm_epsilon,
     source: { kind: "prompt" },
     tokens: {
       pad: c.pad_token_id,
-      eos: c.eos_token_id,
+      eos: [c.eos_token_id],
       decoderStart: c.decoder_start_token_id ?? c.pad_token_id,
     },
     embedding: {
       table: "shared.weight",
-      lmHead: "lm_head.weight",
       scale: 1,
       positions: { kind: "none" },
       maxPositions: c.n_positions,
     },
-    encoder: { layers: encoder, norm: rms("encoder.final_layer_norm") },
+    encoder: { layers: encoder, norm: rms(c, "encoder.final_layer_norm") },
     decoder: {
       layers: layersOf(c, "decoder", sparse),
       // A tied output matrix has rows as long as embeddings, and wants its input that much shorter.
-      norm: rms("decoder.final_layer_norm", c.tie_word_embeddings ? c.d_model ** -0.5 : 1),
+      norm: rms(c, "decoder.final_layer_norm", c.tie_word_embeddings ? c.d_model ** -0.5 : 1),
     },
+    lmHead: "lm_head.weight",
     maxHidden: c.d_ff,
   };
 }

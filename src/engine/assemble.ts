@@ -9,7 +9,7 @@ import type { PolicyFactory } from "../experts/contract.ts";
 import { horizon } from "../experts/policy/horizon.ts";
 import { ExpertResidency } from "../experts/residency.ts";
 import type { InputObserver } from "../nn/context.ts";
-import { TranslationModel } from "../nn/model.ts";
+import { SequenceModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { checkManifest, type LoadOptions, Trunk } from "../nn/trunk.ts";
 import { Workspace } from "../nn/workspace.ts";
@@ -40,7 +40,7 @@ export interface Assembly {
   readonly plan: ModelPlan;
   readonly spec: ModelSpec;
   readonly budget: BudgetPlan;
-  readonly model: TranslationModel;
+  readonly model: SequenceModel;
   readonly residency: ExpertResidency;
   /** Gives every device byte back; the backend stays its caller's. */
   free(): void;
@@ -96,7 +96,7 @@ export async function assemble(
     tablePages: tablePages(spec, options.maxSourceTokens),
   });
   const context = { backend, workspace, residency, spec, observer: options.observer };
-  const model = new TranslationModel(context, trunk, budget.pages, kvBits);
+  const model = new SequenceModel(context, trunk, budget.pages, kvBits);
   // A device that has not the memory tells it with a readback: before anything is fetched.
   await backend.readback(workspace.places.buffer, 0, 4);
   await trunk.load(manifest, fetcher, options);

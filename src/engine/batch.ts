@@ -1,12 +1,12 @@
 /** Rows of several sentences as the flat arrays that the model takes. */
 import { PAGE_TOKENS } from "../backend/contract.ts";
-import type { DecodeRows, EncodeRows } from "../nn/context.ts";
+import type { DecodeRows, SegmentRows } from "../nn/context.ts";
 import { positionOf } from "../nn/positions.ts";
 import type { EmbeddingSpec } from "../nn/spec.ts";
 import type { Sequence, SequenceRow } from "./sequence.ts";
 
 /** Sentences end to end. `sources` are token ids; positions start anew in each. */
-export function encodeRows(sources: readonly Int32Array[], embedding: EmbeddingSpec): EncodeRows {
+export function encodeRows(sources: readonly Int32Array[], embedding: EmbeddingSpec): SegmentRows {
   const total = sources.reduce((n, s) => n + s.length, 0);
   const array = () => new Int32Array(total);
   const rows = { ids: array(), positions: array(), starts: array(), lengths: array() };

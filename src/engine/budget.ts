@@ -5,9 +5,9 @@ import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
 import { placeTableBytes } from "../experts/places.ts";
 import { slotGeometry } from "../experts/geometry.ts";
-import { layerPageBytes, pageBytes } from "../nn/kv.ts";
+import { pageBytes, widestPageBytes } from "../nn/kv.ts";
 import { tableBytes } from "../nn/model.ts";
-import type { ModelSpec } from "../nn/spec.ts";
+import { attentionsOf, layersOf, type ModelSpec } from "../nn/spec.ts";
 import { trunkBytes } from "../nn/trunk.ts";
 import { widestRowBytes, workspaceBytes } from "../nn/workspace.ts";
 import type { Manifest } from "../store/manifest.ts";
@@ -136,7 +136,7 @@ function refuseBeyondBinding(ask: BudgetRequest, rowBytes: number): void {
 function mostPages(spec: ModelSpec, ask: BudgetRequest, least: number): number {
   const { bindingBytes } = ask;
   if (bindingBytes === undefined) return Infinity;
-  const page = layerPageBytes(spec, ask.kvBits), most = Math.floor(bindingBytes / page);
+  const page = widestPageBytes(spec, ask.kvBits), most = Math.floor(bindingBytes / page);
   if (most >= least) return most;
   throw new MoqeError("unsupported", {
     action: "keep K/V of one sentence in a layer's buffer",
@@ -160,10 +160,9 @@ export function tablePages(spec: ModelSpec, maxSourceTokens: number): number {
 
 /** Experts a token is routed to, 0 for a dense model. */
 export function expertsPerToken(spec: ModelSpec): number {
-  const layers = [...spec.encoder.layers, ...spec.decoder.layers];
   return Math.max(
     0,
-    ...layers.map((l) => l.feedForward.kind === "sparse" ? l.feedForward.topK : 0),
+    ...layersOf(spec).map((l) => l.feedForward.kind === "sparse" ? l.feedForward.topK : 0),
   );
 }
 
@@ -172,7 +171,11 @@ export function scratchShape(plan: ModelPlan, spec: ModelSpec, maxRows: number):
   const hidden = plan.expertLayers.flatMap((l) => l.projections.map((p) => p.rows));
   return {
     maxRows,
-    maxCols: Math.max(spec.dModel, spec.attentionWidth, spec.maxHidden),
+    maxCols: Math.max(
+      spec.dModel,
+      spec.maxHidden,
+      ...attentionsOf(spec).map((a) => a.heads * a.headDim),
+    ),
     maxHidden: Math.max(spec.maxHidden, ...hidden),
     topK: Math.max(1, expertsPerToken(spec)),
     maxCandidates: MAX_CANDIDATES,

@@ -4,7 +4,7 @@
  * change so fast that most sentences would park, the step runs in waves instead.
  */
 import type { Hold, Pause, Residency } from "../experts/contract.ts";
-import type { TranslationModel } from "../nn/model.ts";
+import type { SequenceModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import type { StepResult } from "../nn/step.ts";
 import { decodeRows } from "./batch.ts";
@@ -78,7 +78,7 @@ export class Decoder {
   #changed = false;
 
   constructor(
-    private readonly model: TranslationModel,
+    private readonly model: SequenceModel,
     private readonly spec: ModelSpec,
     private readonly options: { maxRows: number; mode: StepMode },
   ) {

@@ -2,7 +2,7 @@
  * Encoder passes: one batch of sentences at a time. A pass that waits for experts gives the device up, so that
  * decoder steps go on; it is abandoned when nobody waits for any of its sentences any more.
  */
-import type { TranslationModel } from "../nn/model.ts";
+import type { SequenceModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { encodeRows } from "./batch.ts";
 import type { Sequence } from "./sequence.ts";
@@ -28,7 +28,7 @@ export class Encoder {
   #pass: Pass | undefined;
 
   constructor(
-    private readonly model: TranslationModel,
+    private readonly model: SequenceModel,
     private readonly spec: ModelSpec,
     private readonly turns: Turns,
   ) {}

@@ -5,7 +5,7 @@
  */
 import { errorText, MoqeError } from "../base/errors.ts";
 import type { SentenceLanguages } from "../experts/contract.ts";
-import type { TranslationModel } from "../nn/model.ts";
+import type { SequenceModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { yieldToEvents } from "./breaths.ts";
 import { type DecodeCounts, Decoder, type Decoding } from "./decoder.ts";
@@ -50,7 +50,7 @@ export class Scheduler {
   #rate = 1;
 
   constructor(
-    private readonly model: TranslationModel,
+    private readonly model: SequenceModel,
     private readonly spec: ModelSpec,
     private readonly limits: Limits,
   ) {

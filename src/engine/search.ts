@@ -13,7 +13,8 @@ export interface SearchOptions {
   readonly maxTokens: number;
   /** Stop as soon as `beams` hypotheses have ended. */
   readonly earlyStopping?: boolean;
-  readonly eos: number;
+  /** Any of these ends a hypothesis. */
+  readonly eos: readonly number[];
 }
 
 /** A hypothesis that still runs: its generated tokens (language token first) and their summed log-probability. */
@@ -91,9 +92,9 @@ export class Search {
       return [];
     }
     ranked.forEach((c, rank) => {
-      if (c.token === eos && rank < beams) this.#keep(c, length);
+      if (eos.includes(c.token) && rank < beams) this.#keep(c, length);
     });
-    const next = ranked.filter((c) => c.token !== eos).slice(0, beams);
+    const next = ranked.filter((c) => !eos.includes(c.token)).slice(0, beams);
     this.#running = next.map((c) => ({
       tokens: [...this.#running[c.parent]!.tokens, c.token],
       sum: c.sum,

@@ -30,31 +30,33 @@ export interface RoutedPass {
   readonly topK: number;
 }
 
-/** Sentences end to end, without padding. All arrays [T]. */
-export interface EncodeRows {
+/** Sources end to end, without padding. All arrays [T]. */
+export interface SegmentRows {
   readonly ids: Int32Array;
   /** Row of the position table. */
   readonly positions: Int32Array;
-  /** First row and number of rows of the sentence a row belongs to. */
+  /** First row and number of rows of the source a row belongs to. */
   readonly starts: Int32Array;
   readonly lengths: Int32Array;
 }
 
-/** One row a live hypothesis (and one a prefix token at its first step). Arrays are [T] unless said. */
+/** One row a token: of a live hypothesis, or of a prefix. Arrays are [T] unless said. */
 interface DecodeRowsOf<Indices> {
   readonly ids: Indices;
+  /** Row of the position table. */
   readonly positions: Indices;
   /** Where this step's K and V go: page * PAGE_TOKENS + place in page. */
   readonly selfPlaces: Indices;
   /** [T, selfPagesPerRow] */
   readonly selfTable: Indices;
   readonly selfPagesPerRow: number;
+  /** Positions that a row sees: its own place in the sequence, and all before it. */
   readonly selfLengths: Indices;
   /** [T, crossPagesPerRow] */
   readonly crossTable: Indices;
   readonly crossPagesPerRow: number;
   readonly crossLengths: Indices;
-  /** Row t is of the sentence of rows groupStarts[t] .. groupStarts[t] + groupLengths[t] - 1, which stop together. */
+  /** Row t is of the sequence of rows groupStarts[t] .. groupStarts[t] + groupLengths[t] - 1, which stop together. */
   readonly groupStarts: Indices;
   readonly groupLengths: Indices;
   /** 1 where the vocabulary is asked, 0 for prefix tokens whose successor is known. */
@@ -65,7 +67,7 @@ interface DecodeRowsOf<Indices> {
   readonly parkedAt: Int32Array;
 }
 
-/** A step as the host makes it. */
+/** A pass as the host makes it. */
 export type DecodeRows = DecodeRowsOf<Int32Array>;
-/** A step as blocks read it: its indices may be on the device. */
+/** A pass as blocks read it: its indices may be on the device. */
 export type StepRows = DecodeRowsOf<IndexArray>;

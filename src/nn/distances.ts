@@ -1,6 +1,6 @@
 /** Buckets of distances (T5's relative positions): which of a table's rows a distance between tokens has. */
 import type { Backend, DeviceBuffer, DistanceBias } from "../backend/contract.ts";
-import type { DistanceScoresSpec, ModelSpec } from "./spec.ts";
+import { attentionsOf, type DistanceScoresSpec, type ModelSpec } from "./spec.ts";
 
 type Buckets = Pick<DistanceScoresSpec, "buckets" | "maxDistance" | "bidirectional">;
 
@@ -28,12 +28,10 @@ const idOf = (s: Buckets) => `${s.buckets} ${s.maxDistance} ${s.bidirectional}`;
 
 /** The distinct bucketings of a model's attention blocks. */
 function distinct(spec: ModelSpec): Map<string, Buckets> {
-  const blocks = [
-    ...spec.encoder.layers.map((l) => l.selfAttention),
-    ...spec.decoder.layers.flatMap((l) => [l.selfAttention, l.crossAttention]),
-  ];
   return new Map(
-    blocks.flatMap(({ scores }) => scores.kind === "distance" ? [[idOf(scores), scores]] : []),
+    attentionsOf(spec).flatMap(({ scores }) =>
+      scores.kind === "distance" ? [[idOf(scores), scores]] : []
+    ),
   );
 }
 

@@ -1,6 +1,5 @@
-/** The builder: an architecture's spec and a trunk become a model that encodes and decodes. */
+/** The builder: an architecture's spec and a trunk become a model that encodes sources and extends sequences. */
 import type {
-  Backend,
   DeviceBuffer,
   IndexArray,
   KvBits,
@@ -14,13 +13,14 @@ import {
   type Attention,
   buildAttention,
   crossAttention,
-  decoderSelfAttention,
-  encoderSelfAttention,
+  pagedSelfAttention,
+  segmentSelfAttention,
   storeCross,
 } from "./attention.ts";
-import type { Context, DecodeRows, EncodeRows } from "./context.ts";
+import type { Context, DecodeRows, SegmentRows, StepRows } from "./context.ts";
 import { buildDense, type DenseFeedForward, denseFeedForward } from "./feed_forward.ts";
 import { distanceBytes, Distances } from "./distances.ts";
+import { heldBits, kvWidth, layerPageBytes } from "./kv.ts";
 import { buildNorm, type Norm, normalize } from "./norm.ts";
 import { positionRows, positionTable } from "./positions.ts";
 import {
@@ -29,23 +29,25 @@ import {
   sparseFeedForward,
   waitlessFeedForward,
 } from "./sparse_feed_forward.ts";
-import { heldBits, layerPageBytes } from "./kv.ts";
-import type { FeedForwardSpec, ModelSpec } from "./spec.ts";
+import type { LayerSpec, ModelSpec, StackSpec } from "./spec.ts";
 import type { StepResult, StepView } from "./step.ts";
 import type { Trunk } from "./trunk.ts";
 import type { Workspace } from "./workspace.ts";
 
 type FeedForward = DenseFeedForward | SparseFeedForward;
 
-interface EncoderLayer {
+interface Layer {
   readonly attention: Attention;
+  readonly cross: Attention | undefined;
   readonly feedForward: FeedForward;
 }
 
-interface DecoderLayer extends EncoderLayer {
-  readonly cross: Attention;
-  readonly kv: KvLayer;
+interface Stack<L extends Layer> {
+  readonly layers: readonly L[];
+  readonly norm: Norm;
 }
+
+type DecoderLayer = Layer & { readonly kv: KvLayer };
 
 /** How a decoder step runs. */
 export interface DecodeOptions extends WaitOptions {
@@ -56,7 +58,7 @@ export interface DecodeOptions extends WaitOptions {
   readonly mode: "park" | "waves";
 }
 
-/** A context for the decoder's blocks, and all of the workspace. */
+/** A context for a step's blocks, and all of the workspace. */
 type WholeContext = Context & { readonly workspace: Workspace };
 
 /** Device bytes of the tables that a model computes for itself. */
@@ -65,16 +67,14 @@ export function tableBytes(spec: ModelSpec): number {
 }
 
 /** A model on a device. Owns its K/V pages and computed tables; the trunk, workspace and arenas are its caller's. */
-export class TranslationModel {
+export class SequenceModel {
   readonly pages: number;
   readonly #ctx: WholeContext;
   readonly #table: Matrix;
   readonly #lmHead: Matrix;
   readonly #positions: Tensor;
-  readonly #encoder: readonly EncoderLayer[];
-  readonly #decoder: readonly DecoderLayer[];
-  readonly #encoderNorm: Norm;
-  readonly #decoderNorm: Norm;
+  readonly #encoder: Stack<Layer> | undefined;
+  readonly #decoder: Stack<DecoderLayer>;
   readonly #distances: Distances;
   readonly #owned: DeviceBuffer[] = [];
 
@@ -83,31 +83,31 @@ export class TranslationModel {
     this.pages = pages;
     const { spec, backend } = ctx;
     this.#table = trunk.matrix(spec.embedding.table);
-    this.#lmHead = trunk.has(spec.embedding.lmHead)
-      ? trunk.matrix(spec.embedding.lmHead)
-      : this.#table;
-    this.#positions = this.#placePositions(backend, spec);
+    this.#lmHead = trunk.has(spec.lmHead) ? trunk.matrix(spec.lmHead) : this.#table;
+    this.#positions = this.#placePositions(spec);
     const distances = this.#distances = new Distances(backend, spec);
-    const feedForward = (s: FeedForwardSpec): FeedForward =>
-      s.kind === "dense" ? buildDense(trunk, s) : buildSparse(trunk, s);
-    this.#encoder = spec.encoder.layers.map((l) => ({
-      attention: buildAttention(trunk, l.selfAttention, { heads: spec.encoderHeads, distances }),
-      feedForward: feedForward(l.feedForward),
-    }));
-    this.#decoder = spec.decoder.layers.map((l, i) => ({
-      attention: buildAttention(trunk, l.selfAttention, { heads: spec.decoderHeads, distances }),
-      cross: buildAttention(trunk, l.crossAttention, { heads: spec.decoderHeads, distances }),
-      feedForward: feedForward(l.feedForward),
+    const layer = (l: LayerSpec): Layer => ({
+      attention: buildAttention(trunk, l.attention, distances),
+      cross: l.crossAttention && buildAttention(trunk, l.crossAttention, distances),
+      feedForward: l.feedForward.kind === "dense"
+        ? buildDense(trunk, l.feedForward)
+        : buildSparse(trunk, l.feedForward),
+    });
+    const stack = <L extends Layer>(of: StackSpec, make: (l: LayerSpec, i: number) => L) => ({
+      layers: of.layers.map(make),
+      norm: buildNorm(trunk, of.norm),
+    });
+    this.#encoder = spec.encoder && stack(spec.encoder, layer);
+    this.#decoder = stack(spec.decoder, (l, i) => ({
+      ...layer(l),
       kv: {
-        buffer: this.#own(`kv ${i}`, pages * layerPageBytes(spec, kvBits)),
+        buffer: this.#own(`kv ${i}`, pages * layerPageBytes(l.attention, kvBits)),
         offset: 0,
         pages,
-        width: spec.attentionWidth,
-        bits: heldBits(spec, kvBits),
+        width: kvWidth(l.attention),
+        bits: heldBits(l.attention, kvBits),
       },
     }));
-    this.#encoderNorm = buildNorm(trunk, spec.encoder.norm);
-    this.#decoderNorm = buildNorm(trunk, spec.decoder.norm);
   }
 
   #own(label: string, bytes: number): DeviceBuffer {
@@ -116,33 +116,65 @@ export class TranslationModel {
     return buffer;
   }
 
-  #placePositions(backend: Backend, spec: ModelSpec): Tensor {
-    const rows = positionRows(spec);
+  #placePositions(spec: ModelSpec): Tensor {
+    const { backend } = this.#ctx, rows = positionRows(spec);
     const buffer = backend.alloc("positions", rows * spec.dModel * 4, "trunk");
     this.#owned.push(buffer);
     backend.write(buffer, 0, new Uint8Array(positionTable(spec).buffer));
     return { buffer, offset: 0, rows, cols: spec.dModel };
   }
 
+  /** What blocks of a pass over given tokens work with; it may pause, and decoder steps run meanwhile. */
+  #prefixContext() {
+    return { ...this.#ctx, workspace: this.#ctx.workspace.prefix };
+  }
+
   /**
-   * Encodes sentences and puts their cross-attention K and V into pages. Where it pauses, decoder steps may run.
-   * `places` [T]: page * PAGE_TOKENS + place of each source token, -1 for none; read at the end of the pass. Returns
-   * the encoder output [T, d_model], valid until the next call.
+   * Encodes sources and puts their cross-attention K and V into pages. `places` [T]: page * PAGE_TOKENS + place of each
+   * token, -1 for none; read at the end of the pass. Returns the encoder's output [T, d_model], valid until the next
+   * pass. Throws TypeError for a model without an encoder.
    */
-  async encode(rows: EncodeRows, places: Int32Array, wait?: WaitOptions): Promise<Tensor> {
-    const ctx: Context = { ...this.#ctx, workspace: this.#ctx.workspace.encoder };
-    const x = ctx.workspace.view("x", rows.ids.length);
+  async encode(rows: SegmentRows, places: Int32Array, wait?: WaitOptions): Promise<Tensor> {
+    if (this.#encoder === undefined) throw new TypeError("cannot encode: the model has no encoder");
+    const ctx = this.#prefixContext(), { workspace } = ctx;
+    const x = workspace.view("x", rows.ids.length);
+    workspace.rotary.begin(rows.starts.map((start, t) => t - start));
     this.#embedInto(ctx, rows.ids, rows.positions, x);
-    for (const { attention, feedForward } of this.#encoder) {
-      encoderSelfAttention(ctx, attention, x, rows);
+    for (const { attention, feedForward } of this.#encoder.layers) {
+      segmentSelfAttention(ctx, attention, x, rows);
       if (feedForward.kind === "dense") denseFeedForward(ctx, feedForward, x);
       else await sparseFeedForward(ctx, feedForward, x, { wait });
     }
-    const encoded = ctx.workspace.view("h", x.rows);
-    normalize(ctx, x, this.#encoderNorm, encoded);
-    for (const layer of this.#decoder) storeCross(ctx, layer.cross, encoded, layer.kv, places);
+    const encoded = workspace.view("h", x.rows);
+    normalize(ctx, x, this.#encoder.norm, encoded);
+    for (const { cross, kv } of this.#decoder.layers) {
+      if (cross !== undefined) storeCross(ctx, cross, encoded, kv, places);
+    }
     ctx.backend.submit();
     return encoded;
+  }
+
+  /**
+   * Prefill: puts K and V of prefix tokens into pages; nobody wants their logits. Every row runs to the end, in waves.
+   * Pages of the rows must stay theirs until it resolves.
+   */
+  async prefill(rows: DecodeRows, wait?: WaitOptions): Promise<void> {
+    const ctx = this.#prefixContext(), { workspace } = ctx;
+    const on = workspace.indices.begin(rows), x = workspace.view("x", rows.ids.length);
+    workspace.rotary.begin(rows.selfLengths.map((n) => n - 1));
+    this.#embedInto(ctx, on.ids, on.positions, x);
+    for (const layer of this.#decoder.layers) {
+      this.#attend(ctx, layer, x, on);
+      const { feedForward } = layer;
+      if (feedForward.kind === "dense") denseFeedForward(ctx, feedForward, x);
+      else await sparseFeedForward(ctx, feedForward, x, { wait });
+    }
+    ctx.backend.submit();
+  }
+
+  #attend(ctx: Context, { attention, cross, kv }: DecoderLayer, x: Tensor, rows: StepRows): void {
+    pagedSelfAttention(ctx, attention, x, kv, rows);
+    if (cross !== undefined) crossAttention(ctx, cross, x, kv, rows);
   }
 
   /**
@@ -179,10 +211,10 @@ export class TranslationModel {
   async #hidden(step: StepView, wait: DecodeOptions): Promise<Tensor> {
     const ctx: Context = { ...this.#ctx, mask: step.live };
     const x = this.#restore(step);
+    ctx.workspace.rotary.begin(step.positions);
     this.#embedInto(ctx, step.rows.ids, step.rows.positions, x);
-    for (const layer of this.#decoder) {
-      decoderSelfAttention(ctx, layer.attention, x, layer.kv, step.rows);
-      crossAttention(ctx, layer.cross, x, layer.kv, step.rows);
+    for (const layer of this.#decoder.layers) {
+      this.#attend(ctx, layer, x, step.rows);
       const { feedForward } = layer;
       if (feedForward.kind === "dense") denseFeedForward(ctx, feedForward, x);
       else {
@@ -194,7 +226,7 @@ export class TranslationModel {
       }
     }
     const h = ctx.workspace.view("h", x.rows);
-    normalize(ctx, x, this.#decoderNorm, h);
+    normalize(ctx, x, this.#decoder.norm, h);
     return h;
   }
 
@@ -226,7 +258,7 @@ export class TranslationModel {
 
   /** Recency of the experts that rows of a waitless step ran. */
   #tellUse(rows: DecodeRows, result: StepResult): void {
-    for (const { feedForward: f } of this.#decoder) {
+    for (const { feedForward: f } of this.#decoder.layers) {
       if (f.kind !== "sparse") continue;
       const layer = f.expertLayer, chosen = result.choices(layer), used = new Set<number>();
       result.faults.forEach((fault, t) => {
@@ -246,8 +278,9 @@ export class TranslationModel {
   /** A matrix of the model with room for its input and output, for a self-test of the device between passes. */
   get probe(): { w: Matrix; input: Tensor; output: Tensor } {
     const { workspace } = this.#ctx, rows = workspace.maxRows;
-    const w = this.#decoder[0]!.attention.query.weight;
-    return { w, input: workspace.view("h", rows), output: workspace.view("q", rows) };
+    const w = this.#decoder.layers[0]!.attention.query.weight;
+    const output = workspace.view("q", rows, w.layout.rows);
+    return { w, input: workspace.view("h", rows), output };
   }
 
   /** All logits of hidden rows into `out` [T, vocab]: for goldens and self-tests, not for service. */
@@ -257,7 +290,7 @@ export class TranslationModel {
 
   /** Copies a whole page in every decoder layer (a forked hypothesis gets a last page of its own). */
   copyPage(from: number, to: number): void {
-    for (const { kv } of this.#decoder) {
+    for (const { kv } of this.#decoder.layers) {
       const bytes = kvPageBytes(kv.width, kv.bits);
       this.#ctx.backend.copy(
         kv.buffer,

@@ -1,21 +1,16 @@
 /**
- * What a decoder step takes and gives on the device: indices go in with one write, and whatever the host wants to
- * know (who stopped where, which experts were chosen, the best next tokens) lies in one range for one readback.
+ * What a decoder step takes and gives on the device: what the host wants to know (where rows stopped, which experts
+ * were chosen, the best next tokens) lies in one range for one readback.
  */
 import { alignUp } from "../base/units.ts";
 import type { Backend, DeviceBuffer, DeviceRange, Tensor } from "../backend/contract.ts";
 import type { DecodeRows, StepRows } from "./context.ts";
-import type { DecoderLayerSpec, ModelSpec } from "./spec.ts";
-
-/** Parts of a buffer start at a multiple of this many bytes, which is one for every backend. */
-const ALIGN = 256;
+import { indexBytes, PART_ALIGN, RowIndices, type RowShape } from "./row_indices.ts";
+import type { ModelSpec } from "./spec.ts";
 
 /** The largest step that will come. */
-export interface StepShape {
-  readonly maxRows: number;
+export interface StepShape extends RowShape {
   readonly maxCandidates: number;
-  /** Pages of a row's tables, own and cross together, at the most. */
-  readonly tablePages: number;
 }
 
 /** A sparse layer of the decoder: its ordinal among the model's and experts a token. */
@@ -40,6 +35,8 @@ export interface StepResult {
 /** A step's rows on the device, and where its results will lie. */
 export interface StepView {
   readonly rows: StepRows;
+  /** Place of each row in its sequence. */
+  readonly positions: Int32Array;
   /** u32 [T]. */
   readonly live: DeviceRange;
   readonly faults: DeviceRange;
@@ -53,29 +50,15 @@ export interface StepView {
   read(): Promise<StepResult>;
 }
 
-const INDEX_NAMES = [
-  "ids",
-  "positions",
-  "selfPlaces",
-  "selfTable",
-  "selfLengths",
-  "crossTable",
-  "crossLengths",
-  "groupStarts",
-  "groupLengths",
-] as const;
-
 /** Bytes of the buffers below. */
 export function stepBytes(spec: ModelSpec, shape: StepShape): number {
-  const { input, live, flags, report } = sizes(spec, shape);
-  return input + live + flags + report;
+  const { live, flags, report } = sizes(spec, shape);
+  return indexBytes(shape) + live + flags + report;
 }
 
 function sizes(spec: ModelSpec, s: StepShape) {
   const perRow = s.maxRows * 4;
-  const vectors = INDEX_NAMES.length - 2;
   return {
-    input: vectors * alignUp(perRow, ALIGN) + alignUp(perRow * s.tablePages, ALIGN) + ALIGN,
     live: perRow,
     flags: 2 * perRow,
     report: reportParts(sparseLayers(spec), s.maxRows, s.maxCandidates).bytes,
@@ -83,7 +66,7 @@ function sizes(spec: ModelSpec, s: StepShape) {
 }
 
 function sparseLayers(spec: ModelSpec): SparseLayer[] {
-  return spec.decoder.layers.flatMap(({ feedForward: f }: DecoderLayerSpec) =>
+  return spec.decoder.layers.flatMap(({ feedForward: f }) =>
     f.kind === "sparse" ? [{ layer: f.expertLayer, topK: f.topK }] : []
   );
 }
@@ -100,7 +83,7 @@ function reportParts(layers: readonly SparseLayer[], rows: number, count: number
   let top = 0;
   const take = (bytes: number) => {
     const at = top;
-    top += alignUp(bytes, ALIGN);
+    top += alignUp(bytes, PART_ALIGN);
     return at;
   };
   take(rows * 4);
@@ -113,7 +96,7 @@ function reportParts(layers: readonly SparseLayer[], rows: number, count: number
 /** The buffers of a step, taken once at the largest size. */
 export class StepBuffers {
   readonly #layers: readonly SparseLayer[];
-  readonly #input: DeviceBuffer;
+  readonly #indices: RowIndices;
   readonly #live: DeviceBuffer;
   /** u32 [maxRows] ones, then zeros: `live` is changed within a step by copies. */
   readonly #flags: DeviceBuffer;
@@ -125,8 +108,8 @@ export class StepBuffers {
     private readonly shape: StepShape,
   ) {
     this.#layers = sparseLayers(spec);
-    const { input, live, flags, report } = sizes(spec, shape);
-    this.#input = backend.alloc("step input", input, "activations");
+    const { live, flags, report } = sizes(spec, shape);
+    this.#indices = new RowIndices(backend, shape);
     this.#live = backend.alloc("live rows", live, "activations");
     this.#flags = backend.alloc("flags", flags, "activations");
     this.#report = backend.alloc("step report", report, "activations");
@@ -142,7 +125,8 @@ export class StepBuffers {
     backend.write(this.#report, 0, new Uint8Array(new Int32Array(total).fill(-1).buffer));
     const range = (offset: number): DeviceRange => ({ buffer: this.#report, offset });
     return {
-      rows: { ...rows, ...this.#upload(rows) },
+      rows: this.#indices.begin(rows),
+      positions: rows.selfLengths.map((n) => n - 1),
       live: { buffer: this.#live, offset: 0 },
       faults: range(0),
       choices: (layer) => range(parts.choices.get(layer)!.at),
@@ -167,23 +151,6 @@ export class StepBuffers {
     };
   }
 
-  #upload(rows: DecodeRows): Record<typeof INDEX_NAMES[number], DeviceRange> {
-    const offsets: number[] = [];
-    let top = 0;
-    for (const name of INDEX_NAMES) {
-      offsets.push(top);
-      top += alignUp(rows[name].byteLength, ALIGN);
-    }
-    const all = new Int32Array(top / 4);
-    INDEX_NAMES.forEach((name, i) => all.set(rows[name], offsets[i]! / 4));
-    this.backend.write(this.#input, 0, new Uint8Array(all.buffer));
-    const entries = INDEX_NAMES.map((name, i) => [name, {
-      buffer: this.#input,
-      offset: offsets[i]!,
-    }]);
-    return Object.fromEntries(entries) as Record<typeof INDEX_NAMES[number], DeviceRange>;
-  }
-
   /** Sets `live` of every row whose `values` entry is `value`; neighbours in one copy. */
   #flag(values: Int32Array, value: number, flag: 0 | 1): void {
     const from = flag === 1 ? 0 : this.shape.maxRows * 4;
@@ -197,6 +164,7 @@ export class StepBuffers {
   }
 
   free(): void {
-    for (const b of [this.#input, this.#live, this.#flags, this.#report]) this.backend.free(b);
+    this.#indices.free();
+    for (const b of [this.#live, this.#flags, this.#report]) this.backend.free(b);
   }
 }

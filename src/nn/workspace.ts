@@ -1,25 +1,30 @@
 /** The activations of one forward pass: taken once at the largest size, seen through views of fewer rows. */
 import type { Backend, DeviceRange, Tensor } from "../backend/contract.ts";
-import type { ModelSpec } from "./spec.ts";
-import { StepBuffers, stepBytes } from "./step.ts";
+import { kvWidth } from "./kv.ts";
+import { Rotary, rotaryBytes } from "./rotary.ts";
+import { indexBytes, RowIndices } from "./row_indices.ts";
+import { attentionsOf, layersOf, type ModelSpec } from "./spec.ts";
+import { StepBuffers, stepBytes, type StepShape } from "./step.ts";
 
-export interface WorkspaceShape {
-  /** Rows (tokens) of the largest call. */
-  readonly maxRows: number;
+/** The largest call that will come. */
+export interface WorkspaceShape extends StepShape {
   readonly topK: number;
-  /** Most candidates a row asked of the vocabulary. */
-  readonly maxCandidates: number;
-  /** Pages of a decoder row's tables, own and cross together, at the most. */
-  readonly tablePages: number;
 }
 
-/** What blocks of one stack write to. */
+/** What blocks of one pass write to. */
 export interface Views {
   /** The first `rows` rows of a tensor, read as `cols` columns where that is narrower than it was made. */
   view(name: TensorName, rows: number, cols?: number): Tensor;
-  /** i32 [rows * topK]: experts chosen while encoding; their places in a decoder step. */
+  /** i32 [rows * topK]: experts chosen in waves; their places in a decoder step. */
   readonly expertIds: DeviceRange;
   readonly places: DeviceRange;
+  /** Of the rows of the pass. */
+  readonly rotary: Rotary;
+}
+
+/** Views of a pass over given tokens (a source, a prefix), and room for its rows' indices. */
+export interface PrefixViews extends Views {
+  readonly indices: RowIndices;
 }
 
 /** All device memory that a pass writes to, besides K/V pages and backend scratch. */
@@ -27,11 +32,12 @@ export class Workspace implements Views {
   readonly maxRows: number;
   readonly expertIds: DeviceRange;
   readonly places: DeviceRange;
+  readonly rotary: Rotary;
   readonly step: StepBuffers;
-  /** The encoder's: what must outlast a wait for experts is its own, so that decoder steps may run meanwhile. */
-  readonly encoder: Views;
+  /** What must outlast a wait for experts is a prefix pass's own, so that decoder steps may run meanwhile. */
+  readonly prefix: PrefixViews;
   readonly #tensors: Record<TensorName, Tensor>;
-  readonly #encoders: Record<LastingName, Tensor>;
+  readonly #lasting: Record<LastingName, Tensor>;
 
   constructor(backend: Backend, spec: ModelSpec, shape: WorkspaceShape) {
     this.maxRows = shape.maxRows;
@@ -43,7 +49,7 @@ export class Workspace implements Views {
         return [name, { buffer, offset: 0, rows, cols }];
       })) as Record<Name, Tensor>;
     this.#tensors = make(TENSORS, "");
-    this.#encoders = make(LASTING, "encoder ");
+    this.#lasting = make(LASTING, "prefix ");
     const ids = (label: string, n: number): DeviceRange => ({
       buffer: backend.alloc(label, n * 4, "activations"),
       offset: 0,
@@ -51,12 +57,15 @@ export class Workspace implements Views {
     this.expertIds = ids("expert ids", shape.maxRows * shape.topK);
     this.places = ids("places", shape.maxRows * shape.topK);
     this.step = new StepBuffers(backend, spec, shape);
-    const encoders = { ...this.#tensors, ...this.#encoders };
+    this.rotary = new Rotary(backend, spec, shape.maxRows);
+    const tensors = { ...this.#tensors, ...this.#lasting };
     const { expertIds, places } = this;
-    this.encoder = {
+    this.prefix = {
       expertIds,
       places,
-      view: (name, rows, cols) => viewOf(encoders[name], name, rows, cols),
+      rotary: new Rotary(backend, spec, shape.maxRows),
+      indices: new RowIndices(backend, shape),
+      view: (name, rows, cols) => viewOf(tensors[name], name, rows, cols),
     };
   }
 
@@ -67,10 +76,12 @@ export class Workspace implements Views {
   /** Gives everything back. */
   free(backend: Backend): void {
     for (const t of Object.values(this.#tensors)) backend.free(t.buffer);
-    for (const t of Object.values(this.#encoders)) backend.free(t.buffer);
+    for (const t of Object.values(this.#lasting)) backend.free(t.buffer);
     backend.free(this.expertIds.buffer);
     backend.free(this.places.buffer);
-    this.step.free();
+    for (const part of [this.step, this.rotary, this.prefix.rotary, this.prefix.indices]) {
+      part.free();
+    }
   }
 }
 
@@ -84,7 +95,10 @@ function viewOf(whole: Tensor, name: TensorName, rows: number, cols?: number): T
   return { buffer: whole.buffer, offset: whole.offset, rows, cols: width };
 }
 
-/** x: residual stream; parked: that of rows that wait for an expert; h: normed input; q, k, v, a: attention; f: hidden layer of dense blocks. */
+/**
+ * x: residual stream; parked: that of rows that wait for an expert; h: normed input; q, k, v, a: attention; f: hidden
+ * layer of dense blocks; gated: what their gate leaves of it.
+ */
 const TENSORS = [
   "x",
   "parked",
@@ -94,6 +108,7 @@ const TENSORS = [
   "v",
   "a",
   "f",
+  "gated",
   "expertOut",
   "expertWeights",
 ] as const;
@@ -105,16 +120,22 @@ type LastingName = typeof LASTING[number];
 
 function workspaceSizes(spec: ModelSpec, s: WorkspaceShape): Record<TensorName, [number, number]> {
   const model: [number, number] = [s.maxRows, spec.dModel];
-  const attention: [number, number] = [s.maxRows, spec.attentionWidth];
+  const blocks = attentionsOf(spec);
+  const query: [number, number] = [
+    s.maxRows,
+    Math.max(...blocks.map((a) => a.heads * a.headDim)),
+  ];
+  const key: [number, number] = [s.maxRows, Math.max(...blocks.map(kvWidth))];
   return {
     x: model,
     parked: model,
     h: model,
-    q: attention,
-    k: attention,
-    v: attention,
-    a: attention,
+    q: query,
+    k: key,
+    v: key,
+    a: query,
     f: [s.maxRows, spec.maxHidden],
+    gated: [s.maxRows, hasDenseGate(spec) ? spec.maxHidden / 2 : 1],
     expertOut: [s.maxRows * s.topK, spec.dModel],
     expertWeights: [s.maxRows, s.topK],
   };
@@ -133,5 +154,12 @@ export function workspaceBytes(spec: ModelSpec, shape: WorkspaceShape): number {
     const [rows, cols] = sizes[name];
     return sum + rows * cols * 4;
   }, 0);
-  return tensors + shape.maxRows * 2 * shape.topK * 4 + stepBytes(spec, shape);
+  return tensors + shape.maxRows * 2 * shape.topK * 4 + stepBytes(spec, shape) +
+    indexBytes(shape) + 2 * rotaryBytes(spec, shape.maxRows);
+}
+
+function hasDenseGate(spec: ModelSpec): boolean {
+  return layersOf(spec).some(({ feedForward: f }) =>
+    f.kind === "dense" && f.activation !== "none" && f.activation !== "relu"
+  );
 }

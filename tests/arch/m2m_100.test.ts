@@ -26,7 +26,7 @@ Deno.test("the dense 600M model has 615 million parameters and no experts", () =
   assertEquals(plan.expertLayers, []);
   const trunk = plan.tensors.reduce((n, t) => n + t.shape.reduce((a, b) => a * b, 1), 0);
   assert(Math.abs(trunk - 615.1e6) < 0.1e6, String(trunk));
-  const blocks = [...spec.encoder.layers, ...spec.decoder.layers].map((l) => l.feedForward.kind);
+  const blocks = [...spec.encoder!.layers, ...spec.decoder.layers].map((l) => l.feedForward.kind);
   assertEquals([...new Set(blocks)], ["dense"]);
 });
 

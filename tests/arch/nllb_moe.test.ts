@@ -19,7 +19,7 @@ Deno.test("the 54B model has 1,536 experts in 12 layers and 54.5 billion paramet
   );
   assertEquals(expert, 33_564_672);
   assert(Math.abs(trunk + 1536 * expert - 54.5e9) < 0.01e9);
-  assertEquals(spec.encoder.layers.filter((l) => l.feedForward.kind === "sparse").length, 6);
+  assertEquals(spec.encoder!.layers.filter((l) => l.feedForward.kind === "sparse").length, 6);
 });
 
 Deno.test("sparse steps 0, 1, 2 and 4 make the layers that the reference makes sparse", () => {
@@ -39,7 +39,7 @@ Deno.test("bases: trunk tensors shaped as the experts' own, one for every second
     role: "matrix",
     shape: [8192, 2048],
   });
-  const layer = plan.expertLayers[0]!, block = spec.encoder.layers[3]!.feedForward;
+  const layer = plan.expertLayers[0]!, block = spec.encoder!.layers[3]!.feedForward;
   assertEquals([0, 1, 2, 127].map((e) => baseOf(layer, e)), [0, 1, 0, 1]);
   assertEquals(baseOf(plain.plan.expertLayers[0]!, 1), undefined);
   assert(block.kind === "sparse");

@@ -31,7 +31,7 @@ Deno.test("Switch Base 8: every second layer is sparse, 620 million parameters",
   const trunk = plan.tensors.reduce((n, t) => n + t.shape.reduce((a, b) => a * b, 1), 0);
   const experts = plan.expertLayers.length * 8 * 2 * 768 * 3072;
   assert(Math.abs(trunk + experts - 619.6e6) < 1e6, String(trunk + experts));
-  const sparse = [...spec.encoder.layers, ...spec.decoder.layers].flatMap(({ feedForward: f }) =>
+  const sparse = [...spec.encoder!.layers, ...spec.decoder.layers].flatMap(({ feedForward: f }) =>
     f.kind === "sparse" ? [f.expertLayer] : []
   );
   assertEquals(sparse, [...plan.expertLayers.keys()]);
