@@ -23,6 +23,8 @@ export interface AssembleOptions extends LoadOptions {
   readonly threads?: number | undefined;
   maxBatchTokens: number;
   maxSourceTokens: number;
+  /** Longest sequence of a model without an encoder; 4096 unless given. */
+  maxContextTokens?: number | undefined;
   /** Of an element of K/V; 16 unless given. */
   kvBits?: KvBits | undefined;
   /** Fewer slots than the budget would hold, for tests and benchmarks. */
@@ -61,7 +63,7 @@ export async function assemble(
   checkManifest(manifest, plan);
   const maxRows = options.maxBatchTokens;
   const shape = scratchShape(plan, spec, maxRows);
-  const { kvBits = 16 } = options;
+  const { kvBits = 16, maxSourceTokens, maxContextTokens = 4096 } = options;
   const divided = (scratchBytes: number) =>
     divideBudget(manifest, plan, spec, {
       gpuBytes: Math.min(
@@ -71,7 +73,8 @@ export async function assemble(
       ),
       scratchBytes,
       maxBatchTokens: maxRows,
-      maxSourceTokens: options.maxSourceTokens,
+      maxSourceTokens,
+      maxContextTokens,
       kvBits,
       // The CPU's attention sees its whole heap, whatever its arenas are limited to.
       bindingBytes: backend.name === "cpu" ? undefined : backend.limits.maxBindingBytes,
@@ -93,7 +96,7 @@ export async function assemble(
   });
   const workspace = new Workspace(backend, spec, {
     ...shape,
-    tablePages: tablePages(spec, options.maxSourceTokens),
+    tablePages: tablePages(spec, { maxSourceTokens, maxContextTokens }),
   });
   const context = { backend, workspace, residency, spec, observer: options.observer };
   const model = new SequenceModel(context, trunk, budget.pages, kvBits);

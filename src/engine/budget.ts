@@ -1,6 +1,6 @@
 /** How a device budget is divided, and the least that would do: known before a byte is read. */
 import { MoqeError } from "../base/errors.ts";
-import type { KvBits, ScratchShape } from "../backend/contract.ts";
+import { type KvBits, PAGE_TOKENS, type ScratchShape } from "../backend/contract.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
 import { placeTableBytes } from "../experts/places.ts";
@@ -23,11 +23,16 @@ export const MAX_CANDIDATES = 2 * MAX_BEAMS;
 const KV_SHARE = 0.25;
 const KV_SENTENCES = 64;
 const KV_BEAMS = 4;
+/** Of a model without an encoder: the shortest context that any budget has room for, and how many of the longest K/V takes at most. */
+const LEAST_CONTEXT = 512;
+const KV_CONTEXTS = 8;
 
 export interface BudgetRequest {
   gpuBytes: number;
   maxBatchTokens: number;
   maxSourceTokens: number;
+  /** Longest sequence of a model without an encoder, prompt and answer together. */
+  maxContextTokens: number;
   /** Of an element of K/V. */
   kvBits: KvBits;
   /** Scratch of the backend at these sizes, on top of the workspace. */
@@ -68,15 +73,13 @@ export function divideBudget(
     maxRows: ask.maxBatchTokens,
     topK: Math.max(topK, 1),
     maxCandidates: MAX_CANDIDATES,
-    tablePages: tablePages(spec, ask.maxSourceTokens),
+    tablePages: tablePages(spec, ask),
   };
   refuseBeyondBinding(ask, widestRowBytes(spec, workspace));
   const activations = workspaceBytes(spec, workspace) + ask.scratchBytes +
     placeTableBytes(plan.expertLayers.map((l) => l.count));
   const page = pageBytes(spec, ask.kvBits);
-  const maxTarget = Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions);
-  const leastPages = pagesNeeded(ask.maxSourceTokens, KV_BEAMS, maxTarget);
-  const enoughPages = KV_SENTENCES * pagesNeeded(64, KV_BEAMS, 64);
+  const { leastPages, enoughPages } = kvPages(spec, ask);
   const experts = plan.expertLayers.reduce((n, l) => n + l.count, 0);
   const { slotBytes: slot, slotsForAll } = slotGeometry(manifest);
   const fixed = trunk + activations;
@@ -119,6 +122,25 @@ export function divideBudget(
   };
 }
 
+/** Longest sequence of a model without an encoder. */
+export function contextTokens(spec: ModelSpec, ask: Pick<BudgetRequest, "maxContextTokens">): number {
+  return Math.min(ask.maxContextTokens, spec.embedding.maxPositions);
+}
+
+/** Pages that any budget must leave room for, and those beyond which more would stay unused. */
+function kvPages(spec: ModelSpec, ask: BudgetRequest) {
+  if (spec.encoder === undefined) {
+    const longest = contextTokens(spec, ask), least = Math.min(LEAST_CONTEXT, longest);
+    const [leastPages, pages] = [least, longest].map((n) => Math.ceil(n / PAGE_TOKENS));
+    return { leastPages: leastPages!, enoughPages: KV_CONTEXTS * pages! };
+  }
+  const beams = KV_BEAMS, maxTokens = Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions);
+  return {
+    leastPages: pagesNeeded({ source: ask.maxSourceTokens, given: 1, beams, maxTokens }),
+    enoughPages: KV_SENTENCES * pagesNeeded({ source: 64, given: 1, beams, maxTokens: 64 }),
+  };
+}
+
 /** Throws `unsupported` where a tensor of the largest pass would be more than a kernel sees. */
 function refuseBeyondBinding(ask: BudgetRequest, rowBytes: number): void {
   const { bindingBytes = Infinity, maxBatchTokens } = ask;
@@ -153,9 +175,13 @@ function allResident(of: { leastKv: number; enoughKv: number; arena: number }): 
 }
 
 /** Most pages that a decoder row's two tables name. */
-export function tablePages(spec: ModelSpec, maxSourceTokens: number): number {
-  const maxTarget = Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions);
-  return pagesNeeded(maxSourceTokens, 1, maxTarget);
+export function tablePages(
+  spec: ModelSpec,
+  ask: Pick<BudgetRequest, "maxSourceTokens" | "maxContextTokens">,
+): number {
+  if (spec.encoder === undefined) return Math.ceil(contextTokens(spec, ask) / PAGE_TOKENS);
+  const maxTokens = Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions);
+  return pagesNeeded({ source: ask.maxSourceTokens, given: 1, beams: 1, maxTokens });
 }
 
 /** Experts a token is routed to, 0 for a dense model. */

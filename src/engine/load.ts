@@ -155,7 +155,7 @@ async function bringToLife(
     onRunning: (languages) => foresight.running(languages),
     onEncoding: () => foresight.encoding(),
   });
-  const translator = new Translator(tokenizer, scheduler, manifest, spec.source, {
+  const translator = new Translator(tokenizer, scheduler, manifest, spec, {
     // A sentence is encoded in one pass: what is longer is cut, too.
     maxSourceTokens: Math.min(
       options.maxSourceTokens,

@@ -1,15 +1,17 @@
-/** Sentences that wait: one bounded line of requests that take turns. */
+/** Sequences that wait: one bounded line of requests, served in turn. */
 import { MoqeError } from "../base/errors.ts";
 import type { SentenceLanguages } from "../experts/contract.ts";
 import type { StepMode } from "./decoder.ts";
 import type { Finished } from "./search.ts";
 
-/** A sentence to translate. */
+/** A sequence to extend. */
 export interface Job {
-  /** [src_lang] tokens end, as the tokenizer makes them. */
-  readonly source: Int32Array;
-  /** Forced as the first generated token; undefined where the model chooses that one too. */
-  readonly languageToken: number | undefined;
+  /** Tokens that it begins with; at least one. */
+  readonly prefix: readonly number[];
+  /** How many of the prefix's last tokens count as generated, as a language token does; 0 unless given. */
+  readonly forced?: number | undefined;
+  /** What the encoder reads: [src_lang] tokens end, or a prompt; undefined where the model has no encoder. */
+  readonly source?: Int32Array | undefined;
   /** For the expert cache, which learns by language. */
   readonly languages?: SentenceLanguages;
   readonly beams: number;

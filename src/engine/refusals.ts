@@ -1,7 +1,7 @@
 /** Errors that end a request from outside (its client, its time), or before it begins. */
 import { MoqeError } from "../base/errors.ts";
 import type { Job } from "./queue.ts";
-import { pagesNeeded, rowsNeeded } from "./sequence.ts";
+import { pagesNeeded, rowsNeeded, sizeOf } from "./sequence.ts";
 
 /** The client went away, or asked for no more. */
 export function cancelled(): MoqeError {
@@ -17,13 +17,13 @@ export function expired(timeoutMs: number): MoqeError {
   });
 }
 
-/** Throws `too_large` for a sentence that `pagesInAll` and steps of `maxRows` could never take. */
+/** Throws `too_large` for a sequence that `pagesInAll` and steps of `maxRows` could never take. */
 export function refuseTooLarge(job: Job, pagesInAll: number, maxRows: number): void {
-  const pages = pagesNeeded(job.source.length, job.beams, job.maxTokens);
-  const rows = Math.max(job.source.length, rowsNeeded(job.beams));
+  const pages = pagesNeeded(sizeOf(job)), tokens = job.source?.length ?? job.prefix.length;
+  const rows = Math.max(job.source?.length ?? 0, rowsNeeded(job.beams));
   if (pages <= pagesInAll && rows <= maxRows) return;
   throw new MoqeError("too_large", {
-    action: `translate a sentence of ${job.source.length} tokens with ${job.beams} beams`,
+    action: `run a sequence of ${tokens} tokens with ${job.beams} beams`,
     rule: `it needs ${pages} K/V pages of ${pagesInAll}, and ${maxRows} rows are the most`,
     remedy: `ask for fewer beams or tokens, or raise ${
       rows > maxRows ? "--max-batch-tokens" : "--gpu-memory"

@@ -9,19 +9,19 @@ import type { SequenceModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { yieldToEvents } from "./breaths.ts";
 import { type DecodeCounts, Decoder, type Decoding } from "./decoder.ts";
-import { Encoder, type Encoding } from "./encoder.ts";
 import { PagePool } from "./pages.ts";
+import { type Prefixed, PrefixPasses } from "./prefix_passes.ts";
 import type { Finished } from "./search.ts";
 import { cancelled, expired, refuseTooLarge } from "./refusals.ts";
 import { type Job, type Limits, type Request, type RunOptions, WaitingLine } from "./queue.ts";
-import { pagesNeeded, rowsNeeded, Sequence } from "./sequence.ts";
+import { pagesNeeded, rowsNeeded, Sequence, sizeOf } from "./sequence.ts";
 import { Turns } from "./turns.ts";
 
-interface Active extends Decoding, Encoding {
+interface Active extends Decoding, Prefixed {
   readonly request: Request;
   readonly index: number;
-  /** Its K and V are in its pages: it decodes. */
-  encoded: boolean;
+  /** Its source is not yet encoded. */
+  needsMemory: boolean;
 }
 
 /** What the scheduler counts. */
@@ -37,9 +37,11 @@ export class Scheduler {
   readonly #pool: PagePool;
   readonly #waiting: WaitingLine;
   readonly #turns = new Turns();
-  readonly #encoder: Encoder;
+  readonly #prefixes: PrefixPasses;
   readonly #decoder: Decoder;
   #active: Active[] = [];
+  /** Dropped while a pass writes to their pages: closed when it ends. */
+  readonly #closing: Sequence[] = [];
   #loop: Promise<void> | undefined;
   #ended: MoqeError | undefined;
   readonly #tokens = { source: 0, target: 0 };
@@ -57,7 +59,7 @@ export class Scheduler {
     this.#pool = new PagePool(model.pages);
     this.#waiting = new WaitingLine(limits.maxQueue);
     const { maxRows, steps } = limits;
-    this.#encoder = new Encoder(model, spec, this.#turns);
+    this.#prefixes = new PrefixPasses(model, spec, this.#turns, maxRows);
     this.#decoder = new Decoder(model, spec, { maxRows, mode: steps ?? "auto" });
   }
 
@@ -137,82 +139,90 @@ export class Scheduler {
 
   async #run(): Promise<void> {
     let since = performance.now();
-    while (this.#waiting.length > 0 || this.#active.length > 0 || this.#encoder.busy) {
-      const batch = this.#start();
-      if (batch.length > 0) this.#encode(batch);
+    while (this.#waiting.length > 0 || this.#active.length > 0 || this.#prefixes.busy) {
+      const began = this.#beginPass();
       const ran = await this.#decode();
       const finished = this.#sweep();
       const now = performance.now();
       this.#rate = 0.95 * this.#rate + 0.05 * 1e3 * finished / Math.max(now - since, 1e-3);
       since = now;
       // All wait for experts: the next to come wakes this, as do a request and the end of an encoder pass.
-      const waits = this.#active.length > 0 || this.#encoder.busy;
-      if (waits && batch.length === 0 && ran === 0 && finished === 0) await this.#decoder.changed();
+      const waits = this.#active.length > 0 || this.#prefixes.busy;
+      if (waits && !began && ran === 0 && finished === 0) await this.#decoder.changed();
       await yieldToEvents();
     }
   }
 
-  /** Takes sentences from the queue, one of each request in turn, while rows and pages last. */
-  #start(): Active[] {
-    const started: Active[] = [];
-    // The encoder runs in waves, which need a slot that nobody holds.
+  /** Begins a pass over given tokens where one is due and none is under way; says whether one began. */
+  #beginPass(): boolean {
+    // It runs in waves, which need a slot that no hold has.
     const { residency } = this.model;
     const noSlot = residency.arenas.length > 0 && residency.room < 1;
-    if (noSlot || this.#encoder.busy) return started;
+    if (noSlot || this.#prefixes.busy) return false;
+    this.#active.push(...this.#admitWaiting());
+    const fresh = this.#active.filter((a) => a.needsMemory);
+    if (fresh.length > 0) {
+      this.#pass(fresh, async () => {
+        this.limits.onEncoding?.();
+        this.#tokens.source += await this.#prefixes.encode(fresh);
+        this.#steps.encode++;
+        for (const a of fresh) a.needsMemory = false;
+      });
+      return true;
+    }
+    const long = this.#active.filter((a) => a.sequence.prefillTokens > 0);
+    if (long.length === 0) return false;
+    this.#pass(long, async () => {
+      this.#tokens.source += await this.#prefixes.prefill(
+        long,
+        long.length === this.#active.length,
+      );
+      this.#steps.encode++;
+    });
+    return true;
+  }
+
+  /** Takes sequences from the queue, one of each request in turn, while rows and pages last. */
+  #admitWaiting(): Active[] {
+    const started: Active[] = [];
     let tokens = 0;
     let rows = this.#active.reduce((n, a) => n + rowsNeeded(a.request.jobs[a.index]!.beams), 0);
     for (let turn = this.#waiting.peek(); turn !== undefined; turn = this.#waiting.peek()) {
       const { request, index, job } = turn;
-      const fits = tokens + job.source.length <= this.limits.maxRows &&
+      const sourceTokens = job.source?.length ?? 0;
+      const fits = tokens + sourceTokens <= this.limits.maxRows &&
         rows + rowsNeeded(job.beams) <= this.limits.maxRows;
-      if (!fits || !this.#pool.promise(pagesNeeded(job.source.length, job.beams, job.maxTokens))) {
-        break;
-      }
-      tokens += job.source.length;
+      if (!fits || !this.#pool.promise(pagesNeeded(sizeOf(job)))) break;
+      tokens += sourceTokens;
       rows += rowsNeeded(job.beams);
       this.#waiting.take();
       const sequence = this.#sequence(job), { source } = job;
-      started.push({ request, index, source, sequence, encoded: false });
+      started.push({ request, index, source, sequence, needsMemory: source !== undefined });
     }
     return started;
   }
 
   #sequence(job: Job): Sequence {
-    return new Sequence(
-      this.#pool,
-      (from, to) => this.model.copyPage(from, to),
-      job.source.length,
-      {
-        beams: job.beams,
-        lengthPenalty: job.lengthPenalty,
-        maxTokens: job.maxTokens,
-        earlyStopping: job.earlyStopping ?? false,
-        eos: this.spec.tokens.eos,
-        startToken: this.spec.tokens.decoderStart,
-        languageToken: job.languageToken,
-      },
-    );
+    const copyPage = (from: number, to: number) => this.model.copyPage(from, to);
+    return new Sequence(this.#pool, copyPage, job, this.spec.tokens.eos);
   }
 
-  /** Encodes a batch, beside decoder steps where it waits; its sentences decode from then on. */
-  async #encode(batch: readonly Active[]): Promise<void> {
-    this.#active.push(...batch);
+  /** Runs a pass over given tokens of a batch, beside decoder steps where it waits. */
+  async #pass(batch: readonly Active[], run: () => Promise<void>): Promise<void> {
     try {
       this.#tellLanguages();
-      this.limits.onEncoding?.();
-      this.#tokens.source += await this.#encoder.run(batch);
-      this.#steps.encode++;
-      for (const a of batch) a.encoded = true;
+      await run();
     } catch (error) {
       this.#fail(batch, error);
     }
+    for (const s of this.#closing.splice(0)) s.close();
     this.#decoder.nudge();
   }
 
   /** One step of those that can; returns how many sentences ran. */
   async #decode(): Promise<number> {
     return await this.#turns.run(async (pause) => {
-      const live = this.#active.filter((a) => a.encoded && !a.sequence.search.done);
+      const live = this.#active.filter(canDecode);
       if (live.length === 0) return 0;
       this.#tellLanguages();
       try {
@@ -256,12 +266,12 @@ export class Scheduler {
     return ended.length;
   }
 
-  /** Takes a sentence out of the batch; its pages, slots and places are free from now on. */
+  /** Takes a sequence out of the batch; its slots and places are free from now on, its pages after its pass. */
   #drop(a: Active): void {
     this.#active.splice(this.#active.indexOf(a), 1);
-    this.#encoder.drop(a);
     this.#decoder.drop(a);
-    a.sequence.close();
+    if (this.#prefixes.drop(a)) this.#closing.push(a.sequence);
+    else a.sequence.close();
   }
 
   /** A pass failed: the requests whose sentences were in it are answered with the error; the others go on. */
@@ -286,6 +296,11 @@ export class Scheduler {
     request.reject(error);
     this.#decoder.nudge();
   }
+}
+
+/** Its memory is there, and all of its prefix but the end. */
+function canDecode({ needsMemory, sequence }: Active): boolean {
+  return !needsMemory && sequence.prefillTokens === 0 && !sequence.search.done;
 }
 
 /** Tells who listens what became certain of a sentence in this step. */

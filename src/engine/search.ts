@@ -46,9 +46,8 @@ export class Search {
   readonly #finished: Finished[] = [];
   #done = false;
 
-  /** `languageToken`, where given, is forced as the first generated token; its log-probability counts as 0. */
-  constructor(private readonly options: SearchOptions, languageToken?: number) {
-    const forced = languageToken === undefined ? [] : [languageToken];
+  /** `forced` are the first generated tokens; their log-probabilities count as 0. */
+  constructor(private readonly options: SearchOptions, forced: readonly number[] = []) {
     this.#running = [{ tokens: forced, sum: 0 }];
     // A limit of the forced tokens leaves no room for a step.
     if (options.maxTokens <= forced.length) {

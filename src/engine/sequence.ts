@@ -1,33 +1,46 @@
-/** One sentence on the device: its search, its K/V pages, and the decoder rows it asks for. */
+/** One sequence on the device: its prefix, its search, its K/V pages, and the rows that it asks for. */
 import { PAGE_TOKENS } from "../backend/contract.ts";
 import type { PagePool } from "./pages.ts";
-import { type Continuations, Search, type SearchOptions } from "./search.ts";
+import type { Job } from "./queue.ts";
+import { type Continuations, Search } from "./search.ts";
 
-/** What a row of the next decoder step is. */
+/** A row of the next pass. */
 export interface SequenceRow {
   readonly id: number;
-  /** Place in the decoder's input: 0 is the start token. */
+  /** Place in the sequence: 0 is the first token of the prefix. */
   readonly index: number;
   /** Pages of this row's own keys and values, the one it writes to included. */
   readonly pages: readonly number[];
-  /** False for the start token, whose successor is the language token. */
+  /** False for prefix tokens whose successor is known. */
   readonly wanted: boolean;
 }
 
-/** A search, and the tokens that it starts from: the second only where the model has one. */
-export interface SequenceOptions extends SearchOptions {
-  readonly startToken: number;
-  readonly languageToken: number | undefined;
+/** What pages a sequence needs is known from this; all in tokens. */
+export interface SequenceSize {
+  readonly source: number;
+  /** Given, and not counted as generated. */
+  readonly given: number;
+  readonly beams: number;
+  readonly maxTokens: number;
 }
 
-/** Most pages a sentence can hold at once: its source, and each hypothesis at full length. */
-export function pagesNeeded(sourceTokens: number, beams: number, maxTokens: number): number {
-  return Math.ceil(sourceTokens / PAGE_TOKENS) + beams * Math.ceil((maxTokens + 1) / PAGE_TOKENS);
+/** The size of a job's sequence. */
+export function sizeOf({ source, prefix, forced = 0, beams, maxTokens }: Job): SequenceSize {
+  return { source: source?.length ?? 0, given: prefix.length - forced, beams, maxTokens };
 }
 
-/** Rows that a sentence takes in its widest step: its beams, or start and language token at first. */
+/** Most pages a sequence can hold at once: its memory, what its hypotheses share, and each at full length. */
+export function pagesNeeded({ source, given, beams, maxTokens }: SequenceSize): number {
+  const shared = Math.floor(given / PAGE_TOKENS), last = Math.ceil((given + maxTokens) / PAGE_TOKENS);
+  return Math.ceil(source / PAGE_TOKENS) + shared + beams * (last - shared);
+}
+
+/** The end of a prefix that runs in the first step of the search, and does not need a pass before it. */
+export const FIRST_STEP_ROWS = 2;
+
+/** Rows that a sequence takes in its widest step: its beams, or the end of its prefix. */
 export function rowsNeeded(beams: number): number {
-  return Math.max(2, beams);
+  return Math.max(FIRST_STEP_ROWS, beams);
 }
 
 export class Sequence {
@@ -35,22 +48,29 @@ export class Sequence {
   readonly crossPages: readonly number[];
   /** Pages of each running hypothesis. */
   #pages: number[][] = [[]];
-  #started = false;
+  /** Tokens of the prefix whose K and V are in pages. */
+  #computed = 0;
   readonly #promised: number;
 
   /** Takes promised pages from the pool; `close` gives them back. */
   constructor(
     private readonly pool: PagePool,
     private readonly copyPage: (from: number, to: number) => void,
-    readonly sourceTokens: number,
-    private readonly options: SequenceOptions,
+    private readonly job: Job,
+    eos: readonly number[],
   ) {
-    this.search = new Search(options, options.languageToken);
-    this.#promised = pagesNeeded(sourceTokens, options.beams, options.maxTokens);
+    const { prefix, forced = 0, source } = job;
+    this.search = new Search({ ...job, eos }, prefix.slice(prefix.length - forced));
+    this.#promised = pagesNeeded(sizeOf(job));
     this.crossPages = Array.from(
-      { length: Math.ceil(sourceTokens / PAGE_TOKENS) },
+      { length: Math.ceil((source?.length ?? 0) / PAGE_TOKENS) },
       () => pool.take(),
     );
+  }
+
+  /** Tokens of the memory. */
+  get sourceTokens(): number {
+    return this.job.source?.length ?? 0;
   }
 
   /** Where the K and V of source token i go. */
@@ -58,28 +78,46 @@ export class Sequence {
     return this.crossPages[Math.floor(i / PAGE_TOKENS)]! * PAGE_TOKENS + i % PAGE_TOKENS;
   }
 
+  /** Prefix tokens that must be run before the first step of the search. */
+  get prefillTokens(): number {
+    const left = this.job.prefix.length - this.#computed;
+    return left > FIRST_STEP_ROWS ? left - 1 : 0;
+  }
+
+  /** Rows of the next `count` prefix tokens; `prefilled` says that they ran. */
+  prefillRows(count: number): SequenceRow[] {
+    return this.#prefixRows(this.#computed + count);
+  }
+
+  /** The rows of the last `prefillRows` ran. */
+  prefilled(count: number): void {
+    this.#computed += count;
+  }
+
+  /** Prefix tokens from the first that is not computed to `end`. */
+  #prefixRows(end: number): SequenceRow[] {
+    const { prefix } = this.job, pages = this.#pages[0]!;
+    return Array.from({ length: end - this.#computed }, (_, i) => {
+      const index = this.#computed + i;
+      this.#writable(pages, index);
+      return { id: prefix[index]!, index, pages, wanted: index === prefix.length - 1 };
+    });
+  }
+
   /** Rows of the next step, in order of hypothesis; every page they write to is theirs alone. */
   rows(): SequenceRow[] {
-    if (!this.#started) {
-      const pages = this.#pages[0]!;
-      const { startToken, languageToken } = this.options;
-      const forced = languageToken === undefined ? [startToken] : [startToken, languageToken];
-      forced.forEach((_, index) => this.#writable(pages, index));
-      return forced.map((id, index) => (
-        { id, index, pages, wanted: index === forced.length - 1 }
-      ));
-    }
+    const { prefix, forced = 0 } = this.job;
+    if (this.#computed < prefix.length) return this.#prefixRows(prefix.length);
     return this.search.running.map((r, i) => {
-      const pages = this.#pages[i]!;
-      const index = r.tokens.length;
+      const pages = this.#pages[i]!, index = prefix.length - forced + r.tokens.length - 1;
       this.#writable(pages, index);
-      return { id: r.tokens[index - 1]!, index, pages, wanted: true };
+      return { id: r.tokens.at(-1)!, index, pages, wanted: true };
     });
   }
 
   /** Takes the continuations of the wanted rows of `rows()`. */
   advance(continuations: readonly Continuations[]): void {
-    this.#started = true;
+    this.#computed = this.job.prefix.length;
     const before = this.#pages;
     const parents = this.search.advance(continuations);
     this.#pages = parents.map((p) => before[p]!.map((page) => this.pool.share(page)));

@@ -1,6 +1,6 @@
 /** Texts to translations: sentences out, everything between them kept, hypotheses back to text. */
 import { MoqeError } from "../base/errors.ts";
-import type { SourceSpec } from "../nn/spec.ts";
+import type { ModelSpec } from "../nn/spec.ts";
 import { languageOf } from "../text/languages.ts";
 import { joinText, splitSteps, type SplitText } from "../text/sentences.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
@@ -34,7 +34,7 @@ export class Translator {
     private readonly tokenizer: TextTokenizer,
     private readonly scheduler: Scheduler,
     manifest: Pick<Manifest, "pairs">,
-    private readonly source: SourceSpec,
+    private readonly spec: Pick<ModelSpec, "source" | "tokens">,
     readonly limits: TranslatorLimits,
   ) {
     this.#pairs = new Set(manifest.pairs);
@@ -44,7 +44,7 @@ export class Translator {
   async translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
     this.#check(params);
     const languages = { source: params.source, target: params.target };
-    const writer = sourceWriter(this.source, this.tokenizer, languages);
+    const writer = sourceWriter(this.spec, this.tokenizer, languages);
     const limit = {
       maxTokens: this.limits.maxSourceTokens - writer.extraTokens,
       maxChars: MAX_CHARS_A_TOKEN * this.limits.maxSourceTokens,
@@ -63,7 +63,8 @@ export class Translator {
     }
     const jobs = sources.flat().map((source): Job => ({
       source: Int32Array.from(source),
-      languageToken: writer.languageToken,
+      prefix: writer.prefix,
+      forced: writer.forced,
       languages,
       beams: params.beams,
       lengthPenalty: params.lengthPenalty,
