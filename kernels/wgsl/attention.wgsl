@@ -19,7 +19,7 @@ override MOST_HEAD: u32 = 64u * EACH;
 struct Params {
   q_row: u32,   // floats a row of q and out: heads * head
   key_row: u32, // elements of a key: key heads * head
-  shared: u32,  // heads that read one key head
+  each: u32,    // heads that read one key head
   head: u32,    // channels of a head
   scale: f32,   // of scores
   q: u32,
@@ -99,7 +99,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     if (mask[p.mask + t] == 0u) { return; }
   }
   let base = t * p.q_row + wg.x * p.head;
-  let key = wg.x / p.shared * p.head;
+  let key = wg.x / p.each * p.head;
   let length = min(u32(lengths[p.lengths + t]), p.most);
   var position = length - 1u;
   if (BIASED && !PAGED) { position = t - u32(table[p.table + t]); }
