@@ -2,7 +2,7 @@
 // Compiled behind weights.wgsl and gemm.wgsl, after experts_sort.wgsl has run.
 // Dispatch: [ceil(n / TILE_N), the most tiles there can be].
 
-struct Params { // as in experts_gemv.wgsl, with the order of pairs in place of their experts
+struct Params { // as in experts_gemv.wgsl, with the order of pairs in place of their places
   n: u32,
   kq: u32,
   units: u32,

@@ -1,11 +1,9 @@
 // One projection of the experts of (row, rank) pairs, a workgroup a pair and ROWS matrix rows:
-// out[pair, n] = act(sum_k x[pair, k] w_slot[n, k] + bias_slot[n]), where slot is that of the pair's expert; where
+// out[pair, n] = act(sum_k x[pair, k] w_slot[n, k] + bias_slot[n]), where slot is that of the pair's place; where
 // SUM is set, what out[pair, n] was is part of the sum. Slots of no units are one matrix that all experts share.
-// Compiled behind weights.wgsl and gemv.wgsl. Dispatch: [ceil(n / ROWS), pairs]. Pairs whose expert lies
-// in no slot of this arena, and masked rows, are left alone.
+// Compiled behind weights.wgsl and gemv.wgsl. Dispatch: [ceil(n / ROWS), pairs]. Pairs whose place is
+// of another layout or arena, and masked rows, are left alone.
 
-/// What is known of a pair is its expert's place, not its expert.
-override PLACED: bool = false;
 const PLACE_SLOTS: u32 = 0x1000000u;
 
 struct Params {
@@ -24,9 +22,8 @@ struct Params {
   x_each: u32,       // pairs a row of x: top_k where x has rows, 1 where it has pairs
   out: u32,          // first float of out
   out_from: u32,     // pair that lies first in out
-  ids: u32,          // first of the chosen experts
-  places: u32,       // first of the slots by expert
-  place_count: u32,  // experts that have one; PLACED: the first place of this layout
+  places: u32,       // first of the places
+  first_place: u32,  // of this layout
   first_slot: u32,   // this arena's slots are first_slot .. first_slot + slots - 1
   slots: u32,
   slot_units: u32,   // vec4<u32> a slot
@@ -37,20 +34,14 @@ const RELU: u32 = 1u;
 const SUM: u32 = 2u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(4) var<storage, read> ids: array<i32>;       // [T, top_k] experts, or places
-@group(0) @binding(5) var<storage, read> places: array<i32>;    // [experts] slot over all arenas, -1 for none
+@group(0) @binding(4) var<storage, read> places: array<i32>;    // [T, top_k], -1 for none
 @group(0) @binding(6) var<storage, read> mask: array<u32>;      // [T]
 @group(0) @binding(7) var<storage, read_write> out: array<f32>; // [pairs, n]
 
 /// The pair's slot in this arena, or more than it has.
 fn slot_of(pair: u32) -> u32 {
-  let chosen = u32(ids[p.ids + pair]);
-  if (PLACED) {
-    let slot = chosen - p.place_count;
-    return select(NONE, slot - p.first_slot, slot < PLACE_SLOTS);
-  }
-  if (chosen >= p.place_count) { return NONE; }
-  return u32(places[p.places + chosen]) - p.first_slot;
+  let slot = u32(places[p.places + pair]) - p.first_place;
+  return select(NONE, slot - p.first_slot, slot < PLACE_SLOTS);
 }
 
 @compute @workgroup_size(THREADS)

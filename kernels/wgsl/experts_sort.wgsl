@@ -2,17 +2,14 @@
 // One workgroup. Dispatch: [1]. Which pair comes first within a slot is left to chance: no bit depends on it.
 
 override TILE_M: u32 = 16u;
-/// What is known of a pair is its expert's place, not its expert.
-override PLACED: bool = false;
 const PLACE_SLOTS: u32 = 0x1000000u;
 
 struct Params {
   first_pair: u32,
   pairs: u32,
   top_k: u32,
-  ids: u32,
   places: u32,
-  place_count: u32, // experts that have a place; PLACED: the first place of this layout
+  first_place: u32, // of this layout
   first_slot: u32,
   slots: u32,       // at most MOST_SLOTS
   mask: u32,        // NONE where every row is live
@@ -22,8 +19,7 @@ const NONE: u32 = 0xffffffffu;
 const MOST_SLOTS: u32 = 2048u;
 
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(4) var<storage, read> ids: array<i32>;         // [T, top_k] experts, or places
-@group(0) @binding(5) var<storage, read> places: array<i32>;      // [experts] slot over all arenas, -1 for none
+@group(0) @binding(4) var<storage, read> places: array<i32>;      // [T, top_k], -1 for none
 @group(0) @binding(6) var<storage, read> mask: array<u32>;        // [T]
 @group(0) @binding(7) var<storage, read_write> lists: array<u32>; // tiles, 0, 0, 0, then (slot, start, count, 0) a tile, then pairs
 
@@ -35,16 +31,9 @@ fn slot_of(pair: u32) -> u32 {
   if (p.mask != NONE) {
     if (mask[p.mask + pair / p.top_k] == 0u) { return NONE; }
   }
-  let chosen = u32(ids[p.ids + pair]);
-  var slot = chosen - p.place_count;
-  if (PLACED) {
-    if (slot >= PLACE_SLOTS) { return NONE; }
-  } else {
-    if (chosen >= p.place_count) { return NONE; }
-    slot = u32(places[p.places + chosen]);
-  }
-  slot -= p.first_slot;
-  return select(NONE, slot, slot < p.slots);
+  let slot = u32(places[p.places + pair]) - p.first_place;
+  if (slot >= PLACE_SLOTS) { return NONE; }
+  return select(NONE, slot - p.first_slot, slot - p.first_slot < p.slots);
 }
 
 @compute @workgroup_size(64)

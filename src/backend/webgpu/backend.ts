@@ -16,13 +16,16 @@ import { openDevice, type OpenedDevice } from "./adapter.ts";
 import * as attention from "./attention.ts";
 import { liveRange } from "./buffers.ts";
 import { experts } from "./experts.ts";
+import { gate } from "./gate.ts";
 import { Gpu, ringBytes } from "./gpu.ts";
+import * as heads from "./heads.ts";
 import { DeviceMemory, USAGE } from "./memory.ts";
 import type { Run } from "./operands.ts";
+import { storeKv } from "./pages.ts";
 import { linear } from "./product.ts";
 import { Readback, STAGING_BYTES } from "./readback.ts";
 import { router } from "./router.ts";
-import { combine, embed, layerNorm, rmsNorm } from "./rows.ts";
+import * as rows from "./rows.ts";
 import { scratchSizes } from "./scratch.ts";
 import { TILES, type Tiles } from "./tiles.ts";
 import { syncReadbackWorks } from "./sync_readback.ts";
@@ -64,13 +67,13 @@ export async function createWebGpuBackend(options: WebGpuBackendOptions): Promis
 /** What runs each operation. */
 const FUNCTIONS: OperationFunctions<Run> = {
   ...attention,
-  embed,
-  layerNorm,
-  rmsNorm,
+  storeKv,
+  ...rows,
+  ...heads,
   linear,
+  gate,
   router,
   experts,
-  combine,
   vocabTopK,
 };
 

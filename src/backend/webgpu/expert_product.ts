@@ -1,35 +1,25 @@
 /** One projection of the experts of some pairs, from the slots that they lie in or from the base that they share. */
 import type { MatrixLayout, ProjectionOffsets } from "../../base/layout.ts";
-import type { Arena, Matrix, PlacedExpertsOp } from "../contract.ts";
+import { type Arena, type ExpertsOp, type Matrix, PLACE_SLOTS } from "../contract.ts";
 import { refuse } from "../shapes.ts";
 import { bind, type Binding } from "./buffers.ts";
 import { KERNELS } from "./kernels.ts";
 import { maskWord, NONE, type Run, scratch, word } from "./operands.ts";
 import { gemvRowsOf, type Rows } from "./product.ts";
-import { listsOrder, PAIR_TILE } from "./scratch.ts";
+import { listsOrder } from "./scratch.ts";
 import { tileSize } from "./tiles.ts";
 import { matrixWeights, partsOf, type Weights } from "./weights.ts";
 
 const ACTION = "run experts";
 
-/** What `experts` and `placedExperts` have in common. */
-export type AnyExpertsOp = Omit<PlacedExpertsOp, "places" | "layoutIndex">;
-
 /** An operation's operands, bound. */
 export interface Work {
-  op: AnyExpertsOp;
+  op: ExpertsOp;
   x: Binding;
   out: Binding;
   mask: Binding | undefined;
-  /** By (row, rank): the expert, or where `placed` its place. */
-  ids: Binding;
-  placed: boolean;
-  /** Slot over all arenas by expert, -1 for none; undefined where placed. */
-  places: Binding | undefined;
-  /** Experts in `places`; where placed, the first place of this layout. */
-  placeCount: number;
-  /** Experts that pairs can have, as far as the host knows. */
-  experts: number;
+  /** By (row, rank). */
+  places: Binding;
   /** Of both projections. */
   weights: readonly [Weights, Weights];
   bases: readonly [Source, Source] | undefined;
@@ -41,7 +31,13 @@ export interface Chunk {
   firstSlot: number;
   firstPair: number;
   pairs: number;
-  sorted: boolean;
+  /** Tiles that pairs which share an expert can need at the most; undefined where every pair runs alone. */
+  tiles: number | undefined;
+}
+
+/** The first place of the operation's layout. */
+export function firstPlace({ layoutIndex }: ExpertsOp): number {
+  return layoutIndex * PLACE_SLOTS;
 }
 
 /** Where a projection's matrices lie: in every slot alike, or once for all of them. */
@@ -117,7 +113,7 @@ export function project(run: Run, work: Work, c: Chunk, source: Source, ends: En
   const matrix = [n, w.kq, w.units, source.codesAt, source.scalesAt, w.layout.groups];
   const flags = (ends.relu ? 1 : 0) | (ends.sum ? 2 : 0), end = [source.biasAt, flags];
   const products = c.pairs * n * w.layout.cols;
-  if (c.sorted) {
+  if (c.tiles !== undefined) {
     run.gpu.dispatch({
       kernel: KERNELS.expertsGemm,
       constants: w.gemm.experts,
@@ -133,19 +129,15 @@ export function project(run: Run, work: Work, c: Chunk, source: Source, ends: En
         source.slotUnits,
         listsOrder(run.sizes),
       ],
-      // Every expert fills tiles but for its last.
-      groups: [
-        Math.ceil(n / tileSize(w.tiles.experts).n),
-        Math.min(c.pairs, Math.floor(c.pairs / PAIR_TILE) + work.experts),
-      ],
+      groups: [Math.ceil(n / tileSize(w.tiles.experts).n), c.tiles],
       products,
     });
     return;
   }
   run.gpu.dispatch({
     kernel: KERNELS.expertsGemv,
-    constants: work.placed ? w.placed : w.gemv,
-    bindings: [ends.x.binding, codes, words, work.ids, work.places, work.mask, ends.out],
+    constants: w.gemv,
+    bindings: [ends.x.binding, codes, words, work.places, , work.mask, ends.out],
     params: [
       ...matrix,
       ...end,
@@ -156,9 +148,8 @@ export function project(run: Run, work: Work, c: Chunk, source: Source, ends: En
       ends.xEach,
       ends.at,
       ends.from,
-      word(work.ids),
       word(work.places),
-      work.placeCount,
+      firstPlace(work.op),
       c.firstSlot,
       c.arena.slots,
       source.slotUnits,

@@ -1,30 +1,32 @@
-/** The experts of a wave: each (row, rank) pair finds its expert's slot, alone or in tiles that share one. */
-import { type ExpertsOp, PLACE_SLOTS, type PlacedExpertsOp } from "../contract.ts";
+/** Experts by place: each (row, rank) pair finds its expert's slot, alone or in tiles that share one. */
+import { type ExpertsOp, type Gating, layoutIndexOf, PLACE_SLOTS } from "../contract.ts";
 import { refuse } from "../shapes.ts";
+import type { Binding } from "./buffers.ts";
 import {
-  type AnyExpertsOp,
   baseSource,
   type Chunk,
   type Ends,
+  firstPlace,
   project,
   slotSource,
   type Source,
   type Work,
 } from "./expert_product.ts";
+import { gatedWidth, gateRows } from "./gate.ts";
 import { type Constants, KERNELS } from "./kernels.ts";
 import {
   checkApart,
   checkRows,
+  checkTopK,
   Indices,
   maskWord,
-  range,
   type Run,
   scratch,
   tensor,
   word,
 } from "./operands.ts";
 import { inputRows } from "./product.ts";
-import { listsOrder, MOST_SLOTS, PAIR_TILE } from "./scratch.ts";
+import { listsOrder, MOST_SLOTS, PAIR_TILE, pairsAtOnce } from "./scratch.ts";
 import { weightsOf } from "./weights.ts";
 
 const ACTION = "run experts";
@@ -32,53 +34,31 @@ const ACTION = "run experts";
 const SHARED_PAIRS = 3;
 /** From so many pairs on, where only the device knows their experts. */
 const PLACED_PAIRS = 48;
-const SORT: Constants = { TILE_M: PAIR_TILE, PLACED: 0 };
-const SORT_PLACED: Constants = { TILE_M: PAIR_TILE, PLACED: 1 };
+const SORT: Constants = { TILE_M: PAIR_TILE };
 
 /** `Backend.experts`. */
 export function experts(run: Run, op: ExpertsOp): void {
-  const total = op.x.rows, table = placesOf(op);
-  const up = new Indices(run, ACTION, [[table, table.length], [op.mask, total]]);
-  const bound = operands(run, op, up);
-  if (op.wave.length === 0) return;
-  runAll(run, {
-    ...bound,
-    ids: range(run, op.experts, total * op.topK * 4, ACTION),
-    placed: false,
-    places: up.take(table, table.length),
-    placeCount: table.length,
-    experts: op.wave.length,
-  });
+  const work = operands(run, op), total = op.x.rows;
+  checkPlaces(op);
+  checkApart(work.out, [work.x, work.places, work.mask], ACTION);
+  const rows = rowsAtOnce(run, work);
+  for (let first = 0; first < total; first += rows) {
+    runRows(run, work, first, Math.min(rows, total - first));
+  }
 }
 
-/** `Backend.placedExperts`: the same for pairs whose places lie on the device. */
-export function placedExperts(run: Run, op: PlacedExpertsOp): void {
-  const total = op.x.rows;
-  const bound = operands(run, op, new Indices(run, ACTION, [[op.mask, total]]));
-  runAll(run, {
-    ...bound,
-    ids: range(run, op.places, total * op.topK * 4, ACTION),
-    placed: true,
-    places: undefined,
-    placeCount: op.layoutIndex * PLACE_SLOTS,
-    experts: Math.min(total * op.topK, op.arenas.reduce((n, a) => n + a.slots, 0)),
-  });
-}
-
-function operands(
-  run: Run,
-  op: AnyExpertsOp,
-  up: Indices,
-): Pick<Work, "op" | "x" | "out" | "mask" | "weights" | "bases"> {
+function operands(run: Run, op: ExpertsOp): Work {
   const [fc1, fc2] = op.layout.projections, total = op.x.rows, width = op.x.cols;
+  checkTopK(op.topK, ACTION);
   if (op.layout.projections.length !== 2 || fc1 === undefined || fc2 === undefined) {
     return refuse(ACTION, "an expert has two projections", String(op.layout.projections.length));
   }
   const hidden = fc1.layout.rows, { maxHidden } = run.shape;
-  if (fc1.layout.cols !== width || fc2.layout.cols !== hidden || hidden > maxHidden) {
+  const inner = gatingOf(op) === undefined ? hidden : gatedWidth(hidden, ACTION);
+  if (fc1.layout.cols !== width || fc2.layout.cols !== inner || hidden > maxHidden) {
     refuse(
       ACTION,
-      `fc1 reads ${width} and fc2 at most the ${maxHidden} prepared for`,
+      `fc1 reads ${width}, fc2 reads ${inner}, and hidden layers are at most the ${maxHidden} prepared for`,
       `[${hidden}, ${fc1.layout.cols}] and [${fc2.layout.rows}, ${fc2.layout.cols}]`,
     );
   }
@@ -88,13 +68,16 @@ function operands(
       refuse(ACTION, `slots hold a block of ${op.layout.bytes} bytes`, String(a.slotBytes));
     }
   }
+  const pairs = total * op.topK;
   const x = tensor(run, op.x, total, width, ACTION, "x");
-  const out = tensor(run, op.out, total * op.topK, fc2.layout.rows, ACTION, "out");
+  const out = tensor(run, op.out, pairs, fc2.layout.rows, ACTION, "out");
   checkRows(run, total, ACTION);
+  const up = new Indices(run, ACTION, [[op.places, pairs], [op.mask, total]]);
   return {
     op,
     x,
     out,
+    places: up.take(op.places, pairs),
     mask: up.mask(op.mask, total, [out]),
     weights: [
       weightsOf(op.layout.format, fc1.layout, run.tiles),
@@ -107,62 +90,93 @@ function operands(
   };
 }
 
-function runAll(run: Run, work: Work): void {
-  const { op, x, out, ids, mask, weights, bases } = work, total = op.x.rows;
-  checkApart(out, [x, ids, mask], ACTION);
-  const staged = [...weights, ...(bases ?? []).map((b) => b.w)].some((w) => w.staged);
-  const pairs = Math.min(run.sizes.pairs, staged ? run.sizes.stagedRows : Infinity);
-  const rows = Math.floor(pairs / op.topK);
-  for (let first = 0; first < total; first += rows) {
-    runRows(run, work, first, Math.min(rows, total - first));
+/** How the hidden layer is gated, where it is. */
+function gatingOf({ activation }: ExpertsOp): Gating | undefined {
+  return activation === "none" || activation === "relu" ? undefined : activation;
+}
+
+/** Places of this layout that the host knows lie in an arena, those of live rows. */
+function checkPlaces({ places, x, topK, mask, arenas, layoutIndex }: ExpertsOp): void {
+  if (!(places instanceof Int32Array)) return;
+  const slots = arenas.reduce((n, a) => n + a.slots, 0);
+  for (let pair = 0; pair < x.rows * topK; pair++) {
+    const place = places[pair]!;
+    if (layoutIndexOf(place) !== layoutIndex || place % PLACE_SLOTS < slots) continue;
+    if (mask instanceof Int32Array && mask[Math.floor(pair / topK)] === 0) continue;
+    refuse(ACTION, `an expert lies in a slot of an arena, 0 to ${slots - 1}`, `place ${place}`);
   }
 }
 
-/** Which slot, counted over all arenas, each expert of the wave lies in. */
-function placesOf({ wave, arenas }: ExpertsOp): Int32Array {
-  const firsts: number[] = [];
-  let slots = 0;
-  for (const a of arenas) {
-    firsts.push(slots);
-    slots += a.slots;
+/** Rows whose pairs scratch has room for. */
+function rowsAtOnce(run: Run, { op, weights, bases }: Work): number {
+  const hidden = weights[0].layout.rows, { stagedRows } = run.sizes;
+  const staged = [...weights, ...(bases ?? []).map((b) => b.w)].some((w) => w.staged);
+  const most = pairsAtOnce(run.sizes, hidden, gatingOf(op) !== undefined);
+  const pairs = staged ? Math.min(most, stagedRows) : most;
+  if (pairs < op.topK) {
+    refuse(ACTION, `experts a token are at most the ${pairs} prepared for`, String(op.topK));
   }
-  const table = new Int32Array(1 + wave.reduce((most, e) => Math.max(most, e.expert), 0)).fill(-1);
-  for (const e of wave) {
-    const arena = arenas[e.arena];
-    if (arena === undefined || e.slot < 0 || e.slot >= arena.slots) {
-      refuse(ACTION, "an expert lies in a slot of an arena", JSON.stringify(e));
-    }
-    table[e.expert] = firsts[e.arena]! + e.slot;
-  }
-  return table;
+  return Math.floor(pairs / op.topK);
 }
 
 /** Both projections of rows first .. first + rows - 1, arena by arena. */
 function runRows(run: Run, work: Work, first: number, rows: number): void {
-  const { op, weights } = work, pairs = rows * op.topK, firstPair = first * op.topK;
-  const many = work.placed ? pairs >= PLACED_PAIRS : pairs >= SHARED_PAIRS * work.experts;
-  const sorted = many && op.arenas.every((a) => a.slots <= MOST_SLOTS);
-  const hidden = scratch(run, "hidden");
+  const { op } = work, pairs = rows * op.topK, firstPair = first * op.topK;
   let firstSlot = 0;
   for (const arena of op.arenas) {
-    const chunk = { arena, firstSlot, firstPair, pairs, sorted };
-    if (sorted) sortPairs(run, work, chunk);
-    projectBoth(work, 0, slotSource(run, arena, weights[0], op.layout.projections[0]!), (w) => {
-      // Staged anew for every product: the second projection's input lies in the same scratch.
-      const x = w.staged
-        ? inputRows(run, w, work.x, first, rows)
-        : { binding: work.x, at: work.x.base / 16 };
-      const from = { xFrom: w.staged ? first : 0, xEach: op.topK };
-      return { x, ...from, out: hidden, at: 0, from: firstPair, relu: op.activation === "relu" };
-    }, (source, ends) => project(run, work, chunk, source, ends));
-    // Rows of other arenas' pairs are staged too and not looked at.
-    projectBoth(work, 1, slotSource(run, arena, weights[1], op.layout.projections[1]!), (w) => {
-      const x = inputRows(run, w, hidden, 0, pairs);
-      const to = { out: work.out, at: word(work.out), from: 0 };
-      return { x, xFrom: firstPair, xEach: 1, ...to, relu: false };
-    }, (source, ends) => project(run, work, chunk, source, ends));
+    const chunk = { arena, firstSlot, firstPair, pairs };
+    const { placed, experts } = shareOf(op, chunk);
+    const many = op.places instanceof Int32Array
+      ? placed >= SHARED_PAIRS * experts
+      : placed >= PLACED_PAIRS;
+    // Every expert fills tiles but for its last.
+    const tiles = many && arena.slots <= MOST_SLOTS
+      ? Math.min(placed, Math.floor(placed / PAIR_TILE) + experts)
+      : undefined;
+    if (placed > 0) runPairs(run, work, { ...chunk, tiles }, first);
     firstSlot += arena.slots;
   }
+}
+
+/** Pairs that have an expert in this arena, and those experts; the most there can be where only the device knows. */
+function shareOf(
+  op: ExpertsOp,
+  { arena: { slots }, firstSlot, firstPair, pairs }: Omit<Chunk, "tiles">,
+): { placed: number; experts: number } {
+  if (!(op.places instanceof Int32Array)) {
+    return { placed: pairs, experts: Math.min(pairs, slots) };
+  }
+  const from = firstPlace(op) + firstSlot;
+  const here = op.places.subarray(firstPair, firstPair + pairs)
+    .filter((place) => place >= from && place < from + slots);
+  return { placed: here.length, experts: new Set(here).size };
+}
+
+function runPairs(run: Run, work: Work, chunk: Chunk, first: number): void {
+  const { op, weights } = work, { pairs, firstPair } = chunk;
+  const [fc1, fc2] = op.layout.projections, gating = gatingOf(op), hidden = scratch(run, "hidden");
+  if (chunk.tiles !== undefined) sortPairs(run, work, chunk);
+  projectBoth(work, 0, slotSource(run, chunk.arena, weights[0], fc1!), (w) => {
+    // Staged anew for every product: the second projection's input lies in the same scratch.
+    const x = inputRows(run, w, work.x, w.staged ? first : 0, pairs / op.topK);
+    const from = { xFrom: w.staged ? first : 0, xEach: op.topK };
+    return { x, ...from, out: hidden, at: 0, from: firstPair, relu: op.activation === "relu" };
+  }, (source, ends) => project(run, work, chunk, source, ends));
+  const inner = gating === undefined ? hidden : gated(run, hidden, gating, work, pairs);
+  // Rows of other arenas' pairs are staged too and not looked at.
+  projectBoth(work, 1, slotSource(run, chunk.arena, weights[1], fc2!), (w) => {
+    const x = inputRows(run, w, inner, 0, pairs);
+    const to = { out: work.out, at: word(work.out), from: 0 };
+    return { x, xFrom: firstPair, xEach: 1, ...to, relu: false };
+  }, (source, ends) => project(run, work, chunk, source, ends));
+}
+
+/** Gates the hidden layers of all pairs; the results lie behind them. */
+function gated(run: Run, hidden: Binding, gating: Gating, work: Work, pairs: number): Binding {
+  const width = work.weights[1].layout.cols;
+  const out = { ...hidden, base: hidden.base + pairs * 2 * width * 4 };
+  gateRows(run, gating, { x: hidden, out, width, rows: pairs });
+  return out;
 }
 
 /** Where there is a base, its product comes first and the experts' are added to it. */
@@ -181,15 +195,14 @@ function projectBoth(
 function sortPairs(run: Run, work: Work, c: Chunk): void {
   run.gpu.dispatch({
     kernel: KERNELS.expertsSort,
-    constants: work.placed ? SORT_PLACED : SORT,
-    bindings: [, , , work.ids, work.places, work.mask, scratch(run, "lists")],
+    constants: SORT,
+    bindings: [, , , work.places, , work.mask, scratch(run, "lists")],
     params: [
       c.firstPair,
       c.pairs,
       work.op.topK,
-      word(work.ids),
       word(work.places),
-      work.placeCount,
+      firstPlace(work.op),
       c.firstSlot,
       c.arena.slots,
       maskWord(work.mask),

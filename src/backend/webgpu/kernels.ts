@@ -1,18 +1,21 @@
 /** The kernels: their sources, what each binds, and their pipelines, compiled once for each set of constants. */
 import attention from "../../../kernels/wgsl/attention.wgsl" with { type: "text" };
 import choose from "../../../kernels/wgsl/choose.wgsl" with { type: "text" };
+import clamp from "../../../kernels/wgsl/clamp.wgsl" with { type: "text" };
 import combine from "../../../kernels/wgsl/combine.wgsl" with { type: "text" };
 import distanceBias from "../../../kernels/wgsl/distance_bias.wgsl" with { type: "text" };
 import embed from "../../../kernels/wgsl/embed.wgsl" with { type: "text" };
 import expertsGemm from "../../../kernels/wgsl/experts_gemm.wgsl" with { type: "text" };
 import expertsGemv from "../../../kernels/wgsl/experts_gemv.wgsl" with { type: "text" };
 import expertsSort from "../../../kernels/wgsl/experts_sort.wgsl" with { type: "text" };
+import gate from "../../../kernels/wgsl/gate.wgsl" with { type: "text" };
 import gemm from "../../../kernels/wgsl/gemm.wgsl" with { type: "text" };
 import gemv from "../../../kernels/wgsl/gemv.wgsl" with { type: "text" };
 import layerNorm from "../../../kernels/wgsl/layer_norm.wgsl" with { type: "text" };
 import linearGemm from "../../../kernels/wgsl/linear_gemm.wgsl" with { type: "text" };
 import linearGemv from "../../../kernels/wgsl/linear_gemv.wgsl" with { type: "text" };
 import lookUp from "../../../kernels/wgsl/look_up.wgsl" with { type: "text" };
+import rotary from "../../../kernels/wgsl/rotary.wgsl" with { type: "text" };
 import stageRows from "../../../kernels/wgsl/stage_rows.wgsl" with { type: "text" };
 import storeKv from "../../../kernels/wgsl/store_kv.wgsl" with { type: "text" };
 import vocabMerge from "../../../kernels/wgsl/vocab_merge.wgsl" with { type: "text" };
@@ -36,12 +39,15 @@ const kernel = (name: string, access: string, ...sources: string[]): Kernel => (
 export const KERNELS = {
   linearGemv: kernel("linear_gemv", "rrrrrrw", weights, gemv, linearGemv),
   linearGemm: kernel("linear_gemm", "rrrrrrw", weights, gemm, linearGemm),
-  expertsGemv: kernel("experts_gemv", "rrrrrrw", weights, gemv, expertsGemv),
-  expertsSort: kernel("experts_sort", "---rrrw", expertsSort),
+  expertsGemv: kernel("experts_gemv", "rrrr-rw", weights, gemv, expertsGemv),
+  expertsSort: kernel("experts_sort", "---r-rw", expertsSort),
   expertsGemm: kernel("experts_gemm", "rrrr--w", weights, gemm, expertsGemm),
   stageRows: kernel("stage_rows", "r-----w", stageRows),
   embed: kernel("embed", "rrrrrrw", weights, embed),
   layerNorm: kernel("layer_norm", "rrr--rw", layerNorm),
+  gate: kernel("gate", "r----rw", gate),
+  clamp: kernel("clamp", "-----rw", clamp),
+  rotary: kernel("rotary", "rr---rw", rotary),
   attention: kernel("attention", "rrrrrrwr", attention),
   distanceBias: kernel("distance_bias", "rr----w", distanceBias),
   storeKv: kernel("store_kv", "rr-r-rw", storeKv),

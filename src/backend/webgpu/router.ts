@@ -6,6 +6,7 @@ import { KERNELS } from "./kernels.ts";
 import {
   checkApart,
   checkRows,
+  checkTopK,
   Indices,
   maskWord,
   range,
@@ -21,6 +22,7 @@ import { matrixWeights } from "./weights.ts";
 /** `Backend.router`: logits in scratch, softmax and choice a row. */
 export function router(run: Run, op: RouterOp): void {
   const action = "run router", total = op.x.rows, { topK } = op;
+  checkTopK(topK, action);
   const x = tensor(run, op.x, total, op.x.cols, action, "x");
   const w = matrixWeights(run, op.classifier, op.x.cols, action, "classifier"), n = w.layout.rows;
   const weights = tensor(run, op.weights, total, topK, action, "weights");

@@ -15,6 +15,7 @@ import {
   checkApart,
   checkIndices,
   checkRows,
+  checkTopK,
   Indices,
   maskWord,
   NONE,
@@ -118,6 +119,7 @@ export function embed(run: Run, op: EmbedOp): void {
 /** `Backend.combine`. */
 export function combine(run: Run, op: CombineOp): void {
   const action = "run combine", total = op.out.rows, d = op.out.cols;
+  checkTopK(op.topK, action);
   const expertOut = tensor(run, op.expertOut, total * op.topK, d, action, "expertOut");
   const weights = tensor(run, op.weights, total, op.topK, action, "weights");
   const residual = tensor(run, op.residual, total, d, action, "residual");

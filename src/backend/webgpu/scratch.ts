@@ -4,6 +4,8 @@ import type { ScratchShape } from "../contract.ts";
 
 /** (row, rank) pairs whose hidden layers exist at once. */
 const MOST_PAIRS = 512;
+/** Hidden layers that a gated one takes the room of: itself, and half as much for what it becomes. */
+const GATED_HIDDEN = 1.5;
 /** Rows that are padded or rotated at once. */
 const STAGED_ROWS = 128;
 /** Floats of logits that exist at once, and words of what remains of tiles of them. */
@@ -16,7 +18,7 @@ export const PAIR_TILE = 16;
 
 /** Bytes of each part; every part is a buffer of its own, since kernels read one while they write another. */
 export interface ScratchSizes {
-  /** f32 [pairs, maxHidden] and what limits it. */
+  /** f32 [pairs, maxHidden] and what limits it; or fewer pairs, with their gated halves behind them. */
   readonly hidden: number;
   readonly pairs: number;
   /** f32 [stagedRows, widest input]. */
@@ -37,12 +39,11 @@ export function scratchSizes(shape: ScratchShape, maxBindingBytes: number): Scra
     Math.max(1, Math.min(rows, Math.floor(maxBindingBytes / rowBytes)));
   const hiddenRow = alignUp(Math.max(shape.maxHidden, 4), 4) * 4;
   const stagedRow = alignUp(Math.max(shape.maxCols, shape.maxHidden, 4), 4) * 4;
-  // Whole rows, so that a row's ranks are together.
-  const pairs = Math.max(
-    shape.topK,
-    fit(Math.min(MOST_PAIRS, shape.maxRows * shape.topK), hiddenRow) & ~1,
-  );
-  const stagedRows = Math.max(shape.topK, fit(Math.min(STAGED_ROWS, shape.maxRows), stagedRow));
+  const { maxRows, topK } = shape, all = maxRows * topK;
+  const leastPairs = Math.ceil(GATED_HIDDEN * topK);
+  const mostPairs = Math.min(MOST_PAIRS, Math.ceil(GATED_HIDDEN * all));
+  const pairs = Math.max(leastPairs, fit(mostPairs, hiddenRow));
+  const stagedRows = Math.max(topK, fit(Math.min(STAGED_ROWS, all), stagedRow));
   return {
     hidden: pairs * hiddenRow,
     pairs,
@@ -58,4 +59,13 @@ export function scratchSizes(shape: ScratchShape, maxBindingBytes: number): Scra
 /** Word of `lists` from which on the sorted pairs lie, behind the tiles. */
 export function listsOrder({ pairs }: ScratchSizes): number {
   return 4 + 4 * pairs;
+}
+
+/** Pairs whose hidden layers of `width` there is room for, and where gated, those of half as much behind them. */
+export function pairsAtOnce(
+  { hidden, pairs }: ScratchSizes,
+  width: number,
+  gated: boolean,
+): number {
+  return Math.min(pairs, Math.floor(hidden / 4 / (gated ? GATED_HIDDEN * width : width)));
 }

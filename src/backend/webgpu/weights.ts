@@ -28,8 +28,6 @@ export interface Weights {
   /** Constants of weights.wgsl alone, with those of gemv.wgsl, with those of gemm.wgsl by tile. */
   readonly decode: Constants;
   readonly gemv: Constants;
-  /** As gemv, for experts by place. */
-  readonly placed: Constants;
   readonly gemm: Readonly<Record<"few" | "many" | "experts", Constants>>;
 }
 
@@ -66,7 +64,6 @@ export function weightsOf(format: MatrixFormat, layout: MatrixLayout, tiles: Til
     tiles,
     decode,
     gemv,
-    placed: { ...gemv, PLACED: 1 },
     gemm: {
       few: gemmConstants(gemv, tiles.few),
       many: gemmConstants(gemv, tiles.many),
