@@ -123,7 +123,10 @@ export function divideBudget(
 }
 
 /** Longest sequence of a model without an encoder. */
-export function contextTokens(spec: ModelSpec, ask: Pick<BudgetRequest, "maxContextTokens">): number {
+export function contextTokens(
+  spec: ModelSpec,
+  ask: Pick<BudgetRequest, "maxContextTokens">,
+): number {
   return Math.min(ask.maxContextTokens, spec.embedding.maxPositions);
 }
 

@@ -31,7 +31,8 @@ export function sizeOf({ source, prefix, forced = 0, beams, maxTokens }: Job): S
 
 /** Most pages a sequence can hold at once: its memory, what its hypotheses share, and each at full length. */
 export function pagesNeeded({ source, given, beams, maxTokens }: SequenceSize): number {
-  const shared = Math.floor(given / PAGE_TOKENS), last = Math.ceil((given + maxTokens) / PAGE_TOKENS);
+  const shared = Math.floor(given / PAGE_TOKENS),
+    last = Math.ceil((given + maxTokens) / PAGE_TOKENS);
   return Math.ceil(source / PAGE_TOKENS) + shared + beams * (last - shared);
 }
 
