@@ -20,7 +20,7 @@ export const COMMANDS: readonly Command[] = [
     summary: "answer POST /translate and its neighbours over HTTP",
     details: [
       "SIGTERM and SIGINT let accepted requests finish; a second signal ends at once.",
-      "GET /health says that the process lives, GET /ready that the model answers.",
+      "GET /live says that the process runs, GET /ready that the model answers.",
     ],
     positionals: [],
     flags: serveFlags,

@@ -92,7 +92,7 @@ Deno.test("the images' health check holds at any port, on every interface of eit
     .map((arg) => arg === "/app/moqe.js" ? file : arg);
   for (const host of ["0.0.0.0", "::"]) {
     await using server = Deno.serve({ hostname: host, port: 0, onListen() {} }, ({ url }) => {
-      return new Response("alive", { status: new URL(url).pathname === "/health" ? 200 : 404 });
+      return new Response("alive", { status: new URL(url).pathname === "/live" ? 200 : 404 });
     });
     const env = { MOQE_HOST: host, MOQE_PORT: String(server.addr.port), NO_COLOR: "1" };
     const { code, stderr } = await new Deno.Command(Deno.execPath(), { args, env }).output();
