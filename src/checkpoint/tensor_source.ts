@@ -39,6 +39,9 @@ const FORMS: readonly Form[] = [
   },
 ];
 
+/** Files of which a checkpoint has one. */
+export const WEIGHT_FILES: readonly string[] = FORMS.flatMap((f) => [f.single, f.index]);
+
 /** Opens a folder's weights: all that its files say of them read and checked. The source owns the folder from then on. */
 export async function openTensors(folder: Folder): Promise<TensorSource> {
   const { form, shards } = await findForm(folder);
@@ -151,9 +154,7 @@ function missingFile(folder: Folder, file: string): MoqeError {
     action: `open the checkpoint ${folder.origin}`,
     rule: `it has no ${file}`,
     remedy: file === FORMS[0]!.single
-      ? `a checkpoint is a folder with config.json and ${
-        FORMS.flatMap((f) => [f.single, f.index]).join(" or ")
-      }`
+      ? `a checkpoint is a folder with config.json and ${WEIGHT_FILES.join(" or ")}`
       : "download the missing shard",
   });
 }
