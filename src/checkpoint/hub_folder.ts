@@ -7,7 +7,7 @@ import { joinUrl } from "../store/http_url.ts";
 import type { FolderOptions, ModelCard } from "./contract.ts";
 import { type HubAddress, type HubSettings, hubSettings, parseHubAddress } from "./hub_address.ts";
 import { hubFault } from "./hub_faults.ts";
-import { type HubListing, readListing, refuseWithoutWeights } from "./hub_listing.ts";
+import { type HubListing, readListing, refuseIncomplete } from "./hub_listing.ts";
 import { HttpFolder } from "./http_folder.ts";
 
 /** Windows of the hub's rate limits last five minutes; a request waits for two of them at most. */
@@ -46,7 +46,7 @@ export async function openHubFolder(
     throw hubFault(error, asked, settings);
   }
   const listing = readListing(text, parsed);
-  refuseWithoutWeights(listing);
+  refuseIncomplete(listing);
   return new HubFolder(listing, { asked, settings, http, signal });
 }
 

@@ -106,9 +106,23 @@ const OTHER_FORMS: readonly [kind: string, name: RegExp][] = [
   ["Flax", /\.msgpack$/i],
 ];
 
-/** Throws MoqeError `unsupported`, with what there is instead, for a repository without weights that can be read. */
-export function refuseWithoutWeights({ card, files }: HubListing): void {
-  if (WEIGHT_FILES.some((file) => files.has(file))) return;
+/**
+ * Throws MoqeError `unsupported` for a repository without weights that can be read, with what there is instead, or without
+ * its configuration or tokenizer.
+ */
+export function refuseIncomplete({ card, files }: HubListing): void {
+  if (!WEIGHT_FILES.some((file) => files.has(file))) throw withoutWeights({ card, files });
+  const lacking = ["config.json", "tokenizer.json"].find((file) => !files.has(file));
+  if (lacking === undefined) return;
+  throw new MoqeError("unsupported", {
+    action: `use hf://${card.repository}`,
+    rule: `it has no ${lacking}`,
+    remedy: "name a repository that has one, or make it with transformers' save_pretrained " +
+      "beside a copy of the weights, and name that folder",
+  });
+}
+
+function withoutWeights({ card, files }: HubListing): MoqeError {
   const names = [...files.keys()];
   const seen = new Set<string>();
   const there = OTHER_FORMS.flatMap(([kind, form]) => {
@@ -118,7 +132,7 @@ export function refuseWithoutWeights({ card, files }: HubListing): void {
     return [`${kind} (${found.length > 1 ? `${found.length} files, as ` : ""}${found[0]})`];
   });
   const based = card.basedOn.map((id) => `hf://${id}`);
-  throw new MoqeError("unsupported", {
+  return new MoqeError("unsupported", {
     action: `read the weights of hf://${card.repository}`,
     rule: `it has none of ${WEIGHT_FILES.join(", ")}`,
     observed: there.length > 0 ? there.join(", ") : `${names.length} files without weights`,

@@ -13,7 +13,7 @@ const MAX_INDEX_BYTES = 32 * 2 ** 20;
 const MAX_SHARDS = 1000;
 
 /** How a checkpoint is stored; the first that a folder has is read. */
-interface Form {
+export interface Form {
   readonly single: string;
   readonly index: string;
   /** A shard's name: in this folder, no path, no address. */
@@ -59,12 +59,19 @@ export async function openTensors(folder: Folder): Promise<TensorSource> {
   return new FolderTensors(folder, tensors, versions.join("\n"));
 }
 
-async function findForm(
+/**
+ * How a folder's weights are stored, and of sharded ones the tensors' names by file. Throws MoqeError `bad_input` where
+ * there are none, or where the index has more than `mostBytes`.
+ */
+export async function findForm(
   folder: Folder,
+  mostBytes = MAX_INDEX_BYTES,
 ): Promise<{ form: Form; shards: Map<string, string[]> | undefined }> {
   for (const form of FORMS) {
     const index = await folder.stat(form.index);
-    if (index !== undefined) return { form, shards: await readIndex(folder, form, index.bytes) };
+    if (index !== undefined) {
+      return { form, shards: await readIndex(folder, form, { bytes: index.bytes, mostBytes }) };
+    }
     if (await folder.stat(form.single) !== undefined) return { form, shards: undefined };
   }
   throw missingFile(folder, FORMS[0]!.single);
@@ -90,12 +97,12 @@ function addTensor(tensors: Map<string, TensorInfo>, tensor: TensorInfo, origin:
 async function readIndex(
   folder: Folder,
   form: Form,
-  bytes: number,
+  { bytes, mostBytes }: { bytes: number; mostBytes: number },
 ): Promise<Map<string, string[]>> {
   const action = `read ${folder.origin}/${form.index}`;
   const refuse = (rule: string, observed?: string) =>
     new MoqeError("corrupt", { action, rule, observed });
-  const index = parseObject(await readText(folder, form.index, MAX_INDEX_BYTES, bytes), action);
+  const index = parseObject(await readText(folder, form.index, mostBytes, bytes), action);
   const map = index.weight_map;
   if (typeof map !== "object" || map === null || Array.isArray(map)) {
     throw refuse("weight_map must be an object of tensor names to file names");
@@ -149,7 +156,7 @@ function checkIndex(
   });
 }
 
-function missingFile(folder: Folder, file: string): MoqeError {
+export function missingFile(folder: Folder, file: string): MoqeError {
   return new MoqeError("bad_input", {
     action: `open the checkpoint ${folder.origin}`,
     rule: `it has no ${file}`,

@@ -60,13 +60,18 @@ export async function begunCommit(
   return begun.commit;
 }
 
+/** Languages as a card names them, the first of them where they are many. */
+export function languagesText(languages: readonly string[]): string {
+  const more = languages.length - MOST_LANGUAGES;
+  const named = languages.slice(0, MOST_LANGUAGES).join(", ");
+  return `${languages.length > 1 ? "the languages" : "the language"} ${named}` +
+    (more > 0 ? ` and ${more} more` : "");
+}
+
 /** The mistake of naming no pairs, with the languages that the model's card names. */
 export function pairsNeeded(command: string, card: ModelCard | undefined): MoqeError {
   const { languages = [] } = card ?? {};
-  const more = languages.length - MOST_LANGUAGES;
-  const named = languages.slice(0, MOST_LANGUAGES).join(", ") +
-    (more > 0 ? ` and ${more} more` : "");
-  const known = languages.length > 0 ? `; its card names the languages ${named}` : "";
+  const known = languages.length > 0 ? `; its card names ${languagesText(languages)}` : "";
   return usage(
     { name: command },
     `--pairs is needed: what the model was trained for, as en-de${known}`,
