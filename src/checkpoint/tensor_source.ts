@@ -156,6 +156,7 @@ function checkIndex(
   });
 }
 
+/** A checkpoint without one of its files. */
 export function missingFile(folder: Folder, file: string): MoqeError {
   return new MoqeError("bad_input", {
     action: `open the checkpoint ${folder.origin}`,

@@ -41,7 +41,8 @@ export interface HubOptions {
 export interface HubServer {
   /** For HF_ENDPOINT. */
   readonly endpoint: string;
-  readonly repositories: Record<string, Repository>;
+  /** Its own host and port, and the second origin's. */
+  readonly hosts: readonly string[];
   readonly options: HubOptions;
   /** Requests to the hub itself, and to the second origin. */
   readonly asked: HubRequest[];
@@ -92,9 +93,10 @@ export function hubServer(
     if (instead !== undefined) return counted(instead);
     return counted(answer(request, seen, { repositories, options, prefix, sign }));
   });
+  const hosts = [hub, files].map(({ addr }) => `127.0.0.1:${(addr as Deno.NetAddr).port}`);
   return {
-    endpoint: `http://127.0.0.1:${(hub.addr as Deno.NetAddr).port}${options.prefix ?? ""}`,
-    repositories,
+    endpoint: `http://${hosts[0]}${options.prefix ?? ""}`,
+    hosts,
     options,
     asked,
     served,
@@ -119,7 +121,7 @@ interface Hub {
 }
 
 /** What the hub itself answers. */
-async function answer(request: Request, seen: HubRequest, hub: Hub): Promise<Response> {
+function answer(request: Request, seen: HubRequest, hub: Hub): Response | Promise<Response> {
   const api = /^\/api\/models\/([^/]+\/[^/]+)\/revision\/(.+)$/.exec(seen.path);
   const cached = /^\/api\/resolve-cache\/models\/([^/]+\/[^/]+)\/([^/]+)\/(.+)$/.exec(seen.path);
   const file = cached ?? /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(seen.path);
