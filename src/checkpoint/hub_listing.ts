@@ -3,7 +3,7 @@ import { z } from "zod";
 import { MoqeError } from "../base/errors.ts";
 import type { ModelCard } from "./contract.ts";
 import type { HubAddress } from "./hub_address.ts";
-import { WEIGHT_FILES } from "./tensor_source.ts";
+import { WEIGHT_FILES } from "./forms.ts";
 
 /** One file; a mirror may leave out all but the name. */
 export interface HubFile {

@@ -61,12 +61,15 @@ function cardText({ repository, commit, licence, languages }: ModelCard): string
   return `hf://${repository}@${commit}, licence ${licence?.id ?? "not named"}${named}`;
 }
 
-function outlineText({ files, bytes, dtypes, names, tensors }: Outline): string {
-  const type = dtypes.length === 0 ? "" : `, ${dtypes.join(" and ")}`;
+function outlineText({ files, names, tensors }: Outline): string {
+  const types = [...new Set(Array.from(tensors.values(), (t) => t.dtype))].sort();
+  const what = files === undefined
+    ? "files of weights with a long index"
+    : `${files.count} file${files.count === 1 ? "" : "s"} of ${formatBytes(files.bytes)}`;
   const seen = names === undefined
-    ? "its tensors are looked at by pack"
+    ? "only pack looks at its tensors"
     : `${names.size} tensors are as config.json says, by their names and the shapes of ${tensors.size}`;
-  return `${files} file${files === 1 ? "" : "s"} of ${formatBytes(bytes)}${type}; ${seen}`;
+  return `${what}${types.length === 0 ? "" : `, ${types.join(" and ")}`}; ${seen}`;
 }
 
 async function configFile(path: string): Promise<unknown> {
