@@ -68,6 +68,11 @@ export const engineFlags = {
   maxBatchTokens: int(512, { min: 1, max: 65535 }, "tokens of one forward pass"),
   maxQueue: int(512, { min: 1, max: 1_000_000 }, "sentences that may wait; more are refused"),
   maxSourceTokens: int(256, { min: 8, max: 4096 }, "tokens of one sentence; longer ones are cut"),
+  maxContext: int(
+    4096,
+    { min: 32, max: 1 << 20 },
+    "tokens of one chat or prompt with its answer, where the model and its memory allow",
+  ),
   kvCache: choice(["f16", "f32"], "f16", "width of a running sentence's keys and values"),
 };
 

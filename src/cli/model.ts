@@ -98,6 +98,7 @@ export function engineOptions(flags: Values<typeof engineFlags>): EngineOptions 
     maxBatchTokens: flags.maxBatchTokens,
     maxQueue: flags.maxQueue,
     maxSourceTokens: flags.maxSourceTokens,
+    maxContextTokens: flags.maxContext,
     kvBits: kvBits(flags.kvCache),
   };
 }

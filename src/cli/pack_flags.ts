@@ -124,6 +124,7 @@ export const planFlags = {
   threads: engineFlags.threads,
   maxBatchTokens: engineFlags.maxBatchTokens,
   maxSourceTokens: engineFlags.maxSourceTokens,
+  maxContext: engineFlags.maxContext,
   kvCache: engineFlags.kvCache,
   ...widthFlags,
 };

@@ -83,6 +83,7 @@ function divide(
     ),
     maxBatchTokens: flags.maxBatchTokens,
     maxSourceTokens: flags.maxSourceTokens,
+    maxContextTokens: flags.maxContext,
     kvBits: kvBits(flags.kvCache),
   });
 }

@@ -23,7 +23,7 @@ export interface AssembleOptions extends LoadOptions {
   readonly threads?: number | undefined;
   maxBatchTokens: number;
   maxSourceTokens: number;
-  /** Longest sequence of a model without an encoder; 4096 unless given. */
+  /** Longest sequence of a model without an encoder. */
   maxContextTokens?: number | undefined;
   /** Of an element of K/V; 16 unless given. */
   kvBits?: KvBits | undefined;
@@ -63,7 +63,7 @@ export async function assemble(
   checkManifest(manifest, plan);
   const maxRows = options.maxBatchTokens;
   const shape = scratchShape(plan, spec, maxRows);
-  const { kvBits = 16, maxSourceTokens, maxContextTokens = 4096 } = options;
+  const { kvBits = 16, maxSourceTokens, maxContextTokens } = options;
   const divided = (scratchBytes: number) =>
     divideBudget(manifest, plan, spec, {
       gpuBytes: Math.min(

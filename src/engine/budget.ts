@@ -17,6 +17,7 @@ import { sharing } from "./shares.ts";
 /** Beams and tokens that any budget must leave room for: one sentence of the longest kind. */
 export const MAX_BEAMS = 8;
 export const MAX_TARGET_TOKENS = 256;
+export const DEFAULT_CONTEXT = 4096;
 /** Candidates a row that the widest beam asks of the vocabulary. */
 export const MAX_CANDIDATES = 2 * MAX_BEAMS;
 /** K/V takes this share of what trunk and activations leave, but no more than KV_SENTENCES need. */
@@ -31,8 +32,8 @@ export interface BudgetRequest {
   gpuBytes: number;
   maxBatchTokens: number;
   maxSourceTokens: number;
-  /** Longest sequence of a model without an encoder, prompt and answer together. */
-  maxContextTokens: number;
+  /** Longest sequence of a model without an encoder, prompt and answer together; DEFAULT_CONTEXT unless given. */
+  maxContextTokens?: number | undefined;
   /** Of an element of K/V. */
   kvBits: KvBits;
   /** Scratch of the backend at these sizes, on top of the workspace. */
@@ -127,7 +128,7 @@ export function contextTokens(
   spec: ModelSpec,
   ask: Pick<BudgetRequest, "maxContextTokens">,
 ): number {
-  return Math.min(ask.maxContextTokens, spec.embedding.maxPositions);
+  return Math.min(ask.maxContextTokens ?? DEFAULT_CONTEXT, spec.embedding.maxPositions);
 }
 
 /** Pages that any budget must leave room for, and those beyond which more would stay unused. */

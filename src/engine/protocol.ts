@@ -40,6 +40,8 @@ export interface EngineOptions {
   maxQueue: number;
   /** Source tokens of one sentence; longer ones are cut at punctuation, then at spaces. */
   maxSourceTokens: number;
+  /** Tokens of one sequence of a model without an encoder, prompt and answer together. */
+  maxContextTokens?: number | undefined;
   /** Bits of an element of the K/V cache; 16 unless given. */
   kvBits?: KvBits | undefined;
   /** Time without a request after which trunk and arenas are given back until the next one; 0 or left out: never. */

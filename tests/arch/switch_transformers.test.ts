@@ -43,7 +43,8 @@ Deno.test("Switch C 2048: 30,720 experts, all in the encoder; attention is narro
     plan.expertLayers.map((l) => `${l.stack} ${l.count}`),
     Array(15).fill("encoder 2048"),
   );
-  assertEquals(spec.attentionWidth, 1920);
+  const { heads, headDim } = spec.encoder!.layers[0]!.attention;
+  assertEquals(heads * headDim, 1920);
   const output = plan.tensors.find((t) =>
     t.name === "encoder.block.3.layer.0.SelfAttention.o.weight"
   );

@@ -3,10 +3,10 @@ import { architectureOf } from "../../src/arch/registry.ts";
 import { cpuScratchBytes } from "../../src/backend/cpu/scratch.ts";
 import { MoqeError } from "../../src/base/errors.ts";
 import { divideBudget, scratchShape } from "../../src/engine/budget.ts";
-import { layerPageBytes } from "../../src/nn/kv.ts";
+import { widestPageBytes } from "../../src/nn/kv.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import type { Manifest } from "../../src/store/manifest.ts";
-import { goldenFolder, readGolden } from "../support/golden.ts";
+import { goldenFolder, prefixOf, readGolden } from "../support/golden.ts";
 import { packFolder, withPacked } from "../support/model.ts";
 
 const WIDTHS = { experts: { bits: 2 }, trunk: { bits: 8 }, embedding: { bits: 8 } } as const;
@@ -45,7 +45,7 @@ Deno.test("every budget from the least on can be divided as planned, to the byte
       await withPacked(folder, manifest, async (m) => {
         assertEquals(m.residency.stats().slots, planned.slots);
         assert(m.ledger.snapshot().gpu.usedBytes <= gpuBytes);
-        const job = { source: Int32Array.from(sentence.source), languageToken: sentence.target };
+        const job = { source: Int32Array.from(sentence.source), ...prefixOf(sentence) };
         const limits = { beams: 4, lengthPenalty: 1, maxTokens: 12 };
         const scheduler = new Scheduler(m.model, m.spec, { maxRows: ROWS, maxQueue: 8 });
         assertEquals((await scheduler.run([{ ...job, ...limits }])).length, 1);
@@ -92,7 +92,7 @@ Deno.test("K/V and a pass keep to what a kernel can see of a buffer, and one sen
       maxSourceTokens: SOURCE,
       kvBits: 16 as const,
     };
-    const free = divideBudget(manifest, plan, spec, ask), page = layerPageBytes(spec, 16);
+    const free = divideBudget(manifest, plan, spec, ask), page = widestPageBytes(spec, 16);
     const bindingBytes = (free.pages - 5) * page + 1;
     const bound = divideBudget(manifest, plan, spec, { ...ask, bindingBytes });
     assertEquals(bound.pages, free.pages - 5);

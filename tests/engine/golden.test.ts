@@ -12,6 +12,7 @@ import {
   goldenNames,
   type GoldenSentence,
   goldenValues,
+  prefixOf,
   readGolden,
 } from "../support/golden.ts";
 import { type TestModel, withModel } from "../support/model.ts";
@@ -83,7 +84,7 @@ for (const { name, folder, golden, device } of RUNS) {
         earlyStopping = false,
       ) => ({
         source: Int32Array.from(s.source),
-        languageToken: s.target,
+        ...prefixOf(s),
         beams,
         lengthPenalty,
         maxTokens: golden.max_length - 1,
@@ -126,14 +127,14 @@ async function teacherForced(
   s: GoldenSentence,
 ): Promise<{ encoded: Float32Array; logits: Float32Array }> {
   const pool = new PagePool(m.model.pages);
-  const sequence = new Sequence(pool, (a, b) => m.model.copyPage(a, b), s.source.length, {
+  const job = {
+    source: Int32Array.from(s.source),
+    ...prefixOf(s),
     beams: 1,
     lengthPenalty: 1,
     maxTokens: s.decoder_input.length + 1,
-    eos: -1,
-    startToken: s.decoder_input[0]!,
-    languageToken: s.target,
-  });
+  };
+  const sequence = new Sequence(pool, (a, b) => m.model.copyPage(a, b), job, []);
   const rows = encodeRows([Int32Array.from(s.source)], m.spec.embedding);
   const places = Int32Array.from(s.source, (_, i) => sequence.crossPlace(i));
   const encodedTensor = await m.model.encode(rows, places);

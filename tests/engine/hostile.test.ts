@@ -4,7 +4,7 @@ import { MoqeError } from "../../src/base/errors.ts";
 import type { Job } from "../../src/engine/queue.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import { HttpStore } from "../../src/store/http_store.ts";
-import { goldenFolder, readGolden } from "../support/golden.ts";
+import { goldenFolder, prefixOf, readGolden } from "../support/golden.ts";
 import { type Fault, hostileStore } from "../support/hostile_store.ts";
 import { packFolder, type TestModel, withPacked } from "../support/model.ts";
 
@@ -13,7 +13,7 @@ const WIDTHS = { experts: { bits: 2 }, trunk: { bits: 8 }, embedding: { bits: 8 
 
 const JOBS: readonly Job[] = readGolden(NAME).sentences.map((s) => ({
   source: Int32Array.from(s.source),
-  languageToken: s.target,
+  ...prefixOf(s),
   beams: 2,
   lengthPenalty: 1,
   maxTokens: 16,

@@ -30,12 +30,19 @@ Deno.test("forking beams stay within their promise and never share the page they
   const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
   for (const beams of [1, 2, 4, 8]) {
     const maxTokens = 70, source = 37;
-    const pool = new PagePool(pagesNeeded(source, beams, maxTokens));
+    const pool = new PagePool(pagesNeeded({ source, given: 1, beams, maxTokens }));
     assert(pool.promise(pool.count));
     const written = new Map<number, string>();
     const copy = (from: number, to: number) => void written.set(to, written.get(from) ?? "");
-    const options = { beams, lengthPenalty: 1, maxTokens, eos: 2, startToken: 2, languageToken: 9 };
-    const sequence = new Sequence(pool, copy, source, options);
+    const job = {
+      prefix: [2, 9],
+      forced: 1,
+      source: new Int32Array(source),
+      beams,
+      lengthPenalty: 1,
+      maxTokens,
+    };
+    const sequence = new Sequence(pool, copy, job, [2]);
     const places = new Set(Array.from({ length: source }, (_, i) => sequence.crossPlace(i)));
     assertEquals(places.size, source);
     while (!sequence.search.done) {

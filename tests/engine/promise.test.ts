@@ -12,7 +12,7 @@ import type { Job } from "../../src/engine/queue.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import { writeCalibration } from "../support/calibration.ts";
 import { openGolden } from "../support/packed.ts";
-import { goldenFolder, readGolden } from "../support/golden.ts";
+import { goldenFolder, prefixOf, readGolden } from "../support/golden.ts";
 import { packFolder, type TestModel, type TestModelOptions, withPacked } from "../support/model.ts";
 
 const TWO_BIT = { experts: { bits: 2 }, trunk: { bits: 8 }, embedding: { bits: 8 } } as const;
@@ -21,7 +21,7 @@ function jobs(name: string): Job[] {
   return readGolden(name).sentences.flatMap((s) =>
     [1, 4].map((beams) => ({
       source: Int32Array.from(s.source),
-      languageToken: s.target,
+      ...prefixOf(s),
       beams,
       lengthPenalty: 1,
       maxTokens: 20,

@@ -7,7 +7,8 @@ import { withModel } from "../support/model.ts";
 
 const job: Job = {
   source: Int32Array.of(5, 6, 2),
-  languageToken: 9,
+  prefix: [2, 9],
+  forced: 1,
   beams: 1,
   lengthPenalty: 1,
   maxTokens: 8,

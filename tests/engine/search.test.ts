@@ -8,7 +8,7 @@ const best = (...pairs: [number, number][]): Continuations => ({
 });
 
 Deno.test("greedy follows the best token and ends at the end token", () => {
-  const s = new Search({ beams: 1, lengthPenalty: 1, maxTokens: 10, eos: EOS }, 99);
+  const s = new Search({ beams: 1, lengthPenalty: 1, maxTokens: 10, eos: [EOS] }, [99]);
   assertEquals(s.candidates, 1);
   assertEquals(s.advance([best([7, -0.5])]), [0]);
   assertEquals(s.advance([best([EOS, -0.25])]), []);
@@ -18,7 +18,7 @@ Deno.test("greedy follows the best token and ends at the end token", () => {
 });
 
 Deno.test("greedy at the length limit ends without an end token", () => {
-  const s = new Search({ beams: 1, lengthPenalty: 1, maxTokens: 3, eos: EOS }, 99);
+  const s = new Search({ beams: 1, lengthPenalty: 1, maxTokens: 3, eos: [EOS] }, [99]);
   s.advance([best([7, -1])]);
   s.advance([best([8, -1])]);
   assertEquals(s.done, true);
@@ -26,7 +26,7 @@ Deno.test("greedy at the length limit ends without an end token", () => {
 });
 
 Deno.test("an end token ranked below the beam is dropped", () => {
-  const s = new Search({ beams: 2, lengthPenalty: 1, maxTokens: 10, eos: EOS }, 99);
+  const s = new Search({ beams: 2, lengthPenalty: 1, maxTokens: 10, eos: [EOS] }, [99]);
   const parents = s.advance([best([5, -0.1], [6, -0.2], [EOS, -0.3], [7, -0.4])]);
   assertEquals(parents, [0, 0]);
   assertEquals(s.running.map((r) => r.tokens[1]), [5, 6]);
@@ -34,7 +34,7 @@ Deno.test("an end token ranked below the beam is dropped", () => {
 });
 
 Deno.test("an end token within the beam becomes a hypothesis and the next candidate runs on", () => {
-  const s = new Search({ beams: 2, lengthPenalty: 0, maxTokens: 10, eos: EOS }, 99);
+  const s = new Search({ beams: 2, lengthPenalty: 0, maxTokens: 10, eos: [EOS] }, [99]);
   s.advance([best([EOS, -0.1], [6, -0.2], [7, -0.3], [8, -0.4])]);
   assertEquals(s.finished.length, 1);
   assertEquals(s.running.map((r) => r.tokens[1]), [6, 7]);
@@ -48,7 +48,7 @@ Deno.test("an end token within the beam becomes a hypothesis and the next candid
 });
 
 Deno.test("a limit of one token answers at once", () => {
-  const s = new Search({ beams: 4, lengthPenalty: 1, maxTokens: 1, eos: EOS }, 99);
+  const s = new Search({ beams: 4, lengthPenalty: 1, maxTokens: 1, eos: [EOS] }, [99]);
   assertEquals(s.done, true);
   assertEquals(s.finished[0]!.tokens, [99]);
 });

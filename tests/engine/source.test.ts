@@ -12,13 +12,20 @@ const tokenizerOf = (folder: string) =>
   loadTokenizer(JSON.parse(Deno.readTextFileSync(`${folder}/tokenizer.json`)));
 const LANGUAGES = { source: "eng_Latn", target: "deu_Latn" };
 
+const TOKENS = { pad: 0, eos: [1], decoderStart: 3 };
+
 Deno.test("NLLB reads its source language's token first and must begin with the target's", () => {
   const tokenizer = tokenizerOf(goldenFolder("baseline"));
-  const writer = sourceWriter({ kind: "language tokens" }, tokenizer, LANGUAGES);
+  const writer = sourceWriter(
+    { source: { kind: "language tokens" }, tokens: TOKENS },
+    tokenizer,
+    LANGUAGES,
+  );
   const own = tokenizer.encode("ab");
   assertEquals(writer.write("ab"), [tokenizer.languageId("eng_Latn"), ...own, tokenizer.eosId]);
   assertEquals(writer.extraTokens, 2);
-  assertEquals(writer.languageToken, tokenizer.languageId("deu_Latn"));
+  assertEquals(writer.prefix, [3, tokenizer.languageId("deu_Latn")]);
+  assertEquals(writer.forced, 1);
 });
 
 Deno.test("M2M-100's tokens are found by FLORES codes", () => {
@@ -36,10 +43,10 @@ Deno.test("M2M-100's tokens are found by FLORES codes", () => {
 Deno.test("T5's relatives read a prompt, are forced to nothing, and translate", async () => {
   const checkpoint = goldenFolder("baseline", "switch_transformers");
   const tokenizer = tokenizerOf(checkpoint);
-  const writer = sourceWriter({ kind: "prompt" }, tokenizer, LANGUAGES);
+  const writer = sourceWriter({ source: { kind: "prompt" }, tokens: TOKENS }, tokenizer, LANGUAGES);
   const whole = tokenizer.encode("translate English to German: ab");
   assertEquals(writer.write("ab"), [...whole, tokenizer.eosId]);
-  assertEquals(writer.languageToken, undefined);
+  assertEquals([writer.prefix, writer.forced], [[3], 0]);
   const folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
   try {
     await packFolder(checkpoint, folder, {

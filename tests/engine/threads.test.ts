@@ -14,7 +14,8 @@ Deno.test("the shipped model translates to the bit alike on one thread and on th
   );
   const jobs = golden.sentences.slice(0, 12).map((s, i) => ({
     source: Int32Array.from(s.source),
-    languageToken: s.greedy[1]!,
+    prefix: s.greedy.slice(0, 2),
+    forced: 1,
     beams: i % 2 === 0 ? 1 : 4,
     lengthPenalty: 1,
     maxTokens: 32,

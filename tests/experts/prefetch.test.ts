@@ -14,7 +14,7 @@ import { learnedProfile, mergeProfiles, priorOf, profilesOf } from "../../src/ex
 import { TraceRecorder } from "../../src/experts/record.ts";
 import { parseProfiles } from "../../src/store/profiles.ts";
 import { SlotTable } from "../../src/experts/slots.ts";
-import { goldenFolder, readGolden } from "../support/golden.ts";
+import { goldenFolder, prefixOf, readGolden } from "../support/golden.ts";
 import { packFolder, withPacked } from "../support/model.ts";
 
 const LAYERS: PolicyLayer[] = [{ stack: "encoder", count: 3 }, { stack: "decoder", count: 4 }];
@@ -135,7 +135,7 @@ Deno.test("prefetched sentences have the same tokens and wait for less", async (
     const [s] = readGolden("every_layer").sentences;
     const job: Job = {
       source: Int32Array.from(s!.source),
-      languageToken: s!.target,
+      ...prefixOf(s!),
       languages,
       beams: 2,
       lengthPenalty: 1,

@@ -37,7 +37,8 @@ for (const maxSlots of [80, 40, 20]) {
     const took = await Promise.all(sentences.map(async (s, i) => {
       const job: Job = {
         source: Int32Array.from(s.source),
-        languageToken: s.greedy[1]!,
+        prefix: s.greedy.slice(0, 2),
+        forced: 1,
         beams: 1,
         lengthPenalty: 1,
         maxTokens: 32,

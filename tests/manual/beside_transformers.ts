@@ -77,7 +77,8 @@ for (const beams of [1, 4]) {
     const [found] = await scheduler.run([
       {
         source: Int32Array.from(source),
-        languageToken: target,
+        prefix: [spec.tokens.decoderStart, target],
+        forced: 1,
         beams,
         lengthPenalty: 1,
         maxTokens: MAX_TOKENS,

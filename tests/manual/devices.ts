@@ -23,7 +23,8 @@ async function translate(m: TestModel): Promise<{ tokens: number[]; score: numbe
   const scheduler = new Scheduler(m.model, m.spec, { maxRows: m.maxRows, maxQueue: 1000 });
   const found = await scheduler.run(golden.sentences.map((s) => ({
     source: Int32Array.from(s.source),
-    languageToken: s.greedy[1]!,
+    prefix: s.greedy.slice(0, 2),
+    forced: 1,
     beams: 1,
     lengthPenalty: 1,
     maxTokens: golden.max_new_tokens,

@@ -18,7 +18,8 @@ const golden = JSON.parse(
 const sentences: { source: number[]; greedy: number[] }[] = golden.sentences.slice(0, 24);
 const jobs = sentences.map((s): Job => ({
   source: Int32Array.from(s.source),
-  languageToken: s.greedy[1]!,
+  prefix: s.greedy.slice(0, 2),
+  forced: 1,
   beams: 1,
   lengthPenalty: 1,
   maxTokens: 32,

@@ -30,6 +30,9 @@ for (const maxSlots of [80, 10]) {
       const scheduler = new Scheduler(model, spec, { maxRows: 512, maxQueue: 1000 });
       const jobs = golden.sentences.slice(0, 16).map((s: { source: number[] }) => ({
         source: Int32Array.from(s.source),
+        prefix: golden.sentences[0].greedy.slice(0, 2),
+        forced: 1,
+        // What older checkouts want.
         languageToken: target,
         beams,
         lengthPenalty: 1,

@@ -41,7 +41,8 @@ export async function agreement(
   const scheduler = new Scheduler(m.model, m.spec, { maxRows: m.maxRows, maxQueue: 1000 });
   const job = (s: ShippedSentence, beams: number, maxTokens: number): Job => ({
     source: Int32Array.from(s.source),
-    languageToken: s.greedy[1]!,
+    prefix: s.greedy.slice(0, 2),
+    forced: 1,
     beams,
     lengthPenalty: beams === 1 ? 1 : golden.beam.length_penalty,
     maxTokens,

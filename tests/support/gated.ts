@@ -6,7 +6,7 @@ import type { Finished } from "../../src/engine/search.ts";
 import { FileStore } from "../../src/store/file_store.ts";
 import type { Manifest } from "../../src/store/manifest.ts";
 import { type GateStore, gateStore } from "./gate_store.ts";
-import { goldenFolder, readGolden } from "./golden.ts";
+import { goldenFolder, prefixOf, readGolden } from "./golden.ts";
 import { packFolder, type TestModel, type TestModelOptions, withPacked } from "./model.ts";
 
 const WIDTHS = { experts: { bits: 2 }, trunk: { bits: 8 }, embedding: { bits: 8 } } as const;
@@ -20,7 +20,7 @@ export function jobs(count: number, beams: (i: number) => number): Job[] {
     const source = Int32Array.from(s.source);
     return {
       source,
-      languageToken: s.target,
+      ...prefixOf(s),
       beams: beams(i),
       lengthPenalty: 1,
       maxTokens: 9 + i % 5,

@@ -23,6 +23,11 @@ export interface GoldenSentence {
   }[];
 }
 
+/** What the answer to a sentence begins with, as a Job has it. */
+export function prefixOf({ decoder_input: [start], target }: GoldenSentence) {
+  return target === undefined ? { prefix: [start!] } : { prefix: [start!, target], forced: 1 };
+}
+
 export interface Golden {
   name: string;
   tolerance: number;
