@@ -1,6 +1,8 @@
 // What kernels/cpu.wasm exports. One import: env.memory, of which the first 64 KiB are the module's own.
+export { clamp } from "./clamp";
 export { combine, choose } from "./router";
 export { embed } from "./embed";
+export { gate } from "./gate";
 export { gemm } from "./gemm";
 export { gemv16, gemv32 } from "./gemv16_32";
 export { gemv2 } from "./gemv2";
@@ -9,8 +11,10 @@ export { gemv4, gemv8 } from "./gemv4_8";
 export { gemvTile } from "./gemv_tile";
 export { gemvTrellis } from "./gemv_trellis";
 export { layerNorm, rmsNorm } from "./norm";
-export { pagedAttention, segmentAttention, storeKv } from "./attention";
+export { pagedAttention, segmentAttention } from "./attention";
+export { rotary } from "./rotary";
 export { rotate } from "./rotate";
 export { stage } from "./stage";
+export { storeKv } from "./store_kv";
 export { vocabBegin, vocabEnd, vocabTile } from "./vocab";
 export { viterbi } from "./viterbi";

@@ -1,5 +1,14 @@
 /** Checks of operands' shapes that every backend makes before it looks for their bytes. */
-import type { KvLayer, Matrix, Tensor, Vector } from "./contract.ts";
+import {
+  type Activation,
+  type Gating,
+  type KvLayer,
+  type Matrix,
+  MOST_TOP_K,
+  type RotaryOp,
+  type Tensor,
+  type Vector,
+} from "./contract.ts";
 
 /** Throws RangeError "cannot ACTION: RULE (got OBSERVED)". */
 export function refuse(action: string, rule: string, observed: string): never {
@@ -78,4 +87,34 @@ export function headWidth(width: number, heads: number, action: string): number 
     refuse(action, `heads must divide the width ${width}`, String(heads));
   }
   return width / heads;
+}
+
+/** Experts a token: at most MOST_TOP_K, and what scratch was prepared for where it is needed. */
+export function checkTopK(topK: number, action: string, prepared = MOST_TOP_K): void {
+  const most = Math.min(MOST_TOP_K, prepared);
+  if (!(Number.isInteger(topK) && topK >= 1 && topK <= most)) {
+    refuse(action, `topK is 1 to ${most}`, String(topK));
+  }
+}
+
+/** A window of positions, where there is one. */
+export function checkWindow(window: number | undefined, action: string): void {
+  if (window !== undefined && !(Number.isInteger(window) && window >= 1)) {
+    refuse(action, "a window is a whole number of positions from 1 on", String(window));
+  }
+}
+
+/** The gating that an activation is, if it is one. */
+export function gatingOf(activation: Activation | Gating): Gating | undefined {
+  return activation === "none" || activation === "relu" ? undefined : activation;
+}
+
+/** Channels of a head of x and how many of them are turned: both even, all of them at the most. */
+export function rotaryWidths(op: RotaryOp, action: string): { headDim: number; turned: number } {
+  const headDim = headWidth(op.x.cols, op.heads, action), turned = op.angles.cols;
+  if (headDim % 2 !== 0) refuse(action, "heads have an even width", String(headDim));
+  if (!(turned % 2 === 0 && turned >= 2 && turned <= headDim)) {
+    refuse(action, `angles are an even number from 2 to ${headDim} a row`, String(turned));
+  }
+  return { headDim, turned };
 }

@@ -9,18 +9,18 @@ import {
   type StoreKvOp,
 } from "../contract.ts";
 import { type Device, deviceIndices, hostIndices, liveRows, type Rows } from "./device.ts";
-import { checkKv, headWidth } from "../shapes.ts";
-import { matrixAt, rangeAt, refuse, tensorAt } from "./guards.ts";
+import { checkKv, checkWindow, headsAKey, headWidth } from "../shapes.ts";
+import { matrixAt, rangeAt, refuse, tensorAt, vectorAt } from "./guards.ts";
 import { INDEX_BYTES } from "./scratch.ts";
 
 /** The scale of a call's scores, and its bias as kernels take it: table, bytes of its rows, buckets, reach. */
 function scoresOf(
   d: Device,
   op: Scores & { heads: number },
-  width: number,
+  headDim: number,
   action: string,
 ): { scale: number; bias: readonly number[] } {
-  const scale = op.scale ?? 1 / Math.sqrt(headWidth(width, op.heads, action));
+  const scale = op.scale ?? 1 / Math.sqrt(headDim);
   if (op.bias === undefined) return { scale, bias: [0, 0, 0, 0] };
   const { table, buckets, reach } = op.bias, { bits } = table.format;
   if (bits !== 32) refuse(action, "the bias table must be f32", `${bits} bits`);
@@ -39,11 +39,13 @@ function scoresOf(
 /** `Backend.segmentAttention`: rows of one segment should be neighbours, its keys then stay in cache. */
 export function segmentAttention(d: Device, op: SegmentAttentionOp): void {
   const action = "run segmentAttention", total = op.q.rows, width = op.q.cols;
+  const headDim = headWidth(width, op.heads, action), keyWidth = op.k.cols;
+  const group = headsAKey(op.heads, headDim, keyWidth, action);
   const q = tensorAt(op.q, total, width, action, "q");
-  const k = tensorAt(op.k, op.k.rows, width, action, "k");
-  const v = tensorAt(op.v, op.k.rows, width, action, "v");
+  const k = tensorAt(op.k, op.k.rows, keyWidth, action, "k");
+  const v = tensorAt(op.v, op.k.rows, keyWidth, action, "v");
   const out = tensorAt(op.out, total, width, action, "out");
-  const { scale, bias } = scoresOf(d, op, width, action);
+  const { scale, bias } = scoresOf(d, op, headDim, action);
   const rows = liveRows(d, total, op.mask, action), { at } = d.scratch;
   const bounds = { count: total, low: 0, high: op.k.rows - 1, name: "starts" };
   const starts = deviceIndices(d, op.starts, rows, bounds, at.indexA, action);
@@ -63,8 +65,9 @@ export function segmentAttention(d: Device, op: SegmentAttentionOp): void {
     rows.count,
     starts,
     lengths,
-    width,
+    headDim,
     op.heads,
+    group,
     scale,
     at.attention,
     out,
@@ -72,23 +75,31 @@ export function segmentAttention(d: Device, op: SegmentAttentionOp): void {
   );
 }
 
-function kvAt(kv: KvLayer, width: number, heads: number, action: string): number {
-  checkKv(kv, width, heads, action);
+function kvAt(kv: KvLayer, width: number, headDim: number, action: string): number {
+  checkKv(kv, width, headDim, action);
   return rangeAt(kv.buffer, kv.offset, kv.pages * kvPageBytes(width, kv.bits), action);
 }
+
+/** More positions than a row can have: a window that hides none. */
+const NO_WINDOW = 2 ** 31 - 1;
 
 /** `Backend.pagedAttention`. Pages of live rows are checked, so that a stale table cannot read elsewhere. */
 export function pagedAttention(d: Device, op: PagedAttentionOp): void {
   const action = "run pagedAttention", total = op.q.rows, width = op.q.cols;
+  const headDim = headWidth(width, op.heads, action);
+  const group = headsAKey(op.heads, headDim, op.kv.width, action);
+  checkWindow(op.window, action);
   const q = tensorAt(op.q, total, width, action, "q");
   const out = tensorAt(op.out, total, width, action, "out");
-  const kv = kvAt(op.kv, width, op.heads, action);
-  const { scale, bias } = scoresOf(d, op, width, action);
+  const kv = kvAt(op.kv, op.kv.width, headDim, action);
+  const sinks = op.sinks === undefined ? 0 : vectorAt(op.sinks, op.heads, action, "sinks");
+  const { scale, bias } = scoresOf(d, op, headDim, action);
   const rows = liveRows(d, total, op.mask, action), { at } = d.scratch;
   const bounds = { count: total, low: 1, high: op.pagesPerRow * PAGE_TOKENS, name: "lengths" };
   const lengths = deviceIndices(d, op.lengths, rows, bounds, at.indexA, action);
   const table = hostIndices(d, op.pageTable, total * op.pagesPerRow, action);
-  checkPages(d, op, rows, lengths, table, action);
+  const window = Math.min(op.window ?? NO_WINDOW, NO_WINDOW);
+  checkPages(d, op, { rows, lengths, table, window }, action);
   eachTable(d, op, rows, table, (from, count, pages) =>
     d.kernels.pagedAttention(
       q,
@@ -99,8 +110,11 @@ export function pagedAttention(d: Device, op: PagedAttentionOp): void {
       pages,
       op.pagesPerRow,
       lengths,
-      width,
+      headDim,
       op.heads,
+      group,
+      window,
+      sinks,
       scale,
       at.attention,
       out,
@@ -108,21 +122,20 @@ export function pagedAttention(d: Device, op: PagedAttentionOp): void {
     ));
 }
 
-/** Every page that a live row reads must exist. */
+/** Every page that a live row reads must exist; those before its window may not. */
 function checkPages(
   d: Device,
   op: PagedAttentionOp,
-  rows: Rows,
-  lengths: number,
-  table: Int32Array,
+  of: { rows: Rows; lengths: number; table: Int32Array; window: number },
   action: string,
 ): void {
   const i32 = d.heap.i32, high = op.kv.pages;
-  for (let m = 0; m < rows.count; m++) {
-    const t = i32[rows.pointer / 4 + m]!, base = t * op.pagesPerRow;
-    const used = (i32[lengths / 4 + t]! + PAGE_TOKENS - 1) >> 4;
-    for (let p = base; p < base + used; p++) {
-      const page = table[p]!;
+  for (let m = 0; m < of.rows.count; m++) {
+    const t = i32[of.rows.pointer / 4 + m]!, base = t * op.pagesPerRow;
+    const length = i32[of.lengths / 4 + t]!, first = Math.max(0, length - of.window);
+    const end = base + ((length + PAGE_TOKENS - 1) >> 4);
+    for (let p = base + (first >> 4); p < end; p++) {
+      const page = of.table[p]!;
       if (page < 0 || page >= high) refuse(action, `pages are 0 to ${high - 1}`, String(page));
     }
   }
@@ -158,10 +171,10 @@ function eachTable(
 
 /** `Backend.storeKv`. */
 export function storeKv(d: Device, op: StoreKvOp): void {
-  const action = "run storeKv", total = op.k.rows, width = op.k.cols;
+  const action = "run storeKv", total = op.k.rows, { width } = op.kv;
   const k = tensorAt(op.k, total, width, action, "k");
   const v = tensorAt(op.v, total, width, action, "v");
-  const kv = kvAt(op.kv, width, 1, action);
+  const kv = kvAt(op.kv, width, width, action);
   const rows = liveRows(d, total, op.mask, action), { at } = d.scratch;
   const high = op.kv.pages * PAGE_TOKENS - 1;
   const bounds = { count: total, low: -1, high, name: "places" };

@@ -11,15 +11,18 @@ import type {
 } from "../contract.ts";
 import { type OperationFunctions, operationMethods } from "../forward.ts";
 import * as attention from "./attention.ts";
+import { clamp } from "./clamp.ts";
 import type { Device, Scratch } from "./device.ts";
 import { experts } from "./experts.ts";
+import { gate } from "./gate.ts";
 import { CpuBuffer, rangeAt, refuse } from "./guards.ts";
 import { Heap, HEAP_LIMIT } from "./heap.ts";
 import { type Kernels, loadKernels } from "./kernels.ts";
 import { embed, layerNorm, linear, rmsNorm } from "./linear.ts";
 import { KernelPool } from "./pool.ts";
+import { rotary } from "./rotary.ts";
 import { combine, router } from "./router.ts";
-import { type ScratchParts, scratchPlan } from "./scratch.ts";
+import { identityRows, type ScratchParts, scratchPlan } from "./scratch.ts";
 import { vocabTopK } from "./vocab.ts";
 
 export interface CpuBackendOptions {
@@ -45,6 +48,9 @@ const FUNCTIONS: OperationFunctions<Device> = {
   layerNorm,
   rmsNorm,
   linear,
+  gate,
+  clamp,
+  rotary,
   router,
   experts,
   combine,
@@ -148,7 +154,7 @@ class CpuBackend implements BackendBase {
     const entries = Object.entries(plan.parts).map(([name, at]) => [name, base + at]);
     const at = Object.fromEntries(entries) as ScratchParts;
     const scratch: Scratch = { at, shape, cols: plan.cols, threadBytes: plan.threadBytes };
-    for (let t = 0; t < shape.maxRows; t++) this.#heap.i32[at.identity / 4 + t] = t;
+    for (let t = 0; t < identityRows(shape); t++) this.#heap.i32[at.identity / 4 + t] = t;
     this.#device = { heap: this.#heap, kernels: this.#kernels, scratch, pool: this.#pool };
   }
 

@@ -1,12 +1,9 @@
 /** The experts of a call: the rows routed to each are gathered and run through its two projections from its slot. */
 import type { ProjectionOffsets } from "../../base/layout.ts";
-import {
-  type DeviceRange,
-  type ExpertsOp,
-  PLACE_SLOTS,
-  type PlacedExpertsOp,
-} from "../contract.ts";
-import { type Device, liveRows, type Rows } from "./device.ts";
+import { type ExpertsOp, type Gating, PLACE_SLOTS } from "../contract.ts";
+import { checkTopK, gatingOf } from "../shapes.ts";
+import { type Device, hostIndices, liveRows, type Rows } from "./device.ts";
+import { gateRows } from "./gate.ts";
 import { rangeAt, refuse, tensorAt } from "./guards.ts";
 import { matrixWeights } from "./linear.ts";
 import { multiply, stageRows } from "./product.ts";
@@ -15,19 +12,55 @@ import { type Weights, weightsOf } from "./weights.ts";
 
 const ACTION = "run experts";
 
-/** What `experts` and `placedExperts` have in common. */
-type AnyExpertsOp = Omit<PlacedExpertsOp, "places" | "layoutIndex">;
-
 /** `Backend.experts`: two products an expert that has rows, and two a base. */
 export function experts(d: Device, op: ExpertsOp): void {
-  const places = new Map<number, number>();
-  op.wave.forEach((e, i) => places.set(e.expert, i));
-  const blocks = op.wave.map((e) => blockAt(op, e));
-  run(d, op, op.experts, { blocks, of: (expert) => places.get(expert) ?? -1 });
+  const total = op.x.rows, { topK } = op;
+  checkTopK(topK, ACTION, d.scratch.shape.topK);
+  const widths = widthsOf(d, op);
+  const x = tensorAt(op.x, total, op.x.cols, ACTION, "x");
+  const out = tensorAt(op.out, total * topK, widths.out, ACTION, "out");
+  const places = hostIndices(d, op.places, total * topK, ACTION);
+  const rows = liveRows(d, total, op.mask, ACTION);
+  const choice = choiceOf(op);
+  const byExpert = sortPairs(d, topK, rows, places, choice);
+  for (const chunk of chunksOf(op, choice, byExpert)) runChunk(d, op, { chunk, widths, x, out });
 }
 
-/** `Backend.placedExperts`: the same for the places that rows of this layout have. */
-export function placedExperts(d: Device, op: PlacedExpertsOp): void {
+/** Of an expert: what fc2 reads and gives, and how the hidden layer of twice the width becomes that, where it is gated. */
+interface ExpertWidths {
+  readonly inner: number;
+  readonly out: number;
+  readonly gating: Gating | undefined;
+}
+
+function widthsOf(d: Device, { x, layout, activation }: ExpertsOp): ExpertWidths {
+  const [fc1, fc2] = layout.projections,
+    gating = gatingOf(activation),
+    { maxHidden } = d.scratch.shape;
+  if (layout.projections.length !== 2 || fc1 === undefined || fc2 === undefined) {
+    refuse(ACTION, "an expert has two projections", String(layout.projections.length));
+  }
+  const hidden = fc1.layout.rows, inner = fc2.layout.cols;
+  const fits = hidden === (gating === undefined ? inner : 2 * inner);
+  if (fc1.layout.cols !== x.cols || !fits || hidden > maxHidden) {
+    const read = gating === undefined ? "fc2 reads" : "fc2 reads half of";
+    refuse(
+      ACTION,
+      `fc1 reads ${x.cols} and ${read} what it gives, at most the ${maxHidden} prepared for`,
+      `[${hidden}, ${fc1.layout.cols}] and [${fc2.layout.rows}, ${inner}]`,
+    );
+  }
+  return { inner, out: fc2.layout.rows, gating };
+}
+
+/** Which experts run: the address of each one's block, and which of them a (row, rank) has; -1 for none. */
+interface Choice {
+  readonly blocks: readonly number[];
+  of(place: number): number;
+}
+
+/** The experts of the places of this layout, in the order in which they are met. */
+function choiceOf(op: ExpertsOp): Choice {
   const known = new Map<number, number>(), blocks: number[] = [];
   const perArena = op.arenas[0]?.slots ?? 0, base = op.layoutIndex * PLACE_SLOTS;
   const of = (place: number): number => {
@@ -36,42 +69,11 @@ export function placedExperts(d: Device, op: PlacedExpertsOp): void {
     let index = known.get(slot);
     if (index === undefined) {
       known.set(slot, index = blocks.length);
-      const at = { arena: Math.floor(slot / perArena), slot: slot % perArena };
-      blocks.push(blockAt(op, at));
+      blocks.push(blockAt(op, { arena: Math.floor(slot / perArena), slot: slot % perArena }));
     }
     return index;
   };
-  run(d, op, op.places, { blocks, of });
-}
-
-/** Which experts run: the address of each one's block, and which of them a (row, rank) has; -1 for none. */
-interface Choice {
-  readonly blocks: readonly number[];
-  of(chosen: number): number;
-}
-
-function run(d: Device, op: AnyExpertsOp, chosen: DeviceRange, choice: Choice): void {
-  const total = op.x.rows, width = op.x.cols;
-  const [fc1, fc2] = op.layout.projections;
-  if (op.layout.projections.length !== 2 || fc1 === undefined || fc2 === undefined) {
-    refuse(ACTION, "an expert has two projections", String(op.layout.projections.length));
-  }
-  const hidden = fc1.layout.rows;
-  if (
-    fc1.layout.cols !== width || fc2.layout.cols !== hidden || hidden > d.scratch.shape.maxHidden
-  ) {
-    refuse(
-      ACTION,
-      `fc1 reads ${width} and fc2 at most the ${d.scratch.shape.maxHidden} prepared for`,
-      `[${hidden}, ${fc1.layout.cols}] and [${fc2.layout.rows}, ${fc2.layout.cols}]`,
-    );
-  }
-  const x = tensorAt(op.x, total, width, ACTION, "x");
-  const out = tensorAt(op.out, total * op.topK, fc2.layout.rows, ACTION, "out");
-  const table = rangeAt(chosen.buffer, chosen.offset, total * op.topK * 4, ACTION);
-  const rows = liveRows(d, total, op.mask, ACTION);
-  const byExpert = sortPairs(d, op.topK, rows, table, choice);
-  for (const chunk of chunksOf(op, choice, byExpert)) runChunk(d, op, chunk, x, out);
+  return { blocks, of };
 }
 
 /**
@@ -82,16 +84,16 @@ function sortPairs(
   d: Device,
   topK: number,
   rows: Rows,
-  chosen: number,
+  places: Int32Array,
   choice: Choice,
 ): number[] {
   const { at } = d.scratch, i32 = d.heap.i32;
-  const first = rows.pointer / 4, table = chosen / 4;
+  const first = rows.pointer / 4;
   const counts: number[] = [];
   for (let m = 0; m < rows.count; m++) {
     const t = i32[first + m]!;
     for (let pair = t * topK; pair < (t + 1) * topK; pair++) {
-      const e = choice.of(i32[table + pair]!);
+      const e = choice.of(places[pair]!);
       if (e >= 0) counts[e] = (counts[e] ?? 0) + 1;
     }
   }
@@ -101,7 +103,7 @@ function sortPairs(
   for (let m = 0; m < rows.count; m++) {
     const t = i32[first + m]!;
     for (let pair = t * topK; pair < (t + 1) * topK; pair++) {
-      const e = choice.of(i32[table + pair]!);
+      const e = choice.of(places[pair]!);
       if (e < 0) continue;
       const to = next[e]!++;
       i32[at.expertIn / 4 + to] = t;
@@ -121,7 +123,7 @@ interface Chunk {
 
 /** Chunks of one expert each, or with a base, whose product all its experts share, of as many as there are. */
 function* chunksOf(
-  { base }: AnyExpertsOp,
+  { base }: ExpertsOp,
   { blocks }: Choice,
   byExpert: readonly number[],
 ): Generator<Chunk> {
@@ -140,13 +142,20 @@ function* chunksOf(
 }
 
 /** Both projections of a chunk. x and out: addresses of [T, d_model] and [T * topK, d_model]. */
-function runChunk(d: Device, op: AnyExpertsOp, chunk: Chunk, x: number, out: number): void {
-  const { at } = d.scratch, { from, count } = chunk;
+function runChunk(
+  d: Device,
+  op: ExpertsOp,
+  { chunk, widths, x, out }: { chunk: Chunk; widths: ExpertWidths; x: number; out: number },
+): void {
+  const { at } = d.scratch, { from, count } = chunk, { inner, gating } = widths;
   const gathered = { pointer: at.expertIn, count: from + count, all: false };
-  const hiddenRows = { pointer: at.identity, count: ROW_CHUNK, all: true };
+  const hiddenRows = { pointer: at.identity, count, all: true };
   const relu = op.activation === "relu";
   const inside = { x, rows: gathered, first: from, outRows: at.identity, out: at.hidden };
   project(d, op, chunk, 0, { ...inside, relu });
+  if (gating !== undefined) {
+    gateRows(d, gating, hiddenRows, { x: at.hidden, width: inner, out: at.hidden });
+  }
   const outRows = at.expertOut + from * 4;
   project(d, op, chunk, 1, { x: at.hidden, rows: hiddenRows, first: 0, outRows, out, relu: false });
 }
@@ -162,7 +171,7 @@ interface Ends {
 }
 
 /** One projection of a chunk. Where there is a base, its product comes first and each expert's is added to it. */
-function project(d: Device, op: AnyExpertsOp, chunk: Chunk, p: 0 | 1, ends: Ends): void {
+function project(d: Device, op: ExpertsOp, chunk: Chunk, p: 0 | 1, ends: Ends): void {
   const { x, rows, first, outRows, out, relu } = ends, offsets = op.layout.projections[p]!;
   const target = { bias: 0, relu: false, residual: 0, out, stride: offsets.layout.rows };
   // Levels of a codebook lie in one place for all: each matrix is read when its product is due.
@@ -181,14 +190,14 @@ function project(d: Device, op: AnyExpertsOp, chunk: Chunk, p: 0 | 1, ends: Ends
   }
 }
 
-function baseOf(d: Device, { base, layout }: AnyExpertsOp, p: 0 | 1): Weights | undefined {
+function baseOf(d: Device, { base, layout }: ExpertsOp, p: 0 | 1): Weights | undefined {
   if (base === undefined) return undefined;
   const { rows, cols } = layout.projections[p]!.layout, name = `the base's fc${p + 1}`;
   const w = matrixWeights(d, p === 0 ? base.fc1 : base.fc2, cols, ACTION, name);
   return w.n === rows ? w : refuse(ACTION, `${name} has ${rows} rows`, String(w.n));
 }
 
-function blockAt(op: AnyExpertsOp, expert: { arena: number; slot: number }): number {
+function blockAt(op: ExpertsOp, expert: { arena: number; slot: number }): number {
   const arena = op.arenas[expert.arena];
   if (arena === undefined || expert.slot < 0 || expert.slot >= arena.slots) {
     return refuse(ACTION, "an expert lies in a slot of an arena", JSON.stringify(expert));
@@ -196,7 +205,7 @@ function blockAt(op: AnyExpertsOp, expert: { arena: number; slot: number }): num
   return rangeAt(arena.buffer, expert.slot * arena.slotBytes, op.layout.bytes, ACTION);
 }
 
-function projection(d: Device, op: AnyExpertsOp, p: ProjectionOffsets, block: number): Weights {
+function projection(d: Device, op: ExpertsOp, p: ProjectionOffsets, block: number): Weights {
   return weightsOf(
     d,
     op.layout.format,

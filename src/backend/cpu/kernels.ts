@@ -36,6 +36,9 @@ export interface Kernels {
   layerNorm: Call;
   rmsNorm: Call;
   embed: Call;
+  gate: Call;
+  clamp: Call;
+  rotary: Call;
   segmentAttention: Call;
   pagedAttention: Call;
   storeKv: Call;

@@ -3,6 +3,7 @@ import { alignUp } from "../../base/units.ts";
 import type { CombineOp, DeviceRange, RouterOp, SlotLookup } from "../contract.ts";
 import { type Device, hostIndices, liveRows, type Rows } from "./device.ts";
 import { rangeAt, refuse, tensorAt, vectorAt } from "./guards.ts";
+import { checkTopK } from "../shapes.ts";
 import { matrixWeights } from "./linear.ts";
 import { multiply, stageRows } from "./product.ts";
 import { ROW_CHUNK, VOCAB_TILE } from "./scratch.ts";
@@ -10,6 +11,7 @@ import { ROW_CHUNK, VOCAB_TILE } from "./scratch.ts";
 /** `Backend.router`: logits in scratch, softmax and choice a row. */
 export function router(d: Device, op: RouterOp): void {
   const action = "run router", total = op.x.rows;
+  checkTopK(op.topK, action);
   const x = tensorAt(op.x, total, op.x.cols, action, "x");
   const w = matrixWeights(d, op.classifier, op.x.cols, action, "classifier");
   const experts = rangeAt(op.experts.buffer, op.experts.offset, total * op.topK * 4, action);
@@ -77,6 +79,7 @@ function isRange(mask: RouterOp["mask"], range: DeviceRange): boolean {
 /** `Backend.combine`. */
 export function combine(d: Device, op: CombineOp): void {
   const action = "run combine", total = op.out.rows, width = op.out.cols;
+  checkTopK(op.topK, action);
   const expertOut = tensorAt(op.expertOut, total * op.topK, width, action, "expertOut");
   const weights = tensorAt(op.weights, total, op.topK, action, "weights");
   const residual = tensorAt(op.residual, total, width, action, "residual");

@@ -24,7 +24,7 @@ export interface ScratchParts {
   tile: number;
   expanded: number;
   totals: number;
-  /** Expert hidden layer f32 [ROW_CHUNK, maxHidden]. */
+  /** Expert hidden layer f32 [ROW_CHUNK, maxHidden], gated in place. */
   hidden: number;
   /** Logits of router or vocabulary f32 [ROW_CHUNK, VOCAB_TILE]. */
   logits: number;
@@ -35,7 +35,7 @@ export interface ScratchParts {
   candidateIds: number;
   /** A codebook: 16 signed bytes (a trellis: from 0 on), then its levels as f32 [16]. */
   levels: number;
-  /** i32 0, 1, 2, ... [maxRows]; rows that a mask leaves [maxRows]; rows of experts, twice [maxRows * topK]. */
+  /** i32 0, 1, 2, ... [identityRows]; rows that a mask leaves [maxRows]; rows of experts, twice [maxRows * topK]. */
   identity: number;
   live: number;
   expertIn: number;
@@ -53,6 +53,11 @@ export interface ScratchPlan {
   readonly cols: number;
   /** From one thread's tile, scales and totals to the next one's. */
   readonly threadBytes: number;
+}
+
+/** Rows that count themselves: those of a call, or of a chunk of experts, which has a row for each (row, rank). */
+export function identityRows(shape: ScratchShape): number {
+  return Math.max(shape.maxRows, ROW_CHUNK);
 }
 
 /** Where every part of scratch lies for calls up to `shape`. */
@@ -83,7 +88,7 @@ export function scratchPlan(shape: ScratchShape, threads: number): ScratchPlan {
     values: take(ROW_CHUNK * shape.maxCandidates * 4),
     candidateIds: take(ROW_CHUNK * shape.maxCandidates * 4),
     levels: take(80),
-    identity: take(shape.maxRows * 4),
+    identity: take(identityRows(shape) * 4),
     live: take(shape.maxRows * 4),
     expertIn: take(pairs * 4),
     expertOut: take(pairs * 4),

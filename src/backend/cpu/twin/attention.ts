@@ -2,32 +2,45 @@
 import { F16_MAX, roundToHalf } from "../../../quant/half.ts";
 import { type KvBits, PAGE_TOKENS } from "../../contract.ts";
 
-/**
- * [d] of one query over `length` positions; `key` and `value` give element c of position i. Scores are divided by
- * sqrt(head_dim) unless `scale` is given; `bias` is what a score gains by position and head.
- */
+/** How scores become and which of them count; as `Scores` and `PagedAttentionOp` have it. */
+export interface ScoresTwin {
+  /** head_dim ^ -0.5 unless given. */
+  scale?: number;
+  /** What a score gains by position and head. */
+  bias?: (i: number, head: number) => number;
+  /** As many as there are query heads unless given. */
+  keyHeads?: number;
+  /** The last positions that count; all unless given. */
+  window?: number | undefined;
+  /** One more logit a head. */
+  sinks?: ArrayLike<number> | undefined;
+}
+
+/** [d] of one query over `length` positions; `key` and `value` give element c of position i: [keyHeads * head_dim]. */
 export function attentionTwin(
   query: ArrayLike<number>,
   heads: number,
   length: number,
   key: (i: number, c: number) => number,
   value: (i: number, c: number) => number,
-  scores: { scale?: number; bias?: (i: number, head: number) => number } = {},
+  scores: ScoresTwin = {},
 ): Float64Array {
   const d = query.length, headDim = d / heads, out = new Float64Array(d);
-  const { scale = 1 / Math.sqrt(headDim), bias = () => 0 } = scores;
+  const { scale = 1 / Math.sqrt(headDim), bias = () => 0, keyHeads = heads } = scores;
+  const first = Math.max(0, length - (scores.window ?? length));
+  const positions = Array.from({ length: length - first }, (_, i) => first + i);
   for (let h = 0; h < heads; h++) {
-    const base = h * headDim;
-    const found = Array.from({ length }, (_, i) => {
+    const base = h * headDim, keyBase = Math.floor(h / (heads / keyHeads)) * headDim;
+    const found = positions.map((i) => {
       let s = 0;
-      for (let c = base; c < base + headDim; c++) s += query[c]! * key(i, c);
+      for (let c = 0; c < headDim; c++) s += query[base + c]! * key(i, keyBase + c);
       return s * scale + bias(i, h);
     });
-    const top = Math.max(...found);
+    const sink = scores.sinks?.[h] ?? -Infinity, top = Math.max(sink, ...found);
     const weights = found.map((s) => Math.exp(s - top));
-    const sum = weights.reduce((a, b) => a + b, 0);
-    for (let c = base; c < base + headDim; c++) {
-      for (let i = 0; i < length; i++) out[c]! += weights[i]! / sum * value(i, c);
+    const sum = weights.reduce((a, b) => a + b, Math.exp(sink - top));
+    for (let c = 0; c < headDim; c++) {
+      positions.forEach((i, n) => out[base + c]! += weights[n]! / sum * value(i, keyBase + c));
     }
   }
   return out;

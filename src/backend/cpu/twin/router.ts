@@ -1,13 +1,13 @@
 /** What routing, a wave of experts, their combination and the choice of tokens mean, in float64. */
 
 /** Indices of the `k` greatest, best first; equal ones in order of index. */
-export function topK(values: ArrayLike<number>, k: number): number[] {
+function topK(values: ArrayLike<number>, k: number): number[] {
   const order = Array.from({ length: values.length }, (_, i) => i);
   return order.sort((a, b) => values[b]! - values[a]! || a - b).slice(0, k);
 }
 
 /** log of the sum of exponentials. */
-export function logSumExp(values: ArrayLike<number>): number {
+function logSumExp(values: ArrayLike<number>): number {
   let top = -Infinity, sum = 0;
   for (let i = 0; i < values.length; i++) top = Math.max(top, values[i]!);
   for (let i = 0; i < values.length; i++) sum += Math.exp(values[i]! - top);
@@ -17,13 +17,22 @@ export function logSumExp(values: ArrayLike<number>): number {
 /** The chosen experts of one row of logits and their weights, in rank order. */
 export function routerTwin(
   logits: ArrayLike<number>,
-  k: 1 | 2,
+  k: number,
   weighting: "share" | "probability",
 ): { experts: number[]; weights: number[] } {
   const experts = topK(logits, k), whole = logSumExp(logits);
   const p = experts.map((e) => Math.exp(logits[e]! - whole));
   const chosen = weighting === "share" ? p.reduce((a, b) => a + b, 0) : 1;
   return { experts, weights: p.map((value) => value / chosen) };
+}
+
+/** The `candidates` best of one row of logits, and their log probabilities. */
+export function vocabTwin(
+  logits: ArrayLike<number>,
+  candidates: number,
+): { ids: number[]; logProbs: number[] } {
+  const ids = topK(logits, candidates), whole = logSumExp(logits);
+  return { ids, logProbs: ids.map((id) => logits[id]! - whole) };
 }
 
 /**
