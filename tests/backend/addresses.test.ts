@@ -3,6 +3,7 @@ import { Ledger } from "../../src/base/ledger.ts";
 import { expertLayout } from "../../src/base/layout.ts";
 import { type Backend, PAGE_TOKENS } from "../../src/backend/contract.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
+import { TWINS } from "../../src/backend/cpu/twin/index.ts";
 import { packedRandom, type Random, seeded } from "../../src/backend/cpu/twin/packed.ts";
 import * as on from "./device.ts";
 
@@ -26,7 +27,8 @@ async function everyOperation(backend: Backend, random: Random): Promise<number[
   const kv = { buffer: store.buffer, offset: store.offset, pages: 3, width: d, bits: 32 as const };
   backend.storeKv({ k: a, v: y, kv, places });
   const pageTable = Int32Array.of(2, 0, 1, 0, 1, 2), lengths = Int32Array.of(1, 20, 32);
-  backend.pagedAttention({ q, heads: 2, kv, pageTable, pagesPerRow: 2, lengths, out });
+  const few = { window: 18, sinks: vector(2) };
+  backend.pagedAttention({ q, heads: 2, kv, pageTable, pagesPerRow: 2, lengths, ...few, out });
   const ids = on.indices(backend, new Int32Array(rows * 2)), weights = on.tensor(backend, rows, 2);
   const classifier = matrix(experts, d, "f32");
   const route = { topK: 2, weighting: "share" } as const;
@@ -37,17 +39,26 @@ async function everyOperation(backend: Backend, random: Random): Promise<number[
   ];
   const layout = expertLayout(shapes, q2), arenas = backend.createArenas(layout.bytes, experts);
   const noise = packedRandom(1, layout.bytes / 2 - 64, on.FORMATS["f16"]!, random, true).bytes;
-  const wave = [...Array(experts).keys()].map((slot) => ({ expert: slot, arena: 0, slot }));
-  for (const { slot } of wave) backend.write(arenas[0]!.buffer, slot * layout.bytes, noise);
+  for (let slot = 0; slot < experts; slot++) {
+    backend.write(arenas[0]!.buffer, slot * layout.bytes, noise);
+  }
   const expertOut = on.tensor(backend, rows * 2, d);
-  const run = { x: out, experts: ids, topK: 2, arenas, wave, layout } as const;
+  // Slots are the experts' numbers: what the router chose are the places.
+  const run = { x: out, places: ids, topK: 2, arenas, layout, layoutIndex: 0 } as const;
   backend.experts({ ...run, activation: "relu", out: expertOut });
   backend.combine({ expertOut, weights, topK: 2, scale: 0.8, residual: h, out: h });
+  const gated = on.tensor(backend, rows, d / 2), turns = on.randoms(rows * 8, random);
+  const angles = on.tensor(backend, rows, 8, turns);
+  backend.rmsNorm({ x: h, weight: vector(d), epsilon: 1e-5, scale: 1, out: h });
+  backend.rotary({ x: h, heads: 4, angles, pairs: "halves" });
+  backend.gate({ x: h, gating: "gated silu", out: gated });
+  backend.clamp({ x: gated, limit: 0.1 });
   const candidateIds = on.indices(backend, new Int32Array(rows * 4));
   const logProbs = on.tensor(backend, rows, 4);
   backend.vocabTopK({ x: h, w: table, candidates: 4, ids: candidateIds, logProbs });
   const bytes: number[] = [];
-  for (const t of [a, out, weights, expertOut, h, logProbs]) {
+  assertEquals(backend.counters().operations, Object.keys(TWINS).length);
+  for (const t of [a, out, weights, expertOut, h, gated, logProbs]) {
     const values = await on.read(backend, t);
     bytes.push(...new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   }

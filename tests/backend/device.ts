@@ -3,7 +3,14 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { F32 } from "../../src/base/layout.ts";
 import type { MatrixFormat } from "../../src/base/layout.ts";
 import { Ledger } from "../../src/base/ledger.ts";
-import type { Backend, Matrix, ScratchShape, Tensor, Vector } from "../../src/backend/contract.ts";
+import {
+  type Backend,
+  type Matrix,
+  MOST_TOP_K,
+  type ScratchShape,
+  type Tensor,
+  type Vector,
+} from "../../src/backend/contract.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import type { Tiles } from "../../src/backend/webgpu/tiles.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
@@ -64,6 +71,9 @@ export const SHAPE: ScratchShape = {
   topK: 2,
   maxCandidates: 16,
 };
+
+/** The same for as many experts a token as there may be. */
+export const MANY_EXPERTS: ScratchShape = { ...SHAPE, topK: MOST_TOP_K };
 
 export interface OpenOptions {
   gpuBytes?: number;

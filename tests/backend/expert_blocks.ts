@@ -1,7 +1,14 @@
 /** Random experts as blocks in arenas, and what they mean: for the tests of expert operations. */
 import { expertLayout, type MatrixFormat } from "../../src/base/layout.ts";
-import type { Arena, Backend, ExpertBase } from "../../src/backend/contract.ts";
-import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
+import {
+  type Activation,
+  type Arena,
+  type Backend,
+  type ExpertBase,
+  type Gating,
+  placeOf,
+} from "../../src/backend/contract.ts";
+import * as twin from "../../src/backend/cpu/twin/experts.ts";
 import { packedRandom, type PackedTwin, type Random } from "../../src/backend/cpu/twin/packed.ts";
 import * as on from "./device.ts";
 
@@ -11,17 +18,17 @@ export interface Layer {
   twins: { fc1: PackedTwin; fc2: PackedTwin; b1: Float32Array; b2: Float32Array }[];
 }
 
-/** `count` random experts as blocks, and what they mean. */
+/** `count` random experts as blocks, and what they mean. fc1 has `hidden` rows, ff unless they are gated. */
 export function layer(
   count: number,
   d: number,
   ff: number,
   format: MatrixFormat,
   random: Random,
-  bias = true,
+  { bias = true, hidden = ff }: { bias?: boolean; hidden?: number } = {},
 ): Layer {
   const shapes = [
-    { name: "fc1", rows: ff, cols: d, bias },
+    { name: "fc1", rows: hidden, cols: d, bias },
     { name: "fc2", rows: d, cols: ff, bias },
   ];
   const layout = expertLayout(shapes, format);
@@ -35,7 +42,7 @@ export function layer(
       block.set(packed.bytes.subarray(codesBytes), at.scalesOffset);
       return packed;
     });
-    const [b1, b2] = [ff, d].map((n) => bias ? on.randoms(n, random) : new Float32Array(n));
+    const [b1, b2] = [hidden, d].map((n) => bias ? on.randoms(n, random) : new Float32Array(n));
     [b1!, b2!].forEach((b, p) => {
       if (bias) block.set(on.asBytes(b), layout.projections[p]!.biasOffset);
     });
@@ -45,14 +52,18 @@ export function layer(
   return made;
 }
 
-/** Expert e into slot slots[e], counted over all arenas. */
-export function load(backend: Backend, arenas: readonly Arena[], made: Layer, slots: number[]) {
+/** Expert e into slot slots[e], counted over all arenas; the place of each. */
+export function load(
+  backend: Backend,
+  arenas: readonly Arena[],
+  made: Layer,
+  slots: readonly number[],
+  layoutIndex = 0,
+): number[] {
   return slots.map((flat, expert) => {
-    let arena = 0, slot = flat;
-    while (slot >= arenas[arena]!.slots) slot -= arenas[arena++]!.slots;
-    const { buffer, slotBytes } = arenas[arena]!;
-    backend.write(buffer, slot * slotBytes, made.blocks[expert]!);
-    return { expert, arena, slot };
+    const each = arenas[0]!.slots, { buffer, slotBytes } = arenas[Math.floor(flat / each)]!;
+    backend.write(buffer, flat % each * slotBytes, made.blocks[expert]!);
+    return placeOf(flat, layoutIndex);
   });
 }
 
@@ -62,9 +73,15 @@ export interface BaseTwin {
   fc2: PackedTwin;
 }
 
-/** A random base. */
-export function base(d: number, ff: number, format: MatrixFormat, random: Random): BaseTwin {
-  return { fc1: packedRandom(ff, d, format, random), fc2: packedRandom(d, ff, format, random) };
+/** A random base; fc1 has `hidden` rows. */
+export function base(
+  d: number,
+  ff: number,
+  format: MatrixFormat,
+  random: Random,
+  hidden = ff,
+): BaseTwin {
+  return { fc1: packedRandom(hidden, d, format, random), fc2: packedRandom(d, ff, format, random) };
 }
 
 /** A base on the device. */
@@ -76,13 +93,13 @@ export function loadBase(backend: Backend, made: BaseTwin | undefined): ExpertBa
 export function expertTwin(
   made: Layer,
   expert: number,
-  x: Float32Array,
-  { d, ff, base }: { d: number; ff: number; base?: BaseTwin | undefined },
-) {
+  x: ArrayLike<number>,
+  { base, activation = "relu" }: { base?: BaseTwin | undefined; activation?: Activation | Gating } =
+    {},
+): Float64Array {
   const { fc1, fc2, b1, b2 } = made.twins[expert]!;
   const sum = (w: PackedTwin, more: PackedTwin | undefined) =>
     Float64Array.from(w.dense, (v, i) => v + (more?.dense[i] ?? 0));
   const w1 = sum(fc1, base?.fc1), w2 = sum(fc2, base?.fc2);
-  const h = linearTwin({ x, w: w1, rows: 1, n: ff, k: d, bias: b1, relu: true });
-  return linearTwin({ x: h, w: w2, rows: 1, n: d, k: ff, bias: b2 });
+  return twin.expertTwin({ x, w1, w2, b1, b2, activation });
 }

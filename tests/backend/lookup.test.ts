@@ -1,10 +1,16 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { F32 } from "../../src/base/layout.ts";
-import { PLACE_SLOTS, placeOf, type SlotLookup } from "../../src/backend/contract.ts";
+import {
+  type IndexArray,
+  PLACE_SLOTS,
+  placeOf,
+  type SlotLookup,
+} from "../../src/backend/contract.ts";
 import { packedRandom, seeded } from "../../src/backend/cpu/twin/packed.ts";
 import { lookUpTwin } from "../../src/backend/cpu/twin/router.ts";
 import * as on from "./device.ts";
-import { base, layer, load, loadBase } from "./expert_blocks.ts";
+import { base, expertTwin, layer, load, loadBase } from "./expert_blocks.ts";
+import { NMSE } from "./tolerances.ts";
 
 const MARK = -77;
 
@@ -21,15 +27,16 @@ function groups(rows: number): { groupStarts: Int32Array; groupLengths: Int32Arr
 
 on.each("router lookup: places, and a group stops where one of its rows misses", async (open) => {
   const random = seeded(71), d = 40, layerIndex = 5;
-  for (const [rows, n, onDevice] of [[1, 3, false], [7, 5, true], [66, 9, false]] as const) {
-    const backend = await open();
-    const table = Int32Array.from(
-      { length: n },
-      (_, e) => e % 3 === 1 ? -1 : placeOf(e * 2, e % 2),
-    );
+  for (const [rows, n, onDevice] of [[1, 3, false], [7, 5, true], [66, 40, false]] as const) {
+    const backend = await open({ shape: on.MANY_EXPERTS });
     const { groupStarts, groupLengths } = groups(rows);
     const live = Int32Array.from({ length: rows }, (_, t) => groupStarts[t]! % 5 === 3 ? 0 : 1);
-    for (const topK of [1, 2] as const) {
+    for (const topK of [1, 2, 8, 16].filter((k) => k <= n)) {
+      // The more a row chooses, the fewer are absent, so that some groups stop and some do not.
+      const table = Int32Array.from(
+        { length: n },
+        (_, e) => e % (2 * topK + 1) === 1 ? -1 : placeOf(e * 2, e % 2),
+      );
       const marked = (count: number) => on.indices(backend, new Int32Array(count).fill(MARK));
       const experts = marked(rows * topK), places = marked(rows * topK), faults = marked(rows);
       const lookup: SlotLookup = {
@@ -80,7 +87,7 @@ on.each("router lookup: places, and a group stops where one of its rows misses",
 });
 
 on.each(
-  "placedExperts: the bits of experts, over arenas and layouts, masked rows untouched",
+  "experts: places of the host or on the device, over arenas and layouts, have the same bits",
   async (open, device) => {
     const random = seeded(72), d = 40, ff = 72, rows = 70;
     const wide = layer(3, d, ff, on.FORMATS["4-bit group 32"]!, random);
@@ -88,52 +95,60 @@ on.each(
     // Roomier than a block, so that other operands fit in a binding of a few slots, too.
     const slotBytes = wide.layout.bytes + 16384;
     const backend = await open({ maxBindingBytes: slotBytes * 3 - 1 });
-    const arenas = backend.createArenas(slotBytes, 7), per = arenas[0]!.slots;
+    const arenas = backend.createArenas(slotBytes, 7), layers = [wide, narrow];
     assertEquals(arenas.map((a) => a.slots), [2, 2, 2, 1]);
-    const slots = [[6, 0, 3], [5, 1, 4]] as const, layers = [wide, narrow];
-    const resident = layers.map((made, l) => load(backend, arenas, made, [...slots[l]!]));
+    const slots = [[6, 0, 3], [5, 1, 4]];
+    const resident = layers.flatMap((made, l) => load(backend, arenas, made, slots[l]!, l));
     // Choices of the six experts, the first layout's first, and here and there one that is absent.
     const chosen = Int32Array.from({ length: rows * 2 }, (_, i) => (i * 5 + (i >> 2)) % 7);
-    const places = Int32Array.from(
-      chosen,
-      (e) => e === 6 ? -1 : placeOf(slots[Math.floor(e / 3)]![e % 3]!, Math.floor(e / 3)),
-    );
+    const places = chosen.map((e) => resident[e] ?? -1);
     const mask = Int32Array.from({ length: rows }, (_, t) => t % 9 === 2 ? 0 : 1);
-    const x = on.tensor(backend, rows, d, on.randoms(rows * d, random));
+    const data = on.randoms(rows * d, random), x = on.tensor(backend, rows, d, data);
     const common = { x, topK: 2, arenas, activation: "relu", mask } as const;
     // The second layout's experts are added to a base.
     const shared = base(d, ff, on.FORMATS["8-bit per channel"]!, random);
     const bases = [undefined, loadBase(backend, shared)];
-    const expected = on.tensor(backend, rows * 2, d), out = on.tensor(backend, rows * 2, d);
-    layers.forEach(({ layout }, l) => {
-      const wave = resident[l]!.map((r) => ({ ...r, expert: r.expert + 3 * l }));
-      backend.experts({
-        ...common,
-        layout,
-        base: bases[l],
-        wave,
-        out: expected,
-        experts: on.indices(backend, chosen),
-      });
-      const range = on.indices(backend, places);
-      const placed = { ...common, layout, layoutIndex: l, base: bases[l] };
-      backend.placedExperts({ ...placed, out, places: range });
+    /** Each call has the places of one layout, or of several: it runs its own. */
+    const run = async (calls: [layoutIndex: number, places: IndexArray][]) => {
+      const out = on.tensor(backend, rows * 2, d);
+      for (const [l, of] of calls) {
+        const { layout } = layers[l]!, at = { layout, layoutIndex: l, base: bases[l] };
+        backend.experts({ ...common, ...at, places: of, out });
+      }
+      return await on.read(backend, out);
+    };
+    const expected = await run([[0, places], [1, places]]);
+    for (let pair = 0; pair < rows * 2; pair++) {
+      const got = expected.subarray(pair * d, (pair + 1) * d), t = pair >> 1, e = chosen[pair]!;
+      if (e === 6 || mask[t] === 0) {
+        assert(on.untouched(got), `pair ${pair} was written`);
+        continue;
+      }
+      const l = Math.floor(e / 3), row = data.subarray(t * d, (t + 1) * d);
+      const twin = expertTwin(layers[l]!, e % 3, row, { base: l === 0 ? undefined : shared });
+      on.assertNmse(got, twin, NMSE.experts, `pair ${pair}`);
+    }
+    const range = on.indices(backend, places);
+    on.assertSameBits(await run([[1, range], [0, range]]), expected, "on the device");
+    const only = (keep: (e: number) => boolean) => places.map((p, i) => keep(chosen[i]!) ? p : -1);
+    const waves = [0, 1].flatMap((l) =>
+      [0, 1].map((part): [number, IndexArray] => [l, only((e) => e % 2 === part)])
+    );
+    on.assertSameBits(await run(waves), expected, "in waves, by the host");
+    const devices = waves.map(([l, p]): [number, IndexArray] => {
+      return [l, on.indices(backend, p as Int32Array<ArrayBuffer>)];
     });
-    on.assertSameBits(await on.read(backend, out), await on.read(backend, expected), "placed");
-    assertEquals(per, 2);
-    const beyond = on.indices(backend, new Int32Array(rows * 2).fill(PLACE_SLOTS - 1));
-    const op = { ...common, layout: wide.layout, layoutIndex: 0, places: beyond };
+    on.assertSameBits(await run(devices), expected, "in waves, on the device");
+
+    const beyond = new Int32Array(rows * 2).fill(PLACE_SLOTS - 1);
     if (device === "cpu") {
-      assertThrows(
-        () => backend.placedExperts({ ...op, out }),
-        RangeError,
-        "an expert lies in a slot of an arena",
-      );
+      for (const nowhere of [beyond, on.indices(backend, beyond), beyond.fill(7)]) {
+        const error = "an expert lies in a slot of an arena";
+        await assertRejects(() => run([[0, nowhere]]), RangeError, error);
+      }
     } else {
       // Nobody can look at places on a GPU: such pairs are left alone.
-      const untouched = on.tensor(backend, rows * 2, d);
-      backend.placedExperts({ ...op, out: untouched });
-      assert(on.untouched(await on.read(backend, untouched)));
+      assert(on.untouched(await run([[0, on.indices(backend, beyond)]])));
     }
     backend.close();
   },

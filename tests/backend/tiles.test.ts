@@ -72,11 +72,11 @@ Deno.test("webgpu: experts are the same in every tile, and pair by pair", async 
       const to = on.tensor(backend, each, d);
       backend.experts({
         x: on.tensor(backend, each, d, x.slice(t * d, (t + each) * d)),
-        experts: on.indices(backend, chosen.slice(t, t + each)),
+        places: chosen.slice(t, t + each).map((e) => resident[e]!),
         topK: 1,
         arenas,
-        wave: resident,
         layout: made.layout,
+        layoutIndex: 0,
         activation: "relu",
         out: to,
       });
@@ -88,7 +88,7 @@ Deno.test("webgpu: experts are the same in every tile, and pair by pair", async 
   const want = await run(TILES, 1);
   const twin = Array.from(
     { length: pairs },
-    (_, i) => expertTwin(made, chosen[i]!, x.subarray(i * d, (i + 1) * d), { d, ff }),
+    (_, i) => expertTwin(made, chosen[i]!, x.subarray(i * d, (i + 1) * d)),
   ).flatMap((v) => [...v]);
   on.assertNmse(want, twin, NMSE.experts, "experts");
   for (const experts of CANDIDATES.experts) {

@@ -8,6 +8,11 @@ export const NMSE = {
   layerNorm: 1e-12,
   /** One multiplication and one addition. */
   embed: 1e-13,
+  gate: 1e-12,
+  /** Nothing is rounded but the bound. */
+  clamp: 1e-13,
+  /** An RMS norm, then two multiplications and one addition. */
+  rotary: 1e-12,
   attention: 5e-12,
   /** Softmax weights. */
   router: 1e-11,

@@ -7,7 +7,7 @@ import {
   type Scores,
   type SegmentAttentionOp,
 } from "../contract.ts";
-import { checkMatrix, headsAKey, headWidth, refuse } from "../shapes.ts";
+import { checkMatrix, checkWindow, headsAKey, headWidth, refuse } from "../shapes.ts";
 import { bind, type Binding } from "./buffers.ts";
 import { floatBits } from "./gpu.ts";
 import { KERNELS } from "./kernels.ts";
@@ -25,7 +25,7 @@ import {
   vector,
   word,
 } from "./operands.ts";
-import { checkPages, checkWindow, firstKey, kvBinding, usedPages } from "./pages.ts";
+import { checkPages, firstKey, kvBinding, usedPages } from "./pages.ts";
 
 /** Channels of a head, as kernels/wgsl/attention.wgsl holds them. */
 const MOST_HEAD = 256;

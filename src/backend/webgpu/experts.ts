@@ -1,6 +1,6 @@
 /** Experts by place: each (row, rank) pair finds its expert's slot, alone or in tiles that share one. */
 import { type ExpertsOp, type Gating, layoutIndexOf, PLACE_SLOTS } from "../contract.ts";
-import { refuse } from "../shapes.ts";
+import { checkTopK, gatingOf, refuse } from "../shapes.ts";
 import type { Binding } from "./buffers.ts";
 import {
   baseSource,
@@ -17,7 +17,6 @@ import { type Constants, KERNELS } from "./kernels.ts";
 import {
   checkApart,
   checkRows,
-  checkTopK,
   Indices,
   maskWord,
   type Run,
@@ -49,12 +48,12 @@ export function experts(run: Run, op: ExpertsOp): void {
 
 function operands(run: Run, op: ExpertsOp): Work {
   const [fc1, fc2] = op.layout.projections, total = op.x.rows, width = op.x.cols;
-  checkTopK(op.topK, ACTION);
+  checkTopK(op.topK, ACTION, run.shape.topK);
   if (op.layout.projections.length !== 2 || fc1 === undefined || fc2 === undefined) {
     return refuse(ACTION, "an expert has two projections", String(op.layout.projections.length));
   }
   const hidden = fc1.layout.rows, { maxHidden } = run.shape;
-  const inner = gatingOf(op) === undefined ? hidden : gatedWidth(hidden, ACTION);
+  const inner = gatingOf(op.activation) === undefined ? hidden : gatedWidth(hidden, ACTION);
   if (fc1.layout.cols !== width || fc2.layout.cols !== inner || hidden > maxHidden) {
     refuse(
       ACTION,
@@ -90,11 +89,6 @@ function operands(run: Run, op: ExpertsOp): Work {
   };
 }
 
-/** How the hidden layer is gated, where it is. */
-function gatingOf({ activation }: ExpertsOp): Gating | undefined {
-  return activation === "none" || activation === "relu" ? undefined : activation;
-}
-
 /** Places of this layout that the host knows lie in an arena, those of live rows. */
 function checkPlaces({ places, x, topK, mask, arenas, layoutIndex }: ExpertsOp): void {
   if (!(places instanceof Int32Array)) return;
@@ -111,12 +105,8 @@ function checkPlaces({ places, x, topK, mask, arenas, layoutIndex }: ExpertsOp):
 function rowsAtOnce(run: Run, { op, weights, bases }: Work): number {
   const hidden = weights[0].layout.rows, { stagedRows } = run.sizes;
   const staged = [...weights, ...(bases ?? []).map((b) => b.w)].some((w) => w.staged);
-  const most = pairsAtOnce(run.sizes, hidden, gatingOf(op) !== undefined);
-  const pairs = staged ? Math.min(most, stagedRows) : most;
-  if (pairs < op.topK) {
-    refuse(ACTION, `experts a token are at most the ${pairs} prepared for`, String(op.topK));
-  }
-  return Math.floor(pairs / op.topK);
+  const most = pairsAtOnce(run.sizes, hidden, gatingOf(op.activation) !== undefined);
+  return Math.floor((staged ? Math.min(most, stagedRows) : most) / op.topK);
 }
 
 /** Both projections of rows first .. first + rows - 1, arena by arena. */
@@ -154,7 +144,9 @@ function shareOf(
 
 function runPairs(run: Run, work: Work, chunk: Chunk, first: number): void {
   const { op, weights } = work, { pairs, firstPair } = chunk;
-  const [fc1, fc2] = op.layout.projections, gating = gatingOf(op), hidden = scratch(run, "hidden");
+  const [fc1, fc2] = op.layout.projections,
+    gating = gatingOf(op.activation),
+    hidden = scratch(run, "hidden");
   if (chunk.tiles !== undefined) sortPairs(run, work, chunk);
   projectBoth(work, 0, slotSource(run, chunk.arena, weights[0], fc1!), (w) => {
     // Staged anew for every product: the second projection's input lies in the same scratch.

@@ -1,6 +1,6 @@
 /** What queries and keys go through between their products and attention: a clamp, norms of heads, rotary positions. */
 import type { ClampOp, RotaryOp } from "../contract.ts";
-import { headWidth, refuse } from "../shapes.ts";
+import { refuse, rotaryWidths } from "../shapes.ts";
 import { floatBits } from "./gpu.ts";
 import { KERNELS } from "./kernels.ts";
 import {
@@ -23,7 +23,7 @@ const ROTARY = {
 /** `Backend.clamp`. */
 export function clamp(run: Run, op: ClampOp): void {
   const action = "run clamp", { rows, cols } = op.x;
-  if (!(op.limit > 0)) refuse(action, "the limit is above 0", String(op.limit));
+  if (!(op.limit >= 0)) refuse(action, "a limit is at least 0", String(op.limit));
   const x = tensor(run, op.x, rows, cols, action, "x");
   checkRows(run, rows, action);
   const mask = new Indices(run, action, [[op.mask, rows]]).mask(op.mask, rows, [x]);
@@ -37,12 +37,8 @@ export function clamp(run: Run, op: ClampOp): void {
 
 /** `Backend.rotary`. */
 export function rotary(run: Run, op: RotaryOp): void {
-  const action = "run rotary", { rows, cols } = op.x, turned = op.angles.cols;
-  const head = headWidth(cols, op.heads, action);
-  if (head % 2 !== 0) refuse(action, "a head has an even width", String(head));
-  if (!(turned > 0 && turned % 2 === 0 && turned <= head)) {
-    refuse(action, `an even number of a head's ${head} channels is turned`, String(turned));
-  }
+  const action = "run rotary", { rows, cols } = op.x;
+  const { headDim: head, turned } = rotaryWidths(op, action);
   const x = tensor(run, op.x, rows, cols, action, "x");
   const angles = tensor(run, op.angles, rows, turned, action, "angles");
   const weight = op.norm && vector(run, op.norm.weight, head, action, "weight");

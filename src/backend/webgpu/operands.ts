@@ -1,12 +1,11 @@
 /** Operands of an operation as kernels bind them: checked, with the place where each begins. */
-import {
-  type DeviceRange,
-  type IndexArray,
-  MOST_TOP_K,
-  type RowMask,
-  type ScratchShape,
-  type Tensor,
-  type Vector,
+import type {
+  DeviceRange,
+  IndexArray,
+  RowMask,
+  ScratchShape,
+  Tensor,
+  Vector,
 } from "../contract.ts";
 import { checkTensor, checkVector, refuse } from "../shapes.ts";
 import { bind, type Binding, type GpuBuffer } from "./buffers.ts";
@@ -81,13 +80,6 @@ export function checkRows(run: Run, rows: number, action: string): void {
   const { maxRows } = run.shape;
   if (rows > maxRows) {
     refuse(action, `a call has at most the ${maxRows} rows prepared for`, String(rows));
-  }
-}
-
-/** Experts a token must be some, and no more than kernels take. */
-export function checkTopK(topK: number, action: string): void {
-  if (!(Number.isInteger(topK) && topK >= 1 && topK <= MOST_TOP_K)) {
-    refuse(action, `experts a token are 1 to ${MOST_TOP_K}`, String(topK));
   }
 }
 

@@ -42,12 +42,6 @@ export function firstKey(kv: KvLayer, binding: Binding): number {
   return word(binding) * 32 / kv.bits;
 }
 
-/** A window must have a position. */
-export function checkWindow(window: number | undefined, action: string): void {
-  if (window === undefined || (Number.isInteger(window) && window >= 1)) return;
-  refuse(action, "a window is 1 position or more", String(window));
-}
-
 /** The table without the columns that no row looks at, where the host knows both. */
 export function usedPages(
   op: PagedAttentionOp,

@@ -1,12 +1,11 @@
 /** The router's choice of experts. */
 import type { RouterOp, SlotLookup } from "../contract.ts";
-import { refuse } from "../shapes.ts";
+import { checkTopK, refuse } from "../shapes.ts";
 import type { Binding } from "./buffers.ts";
 import { KERNELS } from "./kernels.ts";
 import {
   checkApart,
   checkRows,
-  checkTopK,
   Indices,
   maskWord,
   range,

@@ -8,14 +8,13 @@ import type {
   Tensor,
   Vector,
 } from "../contract.ts";
-import { checkTable } from "../shapes.ts";
+import { checkTable, checkTopK } from "../shapes.ts";
 import { floatBits } from "./gpu.ts";
 import { KERNELS } from "./kernels.ts";
 import {
   checkApart,
   checkIndices,
   checkRows,
-  checkTopK,
   Indices,
   maskWord,
   NONE,
