@@ -4,6 +4,8 @@
 
 FILE has lines `English TAB German TAB French TAB Spanish`. Writes OUT/en-de.tsv, en-fr.tsv and en-es.tsv without those
 near a line of a test, in any of its languages: held out as the recipe's other dev rows are.
+
+The training texts (49 MB) are in an earlier commit, so that a clone stays small; only the tests are in this tree.
 """
 import argparse
 import pathlib
@@ -13,6 +15,26 @@ from tokens import write_rows
 
 LANGUAGES = ("en", "de", "fr", "es")
 ORIGIN = "everyday"
+
+COMMIT = "021ef2f41e0a38730f5e6ead37bea781a15dda7c"
+"""The last one with the training texts."""
+
+RESTORE = f"git restore --source={COMMIT} -- models/recipe/everyday"
+
+
+def check_there(files: list[str], tests: list[str]) -> None:
+    """Ends the program unless every file is there and one of them is training text."""
+    missing = [path for path in files if not pathlib.Path(path).exists()]
+    held_out = {pathlib.Path(path).resolve() for path in tests}
+    if missing:
+        found = f"{missing[0]} does not exist"
+    elif all(path.name.startswith("test") or path.resolve() in held_out for path in map(pathlib.Path, files)):
+        found = "only tests were given"
+    else:
+        return
+    raise SystemExit(f"everyday.py needs training text, but {found}. The texts of this recipe are in an earlier commit; in "
+                     f"the repository's root run:\n    {RESTORE}\n"
+                     f"(in a shallow clone first: git fetch --depth 1 origin {COMMIT})")
 
 
 def quadruples(path: str):
@@ -40,6 +62,7 @@ def main() -> None:
     ap.add_argument("files", nargs="+")
     ap.add_argument("--test", nargs="+", default=[])
     a = ap.parse_args()
+    check_there(a.files, a.test)
     test = [row for path in a.test for row in quadruples(path)]
     rows = [row for path in a.files for row in quadruples(path)]
     left = kept(rows, test)

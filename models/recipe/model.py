@@ -41,10 +41,7 @@ class Config:
     dropout: float = 0.0
     """Of embeddings and of what each block adds to the residual stream."""
 
-    astray_coef: float = 0.0
-    """Above 0 the experts of a layer are two halves (graft.py), and this keeps tokens from the half that is not theirs."""
-
-    TRAINING: ClassVar = ("label_smoothing", "balance_coef", "z_coef", "dropout", "astray_coef")
+    TRAINING: ClassVar = ("label_smoothing", "balance_coef", "z_coef", "dropout")
     """Fields that config.json does not have under these names."""
 
     def dense_twin(self) -> "Config":
@@ -162,8 +159,6 @@ class Translator(nn.Module):
         self.decoder = Stack(c, "decoder")
         table = sinusoids(c.max_position_embeddings + 2, c.d_model, c.pad_token_id)
         self.register_buffer("positions", table, persistent=False)
-        for _, layer in self.sparse_layers():
-            layer.half = c.num_experts // 2 if c.astray_coef else 0
         self.initialize()
 
     @torch.no_grad()
@@ -217,11 +212,10 @@ class Translator(nn.Module):
             states = self.decode(*self.encode(source), target)
         return states.reshape(-1, self.config.d_model).index_select(0, live)
 
-    def loss(self, source, target, labels, teacher=None, share=0.0, first=False):
+    def loss(self, source, target, labels, teacher=None, share=0.0):
         """Ids [B or B / G, S], [B, T], [B, T] -> (loss to minimise, plain nats a token, expert balance (1 is even), tokens).
 
-        `teacher`, another Translator, gives `share` of the wanted distribution. `first`: of grafted experts the first
-        half are these pairs'.
+        `teacher`, another Translator, gives `share` of the wanted distribution.
         """
         c = self.config
         live = labels.ne(c.pad_token_id).reshape(-1).nonzero().squeeze(1)
@@ -230,12 +224,9 @@ class Translator(nn.Module):
             with torch.no_grad():
                 taught = Teacher(teacher.rows(source, target, live), teacher.shared.weight, share)
         sparse = [m for _, m in self.sparse_layers()]
-        for layer in sparse:
-            layer.first = first
         rows, wanted = self.rows(source, target, live), labels.reshape(-1)[live]
         loss, nll = SmoothedCrossEntropy.apply(rows, self.shared.weight, wanted, c.label_smoothing, taught)
         mean = lambda values: sum(values) / max(1, len(sparse))
         balance = mean(m.balance for m in sparse)
-        # A grafted router's scores are large by intent.
-        scores = c.astray_coef * mean(m.astray for m in sparse) if c.astray_coef else c.z_coef * mean(m.z for m in sparse)
+        scores = c.z_coef * mean(m.z for m in sparse)
         return loss + c.balance_coef * balance + scores, nll, balance, live.numel()

@@ -8,10 +8,6 @@ GROUP = 64
 (about 1 ms, more than the product itself), so shapes must recur."""
 
 
-SURE_LOGITS = 8.0
-"""A token's own experts should be ahead of other pairs' by about so much."""
-
-
 class FeedForward(nn.Module):
     """fc2(relu(fc1(x))) over [..., D]."""
 
@@ -33,18 +29,13 @@ class Router(nn.Module):
 
 
 class SparseMLP(nn.Module):
-    """Every token through its two best experts, weights p1 / (p1 + p2) and p2 / (p1 + p2); none is dropped.
-
-    Of a grafted layer (graft.py) the first `half` experts are for some pairs and the rest for others; `astray` tells how
-    near this batch's tokens come to those that are not theirs, which are the rest where `first` is set.
-    """
+    """Every token through its two best experts, weights p1 / (p1 + p2) and p2 / (p1 + p2); none is dropped."""
 
     def __init__(self, width: int, inner: int, experts: int):
         super().__init__()
         self.router = Router(width, experts)
         self.experts = nn.ModuleDict({f"expert_{i}": FeedForward(width, inner) for i in range(experts)})
         self.balance = self.z = self.chosen = None
-        self.half, self.first, self.astray = 0, False, 0.0
 
     def route(self, rows):
         """rows [n, D] -> (choice [n, 2], weight [n, 2]); leaves balance, z and choice for loss and statistics."""
@@ -56,9 +47,6 @@ class SparseMLP(nn.Module):
             self.balance = logits.shape[1] * (share * probability.mean(0)).sum()
             self.z = (logits.logsumexp(-1) ** 2).mean()
             self.chosen = choice.detach()
-            if self.half:
-                ahead = logits[:, self.half:].amax(1) - logits[:, :self.half].amax(1)
-                self.astray = F.softplus((ahead if self.first else -ahead) / SURE_LOGITS).mean()
             return choice, top / top.sum(-1, keepdim=True).clamp_min(1e-9)
 
     def forward(self, x, live):

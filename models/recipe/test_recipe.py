@@ -17,10 +17,7 @@ import bases
 import cleaning
 import clusters
 import feedback
-import graft
-import half
 import holdout
-import mix
 import qat
 import sources
 import train
@@ -152,55 +149,6 @@ class Network(unittest.TestCase):
         self.assertLess(average.apart(states, average.mean(states, [0.5, 0.5])), 0.3)
         with self.assertRaisesRegex(SystemExit, "widths"):
             routers_of(Translator(replace(mixture.config, encoder_ffn_dim=8)), dense)
-
-    def two_kinds(self):
-        """Two models with one trunk, whose routers matter, token ids of two kinds that they see apart, and what each
-        model's layers see of its own kind and what it makes of it."""
-        first, second = Translator(TINY), Translator(TINY)
-        told = torch.randn(32).sign()  # the kinds differ in what they say
-        first.shared.weight.data[5:50] += told
-        first.shared.weight.data[50:] -= told
-        own = {k: v for k, v in second.state_dict().items() if ".experts." in k or ".router." in k}
-        second.load_state_dict({**first.state_dict(), **own})
-        kinds = torch.randint(5, 50, (20, 9)), torch.randint(50, 97, (20, 9))
-        seen, wanted = [], []
-        with torch.no_grad():
-            for m, ids in zip((first, second), kinds):
-                for _, layer in m.sparse_layers():
-                    layer.router.classifier.weight.mul_(30)
-                found = {}
-                hooks = [layer.register_forward_hook(lambda _, x, y, n=n: found.update({n: x[0][x[1]]}))
-                         for n, layer in m.sparse_layers()]
-                wanted.append(m.decode(*m.encode(ids), ids))
-                seen.append(found)
-                for hook in hooks:
-                    hook.remove()
-        return (first, second), kinds, seen, wanted
-
-    def check_either(self, model, kinds, wanted):
-        with torch.no_grad():
-            for ids, want in zip(kinds, wanted):
-                torch.testing.assert_close(model.decode(*model.encode(ids), ids), want, atol=1e-4, rtol=1e-3)
-
-    def test_grafted_model_computes_what_either_model_does_with_its_own_tokens(self):
-        (first, second), kinds, seen, wanted = self.two_kinds()
-        self.assertEqual(graft.parted(first, second), [])
-        model, shares = graft.graft(first, second, seen, 0.003)
-        self.assertEqual(model.config.num_experts, 2 * TINY.num_experts)
-        self.assertEqual(set(shares.values()), {(1.0, 1.0)})
-        self.check_either(model, kinds, wanted)
-        for is_first, ids, want in zip((True, False), kinds, wanted):
-            own = half.half(model, is_first)
-            self.assertEqual(own.config, TINY)
-            self.check_either(own, [ids], [want])
-
-    def test_mixed_model_sends_each_kind_to_its_own_half_by_the_odds(self):
-        (first, second), kinds, seen, wanted = self.two_kinds()
-        model, shares = mix.mixed(first, first, second, seen, 100.0)
-        self.assertEqual([s for own in shares.values() for s in own], [1.0] * 2 * len(shares))
-        self.check_either(model, kinds, wanted)
-        _, shares = mix.mixed(first, first, second, seen, 0.0)  # then the routers' own scores decide
-        self.assertLess(min(s for own in shares.values() for s in own), 0.9)
 
     def test_routers_split_evenly_within_each_kind(self):
         rows, kind = torch.randn(3000, 16), torch.randint(5, 7, (3000,))
@@ -349,20 +297,6 @@ class Network(unittest.TestCase):
         self.assertEqual(len(qat.attach(model, wide=r"decoder\.layers\.1\..*expert_[01]\.")), 2 * (2 * 4 - 2))
         self.assertNotIsInstance(last.experts["expert_1"].fc2, qat.GridLinear)
         self.assertIsInstance(last.experts["expert_2"].fc2, qat.GridLinear)
-
-    def test_tokens_near_other_pairs_experts_cost_more(self):
-        block, live = SparseMLP(16, 24, 4), torch.ones(1, 5, dtype=torch.bool)
-        block.half, x = 2, torch.rand(1, 5, 16)
-        found = []
-        for shift in (-4.0, 0.0, 4.0):
-            block.router.classifier.weight.data[2:] = block.router.classifier.weight.data[:2] + shift
-            block(x, live)
-            found.append(block.astray.item())
-        self.assertTrue(found[0] > found[1] > found[2] > 0, found)
-        self.assertAlmostEqual(found[1], np.log(2), places=6)
-        block.first = True
-        block(x, live)
-        self.assertAlmostEqual(block.astray.item(), found[0], places=4)
 
     def test_every_parameter_that_is_trained_is_in_one_group_of_an_optimizer(self):
         for adamw, only in itertools.product((False, True), ("", "router", "expert_2")):

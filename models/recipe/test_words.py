@@ -49,6 +49,16 @@ class Everyday(unittest.TestCase):
         same_german = ("This dog sleeps here.", "Der Hund schläft hier!", "Ce chien dort ici.", "Este perro duerme aquí.")
         self.assertEqual(everyday.kept([other, same_german, self.test[0], other], self.test), [other])
 
+    def test_without_training_text_the_command_that_brings_it_is_told(self):
+        folder = tempfile.mkdtemp()
+        there, held_out, gone = (os.path.join(folder, name) for name in ("work.tsv", "test-mixed.tsv", "gone.tsv"))
+        for path in (there, held_out):
+            open(path, "w", encoding="utf8").close()
+        everyday.check_there([there, held_out], [held_out])
+        for files, tests, why in (([gone], [], "gone.tsv does not exist"), ([held_out], [], "only tests"), ([there], [there], "only tests")):
+            with self.assertRaisesRegex(SystemExit, f"(?s){why}.*git restore --source={everyday.COMMIT} -- models/recipe/everyday"):
+                everyday.check_there(files, tests)
+
     def test_a_broken_line_is_named(self):
         path = os.path.join(tempfile.mkdtemp(), "a.tsv")
         with open(path, "w", encoding="utf8") as f:

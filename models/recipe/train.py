@@ -30,7 +30,7 @@ PAUSE_SECONDS = 60
 
 def initial_model(a) -> Translator:
     """The model to start from, and OUT's configuration and tokenizer files."""
-    training = {"dropout": a.dropout, "balance_coef": a.balance, "astray_coef": a.astray}
+    training = {"dropout": a.dropout, "balance_coef": a.balance}
     config = replace(read_config(a.init), **training)
     if a.dense:
         config = config.dense_twin()
@@ -128,11 +128,10 @@ class Run:
         `apart`: the batch is of --teacher-pairs or --teacher-data.
         """
         lr = self.rate()
-        first = apart and bool(self.a.teacher_pairs)
         taught = apart or not (self.a.teacher_pairs or self.a.teacher_data)
         teacher = self.teacher if taught else self.other_teacher
         batch = (t.to(self.device, non_blocking=True) for t in batch)
-        loss, nll, balance, count = self.model.loss(*batch, teacher, self.a.teacher_share, first)
+        loss, nll, balance, count = self.model.loss(*batch, teacher, self.a.teacher_share)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0, foreach=True)
         for optimizer in self.optimizers:

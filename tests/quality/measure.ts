@@ -34,16 +34,12 @@ export interface Measured {
   ledger: { model: number; all: number };
 }
 
-/** The first `most` even rows of dev.en-XX.tsv, for `pair` en-XX or XX-en. */
+/** The first `most` even rows of dev.en-XX.tsv, for `pair` en-XX. */
 export function devSet(corpus: string, pair: string, most: number): DevSet {
-  const backwards = pair.endsWith("-en");
-  const file = backwards ? `en-${pair.slice(0, -"-en".length)}` : pair;
-  const lines = Deno.readTextFileSync(`${corpus}/dev.${file}.tsv`).trimEnd().split("\n");
+  const lines = Deno.readTextFileSync(`${corpus}/dev.${pair}.tsv`).trimEnd().split("\n");
   const rows = lines.filter((_, i) => i % 2 === 1).slice(0, most).map((l) => l.split("\t"));
   const { source, target } = pairSides(floresPair(pair));
-  const [english, other] = [rows.map((r) => r[0]!), rows.map((r) => r[1]!)];
-  const [sources, references] = backwards ? [other, english] : [english, other];
-  return { source, target, sources, references };
+  return { source, target, sources: rows.map((r) => r[0]!), references: rows.map((r) => r[1]!) };
 }
 
 /** Every line of a file of the recipe's everyday text, `English TAB German TAB French TAB Spanish`, for `pair` en-XX. */
@@ -120,7 +116,7 @@ async function withEngine<T>(
 }
 
 /** One line a text, in order, by an open engine. */
-export async function translateAll(
+async function translateAll(
   engine: Engine,
   texts: readonly string[],
   settings: { source: string; target: string; beams: number },

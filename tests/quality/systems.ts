@@ -2,27 +2,15 @@
 
 /** Folders of Hugging Face layout that the table is made from; a system whose folder is not given is left out. */
 export const CHECKPOINTS = {
-  moe: "`longest` with its layers split into experts (`upcycle.py`), trained on unquantized",
+  moe: "a dense model with its layers split into experts (`upcycle.py`), trained on unquantized",
   more: "the mean of `moe` and of what further training of it made, with dropout, unquantized",
   qat:
     "`more` on four levels, at last towards its own translations (`distil.py`, `train.py --qat`)",
-  previous: "an earlier release, 40.6 M target tokens in all, on four levels since the last 2.5 M",
-  before:
-    "the release before `previous`, 30.8 M target tokens in all, read back from its packed form (2-bit experts, 8-bit trunk)",
-  twin:
-    "the dense twin, from scratch, 17.1 M target tokens; `before` began as it, its layers split into experts",
-  longer: "the twin trained on, to 30.8 M target tokens in all, as many as `before`",
-  longest: "`longer` trained on, to 40.6 M target tokens in all, as many as `previous`",
-  furthest: "`longest` trained on, to as many target tokens in all as `qat`",
-  scratch: "a mixture from scratch by the twin's own schedule: same active parameters, data, steps",
-  six: "`qat` trained on for six directions, unquantized",
-  "six-qat": "`six` on four levels again",
-  "six-twin": "`longest` trained on for six directions",
 } as const;
 
 export type CheckpointName = keyof typeof CHECKPOINTS;
 
-/** The dev files' pairs; the same files score the other directions, too. */
+/** The dev files' pairs. */
 export const FROM_ENGLISH = ["en-de", "en-fr", "en-es"];
 
 /** One row of a table. */
@@ -34,7 +22,7 @@ export interface System {
   readonly flags: readonly string[];
 }
 
-export const F16 = ["--experts", "f16"];
+const F16 = ["--experts", "f16"];
 const F16_TRUNK = ["--trunk", "f16", "--embedding", "f16"];
 const WEIGHED = ["--calibration", "CALIBRATION"];
 type Bits = 2 | 3 | 4 | 8;
@@ -62,14 +50,7 @@ const HOW = {
   "rotated, gptq": ["--rotate", ...WEIGHED, "--rounding", "gptq"],
 } as const;
 
-export const QAT_8BIT_TRUNK: System = {
-  id: "qat-8bit-trunk",
-  title: "2-bit QAT, 8-bit trunk (as shipped)",
-  checkpoint: "qat",
-  flags: [],
-};
-
-/** The paper's quantizers per channel, then ours, then what is shipped, and further training. */
+/** The paper's quantizers per channel, then ours, an 8-bit trunk, and further training. */
 export const SYSTEMS: readonly System[] = [
   {
     id: "moe-f16",
@@ -109,64 +90,15 @@ export const SYSTEMS: readonly System[] = [
     flags: [...F16, ...F16_TRUNK],
   },
   { id: "qat-2bit", title: "2-bit QAT", checkpoint: "qat", flags: F16_TRUNK },
-  QAT_8BIT_TRUNK,
+  { id: "qat-8bit-trunk", title: "2-bit QAT, 8-bit trunk", checkpoint: "qat", flags: [] },
 ];
 
 /** Rows of one table; `base` is what the others are held against. */
 export interface Group {
   readonly title: string;
-  /** FROM_ENGLISH unless given. */
-  readonly pairs?: readonly string[];
   readonly base: System;
   readonly others: readonly System[];
 }
-
-export const SIX_DIRECTIONS = [...FROM_ENGLISH, "de-en", "fr-en", "es-en"];
-export const SIX_QAT: System = {
-  id: "six-qat-8bit-trunk",
-  title: "2-bit QAT, 8-bit trunk",
-  checkpoint: "six-qat",
-  flags: [],
-};
-
-/** One model for both directions of each pair. */
-export const SIX: Group = {
-  title: "Six directions",
-  pairs: SIX_DIRECTIONS,
-  base: {
-    id: "six-f16",
-    title: "f16 experts, 8-bit trunk",
-    checkpoint: "six",
-    flags: F16,
-  },
-  others: [
-    {
-      id: "six-paper",
-      title: "2-bit moqe-linear-half (the paper's absmax), 8-bit trunk",
-      checkpoint: "six",
-      flags: ["--quantizer", "moqe-linear-half"],
-    },
-    {
-      id: "six-nearest",
-      title: "2-bit symmetric, 8-bit trunk",
-      checkpoint: "six",
-      flags: [],
-    },
-    {
-      id: "six-lloyd-gptq",
-      title: "2-bit lloyd, gptq, 8-bit trunk",
-      checkpoint: "six",
-      flags: ["--quantizer", "lloyd", ...HOW.gptq],
-    },
-    {
-      id: "six-3bit-lloyd-gptq",
-      title: "3-bit lloyd, gptq, 8-bit trunk",
-      checkpoint: "six",
-      flags: ["--experts", "3bit", "--quantizer", "lloyd", ...HOW.gptq],
-    },
-    SIX_QAT,
-  ],
-};
 
 const PARTS = {
   experts: ["experts"],

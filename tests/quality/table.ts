@@ -1,17 +1,17 @@
 /**
  * The quality table, made by one command from checkpoints that the recipe makes:
  *
- *   deno task table WORK --corpus FOLDER [--six F] [--six-qat F] [--six-twin F] [--moe F] [--more F] [--qat F]
- *                   [--calibration FILE] [--twin F] [--longer F] [--longest F] [--furthest F] [--scratch F]
- *                   [--before F] [--previous F] [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
- *   deno task table WORK --corpus FOLDER --packed [--declaration FILE] [--dense-4bit MODEL --mixture-4bit MODEL]
- *                   [--rows 500]
+ *   deno task table WORK --corpus FOLDER --moe F [--more F] [--qat F] [--calibration FILE]
+ *                   [--rows 200] [--only PATTERN] [--out models/QUALITY.md]
+ *   deno task table WORK --packed [--corpus FOLDER] [--declaration FILE] [--dense-4bit MODEL --mixture-4bit MODEL]
+ *                   [--rows 500] [--out models/QUALITY.md]
  *
- * Packs every system of systems.ts and twins.ts, translates the even dev rows by moqe itself, scores, and writes Markdown: into the
+ * Packs every system of systems.ts, translates the even dev rows by moqe itself, scores, and writes Markdown: into the
  * marked parts of --out (document.ts); what people wrote around them stays.
  * WORK keeps each system's result by what made it: a second run does only what is new. --only (a pattern of ids) and
  * --beams (1, 4 or 1,4) leave the rest for later; what was measured before is shown all the same. --packed holds what is
- * in models/ against its dense twin, by everyday text, too, and needs no checkpoint: shipped.ts.
+ * in models/ against its dense twin, by the tests in models/recipe/everyday and, where they are given, by FOLDER's
+ * dev.en-XX.tsv and the declaration; it needs no checkpoint: shipped.ts.
  */
 import { parseArgs } from "node:util";
 import { type DevSet, devSet, STATED_SLOTS } from "./measure.ts";
@@ -26,11 +26,10 @@ import {
   FROM_ENGLISH,
   type Group,
   PART_SYSTEMS,
-  SIX,
   type System,
   SYSTEMS,
 } from "./systems.ts";
-import { PACKED, PACKED_GROUPS, type PackedName, TWIN_GROUPS } from "./twins.ts";
+import { PACKED, PACKED_GROUPS, type PackedName } from "./twins.ts";
 import { weightError } from "./weights.ts";
 import { unlessMissing } from "../../src/base/files.ts";
 import { BLEU } from "../../src/text/metrics/bleu.ts";
@@ -58,9 +57,10 @@ const { values, positionals } = parseArgs({
 });
 const [work] = positionals;
 const given = Object.keys(CHECKPOINTS).some((name) => name in values);
-if (work === undefined || values.corpus === undefined || !(given || values.packed)) {
+const missing = given ? values.corpus === undefined : !values.packed;
+if (work === undefined || missing) {
   console.error(
-    "usage: deno task table WORK --corpus FOLDER --packed or --moe FOLDER; tests/quality/table.ts says more",
+    "usage: deno task table WORK --packed, or --moe CHECKPOINT --corpus FOLDER; tests/quality/table.ts says more",
   );
   Deno.exit(2);
 }
@@ -74,10 +74,7 @@ const wanted = {
 };
 
 /** A system's result; undefined where its checkpoint or the calibration was not given, too. */
-async function systemResult(
-  system: System,
-  pairs: readonly string[],
-): Promise<Result | undefined> {
+async function systemResult(system: System): Promise<Result | undefined> {
   const checkpoint = values[system.checkpoint];
   if (checkpoint === undefined) return undefined;
   const files = [`${checkpoint}/model.safetensors`];
@@ -85,10 +82,13 @@ async function systemResult(
     if (values.calibration === undefined) return undefined;
     files.push(values.calibration);
   }
-  const key = JSON.stringify([system.flags, ...files.flatMap(state), rows, pairs]);
+  const key = JSON.stringify([system.flags, ...files.flatMap(state), rows, FROM_ENGLISH]);
   const packed = `${work}/packed`;
-  const found = await resultOf(wanted, { id: system.id, key }, setsOf(pairs), async () => {
-    await packSystem(system, checkpoint, packed, { pairs, calibration: values.calibration });
+  const found = await resultOf(wanted, { id: system.id, key }, devSets(), async () => {
+    await packSystem(system, checkpoint, packed, {
+      pairs: FROM_ENGLISH,
+      calibration: values.calibration,
+    });
     return { model: packed, weightError: () => weightError(packed, checkpoint) };
   });
   return found && { ...found, system };
@@ -109,19 +109,17 @@ function trainedFor(name: CheckpointName): string {
   } steps, ${millions} M target tokens of its last run)`;
 }
 
-function setsOf(pairs: readonly string[]): Record<string, DevSet> {
-  return Object.fromEntries(pairs.map((pair) => [pair, devSet(values.corpus!, pair, rows)]));
+function devSets(): Record<string, DevSet> {
+  return Object.fromEntries(FROM_ENGLISH.map((pair) => [pair, devSet(values.corpus!, pair, rows)]));
 }
 
 /** A table as a part of the file, and the checkpoints in it; nothing without its base or without anything beside it. */
 async function table(
-  heading: string,
-  { title, pairs = FROM_ENGLISH, base, others }: Group,
-  name: string,
+  { title, base, others }: Group,
 ): Promise<{ parts: Part[]; used: CheckpointName[] }> {
   const results: Result[] = [];
   for (const system of [base, ...others]) {
-    const result = await systemResult(system, pairs);
+    const result = await systemResult(system);
     if (result !== undefined) results.push(result);
   }
   const [first] = results;
@@ -129,9 +127,9 @@ async function table(
     if (results.length > 0) console.error(`${title}: no table, it needs ${base.id} and one more`);
     return { parts: [], used: [] };
   }
-  const text = renderTable(results, setsOf(pairs), { base: first, name });
+  const text = renderTable(results, devSets(), { base: first, name: "f16" });
   return {
-    parts: [{ name: title, heading: `${heading} ${title}`, text }],
+    parts: [{ name: title, heading: `## ${title}`, text }],
     used: results.map((r) => r.system.checkpoint),
   };
 }
@@ -140,13 +138,9 @@ async function table(
 async function checkpointParts(document: string): Promise<Part[]> {
   const [f16, ...quantized] = SYSTEMS;
   const tables = [
-    await table("##", SIX, "f16"),
-    await table("##", { title: "Systems", base: f16!, others: quantized }, "f16"),
+    await table({ title: "Systems", base: f16!, others: quantized }),
+    await table({ title: "One part alone", base: f16!, others: PART_SYSTEMS }),
   ];
-  for (const group of TWIN_GROUPS) tables.push(await table("###", group, "dense"));
-  tables.push(
-    await table("##", { title: "One part alone", base: f16!, others: PART_SYSTEMS }, "f16"),
-  );
   const used = new Set(tables.flatMap((t) => t.used));
   return [
     { name: "method", heading: "# Quality", text: METHOD },
@@ -170,7 +164,7 @@ function checkpointLines(document: string, used: ReadonlySet<CheckpointName>): s
 
 /** The tables of packed models. */
 async function packedParts(): Promise<Part[]> {
-  const texts = { corpus: values.corpus!, rows, declaration: values.declaration };
+  const texts = { corpus: values.corpus, rows, declaration: values.declaration };
   const folderOf = (name: PackedName) => values[name] ?? PACKED[name].folder;
   const parts: Part[] = [];
   for (const group of PACKED_GROUPS) {
