@@ -83,8 +83,9 @@ export function readFairseq(
 ): { plan: ModelPlan; spec: ModelSpec } {
   const tensors: TensorSpec[] = [matrix("shared.weight", c.vocab_size, c.d_model, "embedding")];
   const ignored = new Map<string, string>();
-  if (c.tie_word_embeddings) ignored.set("lm_head.weight", "tied to shared.weight");
-  else tensors.push(matrix("lm_head.weight", c.vocab_size, c.d_model, "lm_head"));
+  const head = matrix("lm_head.weight", c.vocab_size, c.d_model, "lm_head");
+  const tiedHead = c.tie_word_embeddings ? { name: head.name, of: "shared.weight" } : undefined;
+  if (tiedHead === undefined) tensors.push(head);
   const expertLayers: ExpertLayerSpec[] = [];
   const layers = (stack: Stack) =>
     Array.from({ length: c[`${stack}_layers`] }, (_, i) => {
@@ -102,7 +103,7 @@ export function readFairseq(
   };
   const encoder = stackOf("encoder"), decoder = stackOf("decoder");
   const copies = embeddingCopies(c.tie_word_embeddings);
-  const plan = { modelType: c.model_type, tensors, expertLayers, ignored, copies };
+  const plan = { modelType: c.model_type, tensors, expertLayers, ignored, tiedHead, copies };
   return { plan, spec: { ...modelSpec(c), encoder, decoder } };
 }
 

@@ -195,8 +195,9 @@ function planOf(c: Config): ModelPlan {
   const ignored = new Map([
     [`${blockOf("decoder", 0)}.1.EncDecAttention.relative_attention_bias.weight`, "unused"],
   ]);
-  if (c.tie_word_embeddings) ignored.set("lm_head.weight", "tied to shared.weight");
-  else tensors.push(matrix("lm_head.weight", c.vocab_size, c.d_model, "lm_head"));
+  const head = matrix("lm_head.weight", c.vocab_size, c.d_model, "lm_head");
+  const tiedHead = c.tie_word_embeddings ? { name: head.name, of: "shared.weight" } : undefined;
+  if (tiedHead === undefined) tensors.push(head);
   const expertLayers: ExpertLayerSpec[] = [];
   for (const stack of ["encoder", "decoder"] as const) {
     ignored.set(`${stack}.embed_tokens.weight`, "tied to shared.weight");
@@ -209,7 +210,7 @@ function planOf(c: Config): ModelPlan {
     tensors.push(vector(`${stack}.final_layer_norm.weight`, c.d_model));
   }
   const copies = embeddingCopies(c.tie_word_embeddings);
-  return { modelType: c.model_type, tensors, expertLayers, ignored, copies };
+  return { modelType: c.model_type, tensors, expertLayers, ignored, tiedHead, copies };
 }
 
 function layerTensors(c: Config, stack: Stack, layer: number): TensorSpec[] {

@@ -1,9 +1,9 @@
 /** Short ways to say what a plan's tensors are. */
-import type { TensorRole, TensorSpec } from "../base/plan.ts";
+import type { TensorPlace, TensorRole, TensorSpec } from "../base/plan.ts";
 
 /** A norm's weight, a bias: f32 [length]. */
 export function vector(name: string, length: number): TensorSpec {
-  return { name, role: "vector", shape: [length] };
+  return { name, role: "vector", shape: [length], place: placeOf(name) };
 }
 
 /** A matrix [rows, cols]. */
@@ -13,7 +13,15 @@ export function matrix(
   cols: number,
   role: TensorRole = "matrix",
 ): TensorSpec {
-  return { name, role, shape: [rows, cols] };
+  return { name, role, shape: [rows, cols], place: role === "exact" ? undefined : placeOf(name) };
+}
+
+/** By what families call their parts; a name without a stack's is of the only one, the decoder. */
+function placeOf(name: string): TensorPlace | undefined {
+  const stack = name.startsWith("encoder.") ? "encoder" : "decoder";
+  if (name.includes("norm")) return undefined;
+  if (/attn|attention/i.test(name)) return { stack, part: "attention" };
+  return /\b(fc\d|ffn|mlp|wi|wo)\b/.test(name) ? { stack, part: "dense_ffn" } : undefined;
 }
 
 /**

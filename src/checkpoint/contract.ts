@@ -41,27 +41,43 @@ export interface ZipEntry {
   readonly header: number;
 }
 
+/** How rows are read: `into` is where to put them (as many elements at its start), to spare an allocation. */
+export interface ReadOptions<T> {
+  readonly into?: T | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** A checkpoint's weights. Whoever opened it closes it. */
 export interface TensorSource {
   /** Where it is, for messages; without secrets. */
   readonly origin: string;
   /** What tells one version of its files from another (sizes, times, ETags); for resuming, never for output. */
   readonly identity: string;
-  /** By canonical name, in the files' order. */
+  /** By canonical name, in the files' order; of what is made of several, all bytes that it is read from are counted. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /**
    * Rows [rowStart, rowStart + rowCount) as f32 [rowCount, cols]; a vector is one row.
    *
-   * @param into where to put them (rowCount * cols elements at its start), to spare an allocation
    * @throws MoqeError `corrupt` or `unavailable` as its files do; `unsupported` for a dtype that is no weight
    */
   readRows(
     name: string,
     rowStart: number,
     rowCount: number,
-    options?: { into?: Float32Array<ArrayBuffer>; signal?: AbortSignal | undefined },
+    options?: ReadOptions<Float32Array<ArrayBuffer>>,
   ): Promise<Float32Array<ArrayBuffer>>;
   close(): void;
+}
+
+/** Tensors as files have them: some are bytes that stand for weights. */
+export interface StoredTensors extends TensorSource {
+  /** As `readRows`, of a U8 tensor, its elements as they are. Throws MoqeError `unsupported` for another dtype. */
+  readBytes(
+    name: string,
+    rowStart: number,
+    rowCount: number,
+    options?: ReadOptions<Uint8Array<ArrayBuffer>>,
+  ): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** The texts of a checkpoint, as they were. */
@@ -94,7 +110,7 @@ export interface ModelCard {
 /** A checkpoint opened whole. */
 export interface Checkpoint {
   readonly texts: CheckpointTexts;
-  readonly weights: TensorSource;
+  readonly weights: StoredTensors;
   /** Where it comes from a hub. */
   readonly card?: ModelCard | undefined;
 }

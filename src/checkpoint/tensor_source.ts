@@ -1,7 +1,13 @@
 /** Tensors of a checkpoint's files, one or sharded, safetensors or torch's own, read by rows as f32. */
 import { MoqeError } from "../base/errors.ts";
 import { halfTable } from "../quant/half.ts";
-import { asMatrix, type Folder, type TensorInfo, type TensorSource } from "./contract.ts";
+import {
+  asMatrix,
+  type Folder,
+  type ReadOptions,
+  type StoredTensors,
+  type TensorInfo,
+} from "./contract.ts";
 import { quote } from "./header_text.ts";
 import { findForm, missingFile, readIndex } from "./forms.ts";
 import { canonicalName, MAX_TENSORS } from "./safetensors.ts";
@@ -9,7 +15,7 @@ import { readStrided } from "./strided.ts";
 import { dataStart } from "./zip.ts";
 
 /** Opens a folder's weights: all that its files say of them read and checked. The source owns the folder from then on. */
-export async function openTensors(folder: Folder): Promise<TensorSource> {
+export async function openTensors(folder: Folder): Promise<StoredTensors> {
   const found = await findForm(folder), { form } = found;
   const shards = await readIndex(folder, found);
   const tensors = new Map<string, TensorInfo>();
@@ -74,7 +80,7 @@ function checkIndex(
   });
 }
 
-class FolderTensors implements TensorSource {
+class FolderTensors implements StoredTensors {
   readonly origin: string;
   /** Where the data of zip entries begin, by file and header; known once it was asked for. */
   readonly #starts = new Map<string, number>();
@@ -91,15 +97,9 @@ class FolderTensors implements TensorSource {
     name: string,
     rowStart: number,
     rowCount: number,
-    options: { into?: Float32Array<ArrayBuffer>; signal?: AbortSignal | undefined } = {},
+    options: ReadOptions<Float32Array<ArrayBuffer>> = {},
   ): Promise<Float32Array<ArrayBuffer>> {
-    const tensor = this.tensors.get(name);
-    if (tensor === undefined) throw new RangeError(`cannot read ${name}: no such tensor`);
-    const { rows, cols } = asMatrix(tensor.shape);
-    if (rowStart < 0 || rowCount < 0 || rowStart + rowCount > rows) {
-      throw new RangeError(`cannot read ${rowCount} rows at ${rowStart} of ${name}'s ${rows}`);
-    }
-    const count = rowCount * cols;
+    const { tensor, first, count } = this.#find(name, rowStart, rowCount);
     const out = options.into?.subarray(0, count) ?? new Float32Array(count);
     const width = elementBytes(tensor);
     // Narrow elements are read into the end of their own place and widened from its start on: widening element i
@@ -109,14 +109,48 @@ class FolderTensors implements TensorSource {
       out.byteOffset + count * (4 - width),
       count * width,
     );
-    const base = await this.#dataStart(tensor);
-    const read = (offset: number, into: Uint8Array<ArrayBuffer>) =>
-      this.folder.read(tensor.file, base + offset, into, options.signal);
-    if (tensor.strides === undefined) {
-      await read(tensor.byteRange.offset + rowStart * cols * width, raw);
-    } else await readStrided(tensor, [rowStart * cols, count], raw, width, read);
+    await this.#fill(tensor, first, raw, width, options.signal);
     widen(out, raw, tensor.dtype);
     return out;
+  }
+
+  async readBytes(
+    name: string,
+    rowStart: number,
+    rowCount: number,
+    options: ReadOptions<Uint8Array<ArrayBuffer>> = {},
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const { tensor, first, count } = this.#find(name, rowStart, rowCount);
+    if (tensor.dtype !== "U8") throw wrongType(tensor, "encoded weights are U8");
+    const out = options.into?.subarray(0, count) ?? new Uint8Array(count);
+    await this.#fill(tensor, first, out, 1, options.signal);
+    return out;
+  }
+
+  /** A tensor, and of some of its rows the first element and how many there are. */
+  #find(name: string, rowStart: number, rowCount: number) {
+    const tensor = this.tensors.get(name);
+    if (tensor === undefined) throw new RangeError(`cannot read ${name}: no such tensor`);
+    const { rows, cols } = asMatrix(tensor.shape);
+    if (rowStart < 0 || rowCount < 0 || rowStart + rowCount > rows) {
+      throw new RangeError(`cannot read ${rowCount} rows at ${rowStart} of ${name}'s ${rows}`);
+    }
+    return { tensor, first: rowStart * cols, count: rowCount * cols };
+  }
+
+  /** Fills `raw` with elements of `width` bytes from the first on, in row-major order. */
+  async #fill(
+    tensor: TensorInfo,
+    first: number,
+    raw: Uint8Array<ArrayBuffer>,
+    width: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const base = await this.#dataStart(tensor);
+    const read = (offset: number, into: Uint8Array<ArrayBuffer>) =>
+      this.folder.read(tensor.file, base + offset, into, signal);
+    if (tensor.strides === undefined) await read(tensor.byteRange.offset + first * width, raw);
+    else await readStrided(tensor, [first, raw.length / width], raw, width, read);
   }
 
   async #dataStart({ file, entry }: TensorInfo): Promise<number> {
@@ -135,11 +169,15 @@ class FolderTensors implements TensorSource {
 function elementBytes(tensor: TensorInfo): 2 | 4 {
   if (tensor.dtype === "F32") return 4;
   if (tensor.dtype === "F16" || tensor.dtype === "BF16") return 2;
-  throw new MoqeError("unsupported", {
+  throw wrongType(tensor, "weights are F32, F16 or BF16");
+}
+
+function wrongType(tensor: TensorInfo, rule: string): MoqeError {
+  return new MoqeError("unsupported", {
     action: `read the weights of ${tensor.name}`,
-    rule: "weights are F32, F16 or BF16",
+    rule,
     observed: tensor.dtype,
-    remedy: "save the checkpoint in one of these",
+    remedy: "save the checkpoint in this type",
   });
 }
 

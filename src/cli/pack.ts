@@ -1,4 +1,5 @@
 /** moqe pack: a checkpoint to a packed model, on disk or in a bucket. */
+import { architectureOf } from "../arch/registry.ts";
 import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
@@ -8,6 +9,7 @@ import { Calibration } from "../pack/calibration/file.ts";
 import { journalFor } from "../pack/journal.ts";
 import { packCheckpoint } from "../pack/pack.ts";
 import type { PackOptions } from "../pack/options.ts";
+import type { PackWidths } from "../pack/widths.ts";
 import { PackedExperts } from "../pack/packed_experts.ts";
 import type { WritableStore } from "../store/contract.ts";
 import { MANIFEST_NAME } from "../store/manifest.ts";
@@ -20,7 +22,7 @@ import { listenForInterrupt } from "./interrupt.ts";
 import { floresPair, trainedPairs } from "./pairs.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
-import { sizeTable } from "./tables.ts";
+import { leftOutText, sizeTable } from "./tables.ts";
 import { packWidths } from "./widths.ts";
 import { checkTokenizer } from "../text/tokenizer_file.ts";
 
@@ -40,7 +42,12 @@ export async function pack(
   });
   const options = packOptions(address, flags, folder.card);
   await refuseOccupied(store);
-  const { checkpoint, plan, spec } = await openKnown(folder);
+  let widths: PackWidths;
+  const { checkpoint, plan, spec } = await openKnown(folder, (config) => {
+    const known = architectureOf(config).read(config);
+    widths = packWidths(flags, known.plan);
+    return known;
+  });
   let calibration: Calibration | undefined;
   try {
     const { texts } = checkpoint;
@@ -61,7 +68,7 @@ export async function pack(
       checkpoint,
       plan,
       store,
-      { ...options, pairs, order, calibration, expertsFrom, journal, signal },
+      { ...options, ...widths!, pairs, order, calibration, expertsFrom, journal, signal },
       ({ what, doneBytes, totalBytes, secondsLeft }) =>
         progress.show(
           `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}, ${what}`,
@@ -71,6 +78,7 @@ export async function pack(
     );
     progress.clear();
     console.log(sizeTable(report.sizes));
+    if (report.leftOut.length > 0) console.log(leftOutText(report.leftOut));
     if (report.resumedBlocks > 0) {
       console.log(`${report.resumedBlocks} blocks of an earlier, interrupted run were kept`);
     }
@@ -99,7 +107,7 @@ function packOptions(
   address: string,
   flags: Values<typeof packFlags>,
   card: ModelCard | undefined,
-): PackOptions {
+): Omit<PackOptions, keyof PackWidths> {
   if (flags.pairs.length === 0) throw pairsNeeded("pack", card);
   const licence = flags.licence === undefined ? card?.licence : { id: flags.licence };
   if (licence === undefined) {
@@ -113,7 +121,6 @@ function packOptions(
     throw usage({ name: "pack" }, "--kept-layers needs --experts-from: the model they are kept of");
   }
   return {
-    ...packWidths(flags),
     name: flags.name ?? lastName(card?.repository ?? address),
     pairs: flags.pairs.map(floresPair),
     licence,

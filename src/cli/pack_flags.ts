@@ -22,7 +22,10 @@ const WIDTHS = ["2bit", "3bit", "4bit", "8bit", "f16"] as const;
 
 /** Widths of a packed model's parts. */
 export const widthFlags = {
-  experts: choice(WIDTHS, "2bit", "width of the experts"),
+  experts: optionalChoice(
+    [...WIDTHS, "mxfp4"],
+    "width of the experts; mxfp4 keeps those of a checkpoint that stores them so, bit for bit, and is then the default, else 2bit",
+  ),
   quantizer: optionalChoice(
     ["symmetric", "lloyd", "trellis", "moqe-linear-trunc", "moqe-linear-half", "moqe-log"],
     "how the experts' codes are chosen; symmetric unless given",

@@ -15,7 +15,7 @@ import { languagesText, waiting } from "./checkpoint.ts";
 import type { planFlags } from "./pack_flags.ts";
 import type { Planned } from "./plan.ts";
 import { Progress } from "./progress.ts";
-import { sizeTable } from "./tables.ts";
+import { leftOutText, sizeTable } from "./tables.ts";
 import { packWidths } from "./widths.ts";
 
 type PlanFlags = Values<typeof planFlags>;
@@ -37,10 +37,11 @@ export async function planHub(address: string, flags: PlanFlags): Promise<Planne
   const config = await readConfig(folder);
   const { plan } = architectureOf(config).read(config);
   const outline = await readOutline(folder, OUTLINE_BYTES);
-  if (outline.names !== undefined) checkAgainstPlan(outline, plan, outline.names);
+  const left = outline.names === undefined ? [] : checkAgainstPlan(outline, plan, outline.names);
   const card = folder.card!;
   console.log(cardText(card));
-  console.log(`${outlineText(outline)}\n`);
+  console.log(outlineText(outline));
+  console.log(`${leftOutText(left)}\n`);
   const tokenizer = await folder.stat("tokenizer.json");
   return planned(config, flags, { name: card.repository, tokenizerBytes: tokenizer!.bytes });
 }
@@ -50,7 +51,7 @@ function planned(
   flags: PlanFlags,
   of: Pick<Manifest, "name"> & { tokenizerBytes: number },
 ): Planned {
-  const { plan, spec } = architectureOf(config).read(config), widths = packWidths(flags);
+  const { plan, spec } = architectureOf(config).read(config), widths = packWidths(flags, plan);
   console.log(sizeTable(planSizes(plan, widths)));
   const manifest = plannedManifest(plan, widths, { ...of, config: config as Manifest["config"] });
   return { plan, spec, manifest, manifestBytes: JSON.stringify(manifest).length };

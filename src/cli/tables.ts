@@ -1,6 +1,7 @@
 /** Tables as commands print them: plain text, columns aligned. */
 import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
+import type { LeftOut } from "../checkpoint/check.ts";
 import type { PartSize } from "../pack/sizes.ts";
 import type { BlockRef, Manifest } from "../store/manifest.ts";
 
@@ -19,6 +20,13 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 export function sizeTable(sizes: readonly PartSize[]): string {
   const shown = sizes.filter((s) => s.packedBytes > 0 || s.weights > 0);
   return table(SIZE_HEAD, shown.map((s) => sizeRow(s.part, s.weights, s.packedBytes)));
+}
+
+/** "left out: 12 tensors of mtp.* (multi-token prediction head)", a line each. */
+export function leftOutText(left: readonly LeftOut[]): string {
+  return left.map(({ prefix, reason, tensors }) =>
+    `left out: ${tensors} ${tensors === 1 ? "tensor" : "tensors"} of ${prefix}* (${reason})`
+  ).join("\n");
 }
 
 /** Sizes of a model that is packed, from its manifest: what is stored once counts once. */

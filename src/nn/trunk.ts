@@ -167,13 +167,12 @@ export function checkManifest(manifest: Manifest, plan: ModelPlan): void {
   const held = new Set(manifest.trunk.map((t) => t.name));
   for (const name of planned.keys()) if (!held.has(name)) faults.push(`tensor ${name} is missing`);
   for (const t of manifest.trunk) {
-    const spec = planned.get(t.name);
-    const separateHead = t.name === "lm_head.weight" && plan.ignored.has(t.name);
-    const shape = separateHead ? planned.get("shared.weight")?.shape : spec?.shape;
-    if (shape === undefined) {
+    const { tiedHead } = plan;
+    const spec = planned.get(tiedHead?.name === t.name ? tiedHead.of : t.name);
+    if (spec === undefined) {
       faults.push(`tensor ${t.name} is not part of a ${plan.modelType} model`);
-    } else if (shape.join() !== t.shape.join()) {
-      faults.push(`${t.name} is [${t.shape}] where [${shape}] is due`);
+    } else if (spec.shape.join() !== t.shape.join()) {
+      faults.push(`${t.name} is [${t.shape}] where [${spec.shape}] is due`);
     }
     const format = manifest.formats[t.format]!;
     const fullWidth = t.shape.length === 1 || spec?.role === "exact";

@@ -15,10 +15,11 @@ interface Base {
 
 /** The tensors of a checkpoint, with experts' matrices less their bases as these are packed. Without bases: as they are. */
 export class ExpertTensors implements TensorSource {
-  /** By an expert's matrix: its base's. */
-  readonly #baseNames = new Map<string, string>();
+  /** By an expert's matrix: its base's name, and the layer's ordinal. */
+  readonly #places = new Map<string, { name: string; layer: number }>();
   /** The bases of the layer that was read last: f32, twice their size. */
   readonly #held = new Map<string, Promise<Base>>();
+  #heldLayer = -1;
 
   constructor(
     readonly checkpoint: TensorSource,
@@ -26,11 +27,11 @@ export class ExpertTensors implements TensorSource {
     readonly items: readonly TrunkItem[],
     readonly signal?: AbortSignal,
   ) {
-    for (const layer of plan.expertLayers) {
+    for (const [l, layer] of plan.expertLayers.entries()) {
       for (let e = 0; e < layer.count && layer.bases !== undefined; e++) {
         for (const { name } of layer.projections) {
           const base = layer.bases.tensorName(baseOf(layer, e)!, name);
-          this.#baseNames.set(layer.tensorNames(e, name).weight, base);
+          this.#places.set(layer.tensorNames(e, name).weight, { name: base, layer: l });
         }
       }
     }
@@ -56,7 +57,7 @@ export class ExpertTensors implements TensorSource {
     const data = await this.checkpoint.readRows(...ask);
     const base = await this.#baseOf(name);
     if (base === undefined) return data;
-    const { cols } = this.#item(this.#baseNames.get(name)!);
+    const { cols } = this.#item(this.#places.get(name)!.name);
     for (let i = 0, at = rowStart * cols; i < rowCount * cols; i++, at++) {
       data[i]! += base.loss[at]!;
     }
@@ -73,12 +74,12 @@ export class ExpertTensors implements TensorSource {
   }
 
   #baseOf(expertName: string): Promise<Base> | undefined {
-    const name = this.#baseNames.get(expertName);
-    if (name === undefined) return undefined;
-    const known = this.#held.get(name);
+    const place = this.#places.get(expertName);
+    if (place === undefined) return undefined;
+    const { name, layer } = place, known = this.#held.get(name);
     if (known !== undefined) return known;
-    const layer = layerOf(name);
-    for (const other of this.#held.keys()) if (layerOf(other) !== layer) this.#held.delete(other);
+    if (layer !== this.#heldLayer) this.#held.clear();
+    this.#heldLayer = layer;
     const made = this.#encode(name);
     this.#held.set(name, made);
     return made;
@@ -100,9 +101,4 @@ export class ExpertTensors implements TensorSource {
   close(): void {
     this.checkpoint.close();
   }
-}
-
-/** "encoder.layers.3" of a tensor's name. */
-function layerOf(name: string): string {
-  return name.split(".", 3).join(".");
 }

@@ -32,7 +32,8 @@ export async function chooseRecipes(
   if (expertsFrom?.isWhole) return plan.expertLayers.map((_, l) => expertsFrom.recipes(l));
   checkLayers(plan, recipes);
   if (expertBytes === undefined) return await byLayer(source, plan, recipes, options);
-  if (calibration === undefined || !Object.values(recipes.experts).every(isCalibrated)) {
+  const mayMix = (r: Recipe) => isCalibrated(r) || r.quantizer === "mxfp4";
+  if (calibration === undefined || !Object.values(recipes.experts).every(mayMix)) {
     throw new MoqeError("bad_input", {
       action: "choose experts' widths by their sensitivity",
       rule: "it needs --calibration, and a quantizer that is no baseline",

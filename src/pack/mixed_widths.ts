@@ -6,6 +6,7 @@ import { formatBytes } from "../base/units.ts";
 import { dequantize, quantizeMatrix } from "../quant/matrix.ts";
 import type { Recipe } from "../quant/quantizers.ts";
 import type { ExpertTensors } from "./bases.ts";
+import { activate, activationOf } from "./calibration/activation.ts";
 import type { Calibration } from "./calibration/file.ts";
 
 /** Inputs by which an expert's sensitivity is measured. */
@@ -83,6 +84,15 @@ export function climb(all: Rungs[], totalBytes: number, takenBytes = 0): void {
   }
 }
 
+/** One of an expert's matrices f32 [rows, cols], what it is added to, and its bias. */
+interface Matrix {
+  readonly w: Float32Array;
+  readonly base: Float32Array | undefined;
+  readonly rows: number;
+  readonly cols: number;
+  readonly bias: Float32Array;
+}
+
 async function harmOf(
   source: ExpertTensors,
   layer: ExpertLayerSpec,
@@ -94,24 +104,18 @@ async function harmOf(
   const { x, weights, count } = calibration.samples(ordinal, expert, ROWS);
   const seen = calibration.header.layers[ordinal]!.seen[expert]!;
   if (count === 0) return ladder.map(() => 0);
-  const matrices: {
-    w: Float32Array;
-    base: Float32Array | undefined;
-    rows: number;
-    cols: number;
-    bias: Float32Array;
-  }[] = [];
+  const matrices: Matrix[] = [];
   for (const { name, rows, cols, bias } of layer.projections) {
     const names = layer.tensorNames(expert, name);
     const w = await source.readRows(names.weight, 0, rows, { signal });
     const b = bias ? await source.readRows(names.bias, 0, 1, { signal }) : new Float32Array(rows);
     matrices.push({ w, base: await source.base(layer, expert, name), rows, cols, bias: b });
   }
-  const output = (of: (m: typeof matrices[number]) => Float32Array) =>
-    matrices.reduce(
-      (h, m, i) => product(h, plus(of(m), m.base), m.bias, i < matrices.length - 1),
-      x as Float32Array,
-    );
+  const activation = activationOf(layer), [one, two] = matrices as [Matrix, Matrix];
+  const output = (of: (m: Matrix) => Float32Array) => {
+    const hidden = activate(activation, product(x, plus(of(one), one.base), one.bias), one.rows);
+    return product(hidden, plus(of(two), two.base), two.bias);
+  };
   const exact = output((m) => m.w), width = exact.length / count;
   return ladder.map((recipe) => {
     const plain: Recipe = { ...recipe, rounding: "nearest" };
@@ -129,13 +133,12 @@ function plus(w: Float32Array, base: Float32Array | undefined): Float32Array {
   return base === undefined ? w : w.map((v, i) => v + base[i]!);
 }
 
-/** f32 [rows, n] = x w' + bias, with a relu where asked. */
+/** f32 [rows, n] = x w' + bias. */
 function product(
   x: Float32Array,
   w: Float32Array,
   bias: Float32Array,
-  relu: boolean,
-): Float32Array {
+): Float32Array<ArrayBuffer> {
   const n = bias.length, k = w.length / n, rows = x.length / k;
   const out = new Float32Array(rows * n);
   for (let o = 0; o < n; o++) {
@@ -143,7 +146,7 @@ function product(
     for (let r = 0; r < rows; r++) {
       let sum = bias[o]!;
       for (let c = 0, at = r * k; c < k; c++) sum += x[at + c]! * row[c]!;
-      out[r * n + o] = relu && sum < 0 ? 0 : sum;
+      out[r * n + o] = sum;
     }
   }
   return out;

@@ -2,8 +2,9 @@
 import { MoqeError } from "../base/errors.ts";
 import type { MatrixFormat } from "../base/layout.ts";
 import type { ModelPlan } from "../base/plan.ts";
-import { checkAgainstPlan, checkCopies } from "../checkpoint/check.ts";
+import { checkAgainstPlan, checkCopies, type LeftOut } from "../checkpoint/check.ts";
 import type { Checkpoint } from "../checkpoint/contract.ts";
+import { asPlanned } from "../checkpoint/parts.ts";
 import type { WritableStore } from "../store/contract.ts";
 import { type BlockRef, FORMAT_VERSION, type Manifest } from "../store/manifest.ts";
 import { ExpertTensors } from "./bases.ts";
@@ -24,11 +25,14 @@ export interface PackReport {
   readonly sizes: PartSize[];
   /** Blocks that an earlier, interrupted run had finished. */
   readonly resumedBlocks: number;
+  /** Tensors of the checkpoint that are left out on purpose. */
+  readonly leftOut: readonly LeftOut[];
 }
 
 /**
  * Packs a checkpoint into a store; manifest.json is written last. Memory: two chunks of rows, two objects
- * and one block, and of experts on bases those of a layer twice in f32, whatever the checkpoint's size.
+ * and one block, of experts on bases those of a layer twice in f32, and what `asPlanned` says where tensors are made of
+ * parts, whatever the checkpoint's size.
  *
  * @throws MoqeError `bad_input` for a checkpoint that is not as the plan says, `corrupt` or `unsupported` with
  * the tensor's name for weights that cannot be written
@@ -40,7 +44,7 @@ export async function packCheckpoint(
   options: PackOptions,
   onProgress: (progress: PackProgress) => void = () => {},
 ): Promise<PackReport> {
-  checkAgainstPlan(checkpoint.weights, plan);
+  const leftOut = checkAgainstPlan(checkpoint.weights, plan);
   await checkCopies(checkpoint.weights, plan, options.signal);
   const recipes = resolveWidths(options);
   if (options.expertsFrom !== undefined) checkNothingElse(options, options.expertsFrom);
@@ -48,7 +52,8 @@ export async function packCheckpoint(
   if (options.order !== undefined) checkOrder(options.order, plan.expertLayers);
   const items = trunkItems(plan, recipes);
   options.expertsFrom?.checkBases(items);
-  const tensors = new ExpertTensors(checkpoint.weights, plan, items, options.signal);
+  const weights = asPlanned(checkpoint.weights, plan);
+  const tensors = new ExpertTensors(weights, plan, items, options.signal);
   const chosen = await chooseRecipes(tensors, plan, recipes, options);
   const formats = new FormatTable();
   await using _lock = await options.journal?.lock?.();
@@ -72,6 +77,7 @@ export async function packCheckpoint(
     manifestSha256,
     sizes: planSizes(plan, options, chosen),
     resumedBlocks: run.resumedBlocks,
+    leftOut,
   };
 }
 

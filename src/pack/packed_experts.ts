@@ -6,7 +6,7 @@
 import { MoqeError } from "../base/errors.ts";
 import { type ExpertLayout, expertLayout, type MatrixFormat } from "../base/layout.ts";
 import { Ledger } from "../base/ledger.ts";
-import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
+import { type ExpertLayerSpec, isIgnored, type ModelPlan } from "../base/plan.ts";
 import { dequantizeRow, viewMatrix } from "../quant/matrix.ts";
 import type { Recipe } from "../quant/quantizers.ts";
 import { StoreFetcher } from "../store/fetcher.ts";
@@ -92,12 +92,12 @@ export class PackedExperts {
    */
   checkBases(items: readonly TrunkItem[]): void {
     const { formats, trunk } = this.model.manifest;
-    const { tensors, ignored } = this.plan;
-    const known = new Set([...tensors.map((t) => t.name), ...ignored.keys()]);
+    const planned = new Set(this.plan.tensors.map((t) => t.name));
+    const isKnown = (name: string) => planned.has(name) || isIgnored(this.plan, name);
     const there = new Map(trunk.map((t) => [t.name, coding(formats[t.format]!)]));
     const here = new Map(items.map((i) => [i.name, coding(i.recipe.format)]));
     // A tensor that the plan does not know can only be a base there where none is here.
-    const names = [...this.#baseNames(), ...[...there.keys()].filter((name) => !known.has(name))];
+    const names = [...this.#baseNames(), ...[...there.keys()].filter((name) => !isKnown(name))];
     for (const name of names) {
       const was = there.get(name) ?? "absent", is = here.get(name) ?? "absent";
       if (was === is) continue;

@@ -1,7 +1,6 @@
 /** How far a pack is, in bytes of the checkpoint. */
-import { DTYPE_BYTES, type TensorSource } from "../checkpoint/contract.ts";
-import { plannedTensors } from "../checkpoint/check.ts";
-import type { ModelPlan } from "../base/plan.ts";
+import { type ModelPlan, plannedTensors } from "../base/plan.ts";
+import type { TensorSource } from "../checkpoint/contract.ts";
 import type { TrunkItem } from "./widths.ts";
 
 export interface PackProgress {
@@ -34,8 +33,9 @@ export class ProgressMeter {
 
   /** Counts a chunk of rows as packed. */
   add(what: string, chunk: { job: { name: string; cols: number }; rowCount: number }): void {
-    const { dtype } = this.source.tensors.get(chunk.job.name)!;
-    this.#doneBytes += chunk.rowCount * chunk.job.cols * DTYPE_BYTES[dtype];
+    const { shape, byteRange } = this.source.tensors.get(chunk.job.name)!;
+    const each = byteRange.length / shape.reduce((a, b) => a * b, 1);
+    this.#doneBytes += chunk.rowCount * chunk.job.cols * each;
     this.#report(what);
   }
 

@@ -1,7 +1,7 @@
 /** One run of the packer over a checkpoint's weights, going on where the journal ends. */
 import { createHash } from "node:crypto";
 import { expertLayout } from "../base/layout.ts";
-import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
+import { type ExpertLayerSpec, type ModelPlan, plannedTensors } from "../base/plan.ts";
 import type { ModelCard, TensorSource } from "../checkpoint/contract.ts";
 import type { WritableStore } from "../store/contract.ts";
 import { type BlockRef, TRUNK_BLOCK_BYTES } from "../store/manifest.ts";
@@ -148,5 +148,6 @@ function fingerprint(
   add(plan.expertLayers.map((l) => [l.stack, l.layer, l.count, l.projections]));
   add(source.identity);
   for (const tensor of source.tensors.values()) add(tensor);
+  for (const { parts } of plannedTensors(plan)) if (parts !== undefined) add(parts);
   return hash.digest("hex");
 }

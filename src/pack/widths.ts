@@ -1,7 +1,7 @@
 /** Which width each part of a model gets. */
 import { MoqeError } from "../base/errors.ts";
 import type { MatrixFormat } from "../base/layout.ts";
-import type { ExpertLayerSpec, ModelPlan, Stack, TensorRole } from "../base/plan.ts";
+import type { ExpertLayerSpec, ModelPlan, Stack, TensorPlace, TensorRole } from "../base/plan.ts";
 import { describeRecipe, type Recipe, resolveWidth, type Width } from "../quant/quantizers.ts";
 
 /** Parts of a model whose width can be said apart, in one stack ("encoder.attention") or in both. */
@@ -48,8 +48,6 @@ function layerPart(layer: Pick<ExpertLayerSpec, "stack" | "layer">): string {
   return `${layerName(layer)}.experts`;
 }
 
-export const LM_HEAD = "lm_head.weight";
-
 /** Throws MoqeError `bad_input` for a width that has no meaning. */
 export function resolveWidths(widths: PackWidths): Recipes {
   const full = resolveWidth({ bits: 32 });
@@ -67,6 +65,13 @@ export function resolveWidths(widths: PackWidths): Recipes {
   const resolved = { encoder: expertsOf("encoder"), decoder: expertsOf("decoder") };
   const others = [...exceptions].filter(([name]) => !name.endsWith("experts")).map(([, r]) => r);
   for (const recipe of [...Object.values(byRole), ...others]) {
+    if (recipe.quantizer === "mxfp4") {
+      throw new MoqeError("bad_input", {
+        action: "pack",
+        rule: "only experts are stored as MXFP4, so nothing else can be kept so",
+        remedy: "give that part another width",
+      });
+    }
     if (recipe.quantizer === "trellis") {
       throw new MoqeError("bad_input", {
         action: "pack",
@@ -109,10 +114,30 @@ function exceptionsOf(parts: Readonly<Record<string, Width>>): Map<string, Recip
   return all;
 }
 
-/** Throws MoqeError `bad_input` for an exception of a layer that has no experts. */
-export function checkLayers(plan: ModelPlan, { exceptions }: Recipes): void {
+/** Whether a checkpoint stores a layer's experts as MXFP4. */
+export function storesMxfp4(layer: ExpertLayerSpec): boolean {
+  return layer.projections.every(({ name }) =>
+    layer.parts?.(0, name, "weight").every((p) => p.encoding === "mxfp4") ?? false
+  );
+}
+
+/**
+ * Throws MoqeError `bad_input` for an exception of a layer that has no experts, and for experts to be kept as MXFP4 that
+ * are not stored so.
+ */
+export function checkLayers(plan: ModelPlan, recipes: Recipes): void {
+  const other = plan.expertLayers.find((layer) =>
+    expertRecipe(recipes, layer).quantizer === "mxfp4" && !storesMxfp4(layer)
+  );
+  if (other !== undefined) {
+    throw new MoqeError("bad_input", {
+      action: "keep experts as MXFP4",
+      rule: `the checkpoint does not store those of ${layerName(other)} so`,
+      remedy: "give them a width: 2bit, 3bit, 4bit, 8bit or f16",
+    });
+  }
   const known = new Set(plan.expertLayers.map(layerPart));
-  for (const name of exceptions.keys()) {
+  for (const name of recipes.exceptions.keys()) {
     if (!ONE_LAYER.test(name) || known.has(name)) continue;
     throw new MoqeError("bad_input", {
       action: "choose a layer's width",
@@ -145,11 +170,12 @@ export interface TrunkItem {
   readonly shape: readonly number[];
   readonly recipe: Recipe;
   readonly role: TensorRole;
+  readonly place?: TensorPlace | undefined;
 }
 
 /**
- * Trunk tensors in the plan's order. A tied lm_head (one that the plan ignores) is written of its own only
- * where it is to have another width than the embedding.
+ * Trunk tensors in the plan's order. A tied output matrix is written of its own only where it is to have another width
+ * than the embedding.
  */
 export function trunkItems(plan: ModelPlan, recipes: Recipes): TrunkItem[] {
   const items: TrunkItem[] = plan.tensors.map((t) => ({
@@ -158,35 +184,36 @@ export function trunkItems(plan: ModelPlan, recipes: Recipes): TrunkItem[] {
     shape: t.shape,
     recipe: trunkRecipe(t, recipes),
     role: t.role,
+    place: t.place,
   }));
-  const embedding = items.find((i) => i.role === "embedding");
+  const head = plan.tiedHead, embedding = items.find((i) => i.name === head?.of);
   const recipe = recipes.byRole.lm_head;
-  const tied = plan.ignored.has(LM_HEAD) && !items.some((i) => i.name === LM_HEAD);
   if (
-    tied && embedding !== undefined && describeRecipe(recipe) !== describeRecipe(embedding.recipe)
+    head !== undefined && embedding !== undefined &&
+    describeRecipe(recipe) !== describeRecipe(embedding.recipe)
   ) {
-    items.push({ ...embedding, name: LM_HEAD, recipe, role: "lm_head" });
+    items.push({ ...embedding, name: head.name, recipe, role: "lm_head" });
   }
   return items;
 }
 
-function trunkRecipe(tensor: { name: string; role: TensorRole }, recipes: Recipes): Recipe {
-  const stack = tensor.name.slice(0, tensor.name.indexOf("."));
-  const exception = tensor.role === "matrix"
-    ? recipes.exceptions.get(`${stack}.${partOf(tensor)}`)
+function trunkRecipe(
+  { role, place }: { role: TensorRole; place?: TensorPlace | undefined },
+  recipes: Recipes,
+): Recipe {
+  const exception = role === "matrix" && place !== undefined
+    ? recipes.exceptions.get(`${place.stack}.${place.part}`)
     : undefined;
-  return exception ?? recipes.byRole[tensor.role];
+  return exception ?? recipes.byRole[role];
 }
 
 export const PARTS = [...SPLIT_PARTS, "embedding", "lm_head", "other"] as const;
 export type Part = typeof PARTS[number];
 
-/** The part a trunk tensor belongs to: by its role, and by its name where the role does not say. */
-export function partOf({ role, name }: { role: TensorRole; name: string }): Part {
+/** The part that a trunk tensor is counted in. */
+export function partOf({ role, place }: Pick<TrunkItem, "role" | "place">): Part {
   if (role === "embedding" || role === "lm_head") return role;
-  if (role === "exact" || name.includes("layer_norm")) return "other";
-  if (/attn|attention/i.test(name)) return "attention";
-  return /\b(fc\d|ffn|mlp|wi|wo)\b/.test(name) ? "dense_ffn" : "other";
+  return place?.part ?? "other";
 }
 
 /** Widths in words, for the manifest's provenance; `taken`: experts that come from elsewhere, all or of some layers. */

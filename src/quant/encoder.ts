@@ -7,6 +7,7 @@ import { Feedback } from "./feedback.ts";
 import { fitScale, Grid } from "./grid.ts";
 import { F16_OVERFLOW, roundToHalf, toHalfBits } from "./half.ts";
 import type { Hessian } from "./moments.ts";
+import { MXFP4_GROUP, mxfp4Group } from "./mxfp4.ts";
 import type { Recipe } from "./quantizers.ts";
 import { absMax, scaleOfEvenLevels, scaleOfFourLevels } from "./scales.ts";
 import { TrellisRows } from "./trellis.ts";
@@ -85,6 +86,8 @@ export class MatrixEncoder {
     for (let r = 0; r < rowCount; r++) {
       if (this.#grid !== undefined) {
         this.#encodeByLevels(this.#grid, weights, r * cols, scales, r * groups);
+      } else if (this.recipe.quantizer === "mxfp4") {
+        this.#encodeMxfp4(weights.subarray(r * cols, (r + 1) * cols), scales, r * groups);
       } else this.#encodeRow(weights, r * cols, scales, r * groups);
       packRow(this.#codes32, words.subarray(r * rowBytes / 4, (r + 1) * rowBytes / 4), bits);
     }
@@ -109,6 +112,17 @@ export class MatrixEncoder {
         this.#truncated(weights, at, from, to, scale);
       } else if (bits === 2) this.#fourLevels(weights, at, from, to, scale);
       else this.#evenLevels(weights, at, from, to, scale);
+    }
+  }
+
+  /** As #encodeRow, of weights that must have been MXFP4. */
+  #encodeMxfp4(row: Float32Array, scales: Uint16Array, scaleAt: number): void {
+    const { groups } = this.layout;
+    for (let g = 0, from = 0; g < groups; g++, from += MXFP4_GROUP) {
+      const group = row.subarray(from, from + MXFP4_GROUP);
+      const exact = mxfp4Group(group, this.#codes.subarray(from)), scale = roundToHalf(exact);
+      if (scale !== exact) throw this.#notMxfp4(group);
+      scales[scaleAt + g] = toHalfBits(scale);
     }
   }
 
@@ -239,6 +253,15 @@ export class MatrixEncoder {
     for (let i = 0; i < count; i++) {
       if (Math.abs(weights[i]!) >= F16_OVERFLOW) throw this.#beyondHalf("a weight", weights[i]!);
     }
+  }
+
+  #notMxfp4(group: Float32Array): MoqeError {
+    return new MoqeError("unsupported", {
+      action: `keep ${this.name} as MXFP4`,
+      rule: "32 weights must be levels of MXFP4 times one power of two from 2^-24 to 2^15",
+      observed: `weights up to ${absMax(group, 0, group.length)}`,
+      remedy: "give this part another width",
+    });
   }
 
   #beyondHalf(what: string, value: number): MoqeError {

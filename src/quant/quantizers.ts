@@ -3,12 +3,14 @@ import { MoqeError } from "../base/errors.ts";
 import type { Bits, CodeBits, MatrixFormat } from "../base/layout.ts";
 import { F16, F32 } from "../base/layout.ts";
 import { type BookBits, gaussianLevels, logLevels } from "./codebook.ts";
+import { MXFP4_GROUP, MXFP4_LEVELS } from "./mxfp4.ts";
 
 /**
  * - `symmetric`: the scale of least squared error for evenly spaced levels (the default below 16 bits).
  * - `lloyd`: a codebook of least error (Lloyd-Max), fitted to each layer's experts; a Gaussian's elsewhere and where
  *   the weights are rotated.
  * - `trellis`: 2 bits that pick one of 16 levels together with the codes above (src/base/trellis.ts), of least error.
+ * - `mxfp4`: weights that MXFP4 can say, as they are; others are refused.
  * - `moqe-linear-trunc`, `moqe-linear-half`: MoQE's linear absmax per channel (arXiv 2310.02410), s = 2 max|A| /
  *   (2^b - 1), read literally, Q = int(A / s), and with half-step levels.
  * - `moqe-log`: MoQE's powers of two per channel, Q = round(log2(|A| / s)), s of least squared error.
@@ -18,6 +20,7 @@ export const QUANTIZERS = [
   "symmetric",
   "lloyd",
   "trellis",
+  "mxfp4",
   "moqe-linear-trunc",
   "moqe-linear-half",
   "moqe-log",
@@ -75,13 +78,28 @@ export function resolveWidth(width: Width): Recipe {
     const group = width.group ?? 64;
     return { quantizer, rounding, format: { bits, group, zero: 0, trellis: true, ...rotated } };
   }
+  if (quantizer === "mxfp4") {
+    if (bits !== 4 || (width.group ?? MXFP4_GROUP) !== MXFP4_GROUP) {
+      throw refuse(width, `MXFP4 is of 4 bits and groups of ${MXFP4_GROUP}`);
+    }
+    if (rounding !== "nearest" || width.rotate) {
+      throw refuse(width, "MXFP4 is kept as it is: it is neither rotated nor given feedback");
+    }
+    const levels = MXFP4_LEVELS;
+    return { quantizer, rounding, format: { bits, group: MXFP4_GROUP, zero: 0, levels } };
+  }
   return { quantizer, rounding, format: baseline(width, quantizer, bits) };
 }
 
-/** The same at other bits; a trellis has 2 alone, so what is wider beside it gets the codebook of least error. */
+/** The same at other bits; a trellis has 2 alone and MXFP4 4, so what is of others gets the codebook of least error. */
 export function atBits(width: Omit<Width, "bits">, bits: Bits): Width {
-  const wider = width.quantizer === "trellis" && bits !== 2;
-  return { ...width, bits, ...(wider ? { quantizer: bits === 8 ? "symmetric" : "lloyd" } : {}) };
+  const { quantizer } = width;
+  const hasOthers = quantizer === "trellis" && bits !== 2 || quantizer === "mxfp4" && bits !== 4;
+  return {
+    ...width,
+    bits,
+    ...(hasOthers ? { quantizer: bits === 8 ? "symmetric" : "lloyd" } : {}),
+  };
 }
 
 /** MoQE's own, as published. */
@@ -105,7 +123,7 @@ function baseline(width: Width, quantizer: QuantizerName, bits: CodeBits): Matri
   throw refuse(width, `no quantizer of this name writes ${bits} bits`);
 }
 
-/** Whether calibration has a say in it: MoQE's baselines and plain floats stay as they are. */
+/** Whether calibration has a say in it: MoQE's baselines, MXFP4 and plain floats stay as they are. */
 export function isCalibrated({ quantizer }: Recipe): boolean {
   return quantizer === "symmetric" || quantizer === "lloyd" || quantizer === "trellis";
 }

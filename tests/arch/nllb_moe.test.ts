@@ -38,6 +38,7 @@ Deno.test("bases: trunk tensors shaped as the experts' own, one for every second
     name: "encoder.layers.3.ffn.bases.base_0.fc1.weight",
     role: "matrix",
     shape: [8192, 2048],
+    place: { stack: "encoder", part: "dense_ffn" },
   });
   const layer = plan.expertLayers[0]!, block = spec.encoder!.layers[3]!.feedForward;
   assertEquals([0, 1, 2, 127].map((e) => baseOf(layer, e)), [0, 1, 0, 1]);

@@ -11,10 +11,11 @@ const NONE = {
   rotate: false,
 } as const;
 const WIDTHS = { experts: "2bit", trunk: "8bit", embedding: "8bit", lmHead: undefined } as const;
+const NO_EXPERTS = { expertLayers: [] };
 
 /** The parts' formats. */
 function formats(part: string[], quantizer: "trellis" | "lloyd") {
-  const widths = packWidths({ ...WIDTHS, ...NONE, quantizer, part } as never);
+  const widths = packWidths({ ...WIDTHS, ...NONE, quantizer, part } as never, NO_EXPERTS);
   const { experts, exceptions } = resolveWidths(widths);
   return { experts, part: (name: string) => exceptions.get(name)! };
 }
@@ -39,6 +40,7 @@ Deno.test("one layer's experts go before their stack's", () => {
       quantizer: "trellis",
       part: ["decoder.3.experts=4bit", "decoder.experts=3bit"],
     } as never,
+    NO_EXPERTS,
   );
   const recipes = resolveWidths(widths);
   const bits = (stack: "encoder" | "decoder", layer: number) =>

@@ -1,7 +1,7 @@
 /** Experts of one layer at a width of their own. */
 import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
-import type { TensorSource } from "../../src/checkpoint/contract.ts";
+import type { StoredTensors } from "../../src/checkpoint/contract.ts";
 import type { PackOptions } from "../../src/pack/options.ts";
 import { packCheckpoint } from "../../src/pack/pack.ts";
 import { planSizes } from "../../src/pack/sizes.ts";
@@ -51,7 +51,7 @@ Deno.test("experts that are on four levels already stay there in a wider layer, 
   const exact = new Map(
     await Promise.all(matrices.map(async (m) => [m.tensor, await levels(m)] as const)),
   );
-  const weights = Object.create(checkpoint.weights) as TensorSource;
+  const weights = Object.create(checkpoint.weights) as StoredTensors;
   weights.readRows = async (name, start, count, ...rest) => {
     const rows = await checkpoint.weights.readRows(name, start, count, ...rest);
     const all = exact.get(name), cols = rows.length / count;

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { expertLayout } from "../../src/base/layout.ts";
-import type { TensorSource } from "../../src/checkpoint/contract.ts";
+import type { StoredTensors } from "../../src/checkpoint/contract.ts";
 import type { PackOptions } from "../../src/pack/options.ts";
 import { encodeTrunk } from "../../src/pack/encode.ts";
 import { packCheckpoint } from "../../src/pack/pack.ts";
@@ -160,7 +160,7 @@ Deno.test("equal blocks are stored once", async () => {
   const tensors = new Map([...checkpoint.weights.tensors].filter(([n]) => !lost.has(n)));
   const weights = Object.create(checkpoint.weights, {
     tensors: { value: tensors },
-  }) as TensorSource;
+  }) as StoredTensors;
   weights.readRows = (...args) => checkpoint.weights.readRows(...args);
   const store = new FileStore(folder.path);
   const { manifest } = await packCheckpoint({ ...checkpoint, weights }, twins, store, TEST_PACK);
@@ -188,10 +188,11 @@ Deno.test("a weight that is NaN stops the pack with its tensor's name and no man
   using folder = temporaryFolder();
   const { checkpoint, plan } = await openGolden("baseline");
   const bad = plan.expertLayers[0]!.tensorNames(1, "fc1").bias;
-  const weights: TensorSource = {
+  const weights: StoredTensors = {
     origin: "here",
     identity: "",
     tensors: checkpoint.weights.tensors,
+    readBytes: (...ask) => checkpoint.weights.readBytes(...ask),
     readRows: async (name, ...rest) => {
       const rows = await checkpoint.weights.readRows(name, ...rest);
       if (name === bad) rows[1] = NaN;

@@ -10,7 +10,7 @@ import {
 import { MoqeError } from "../../src/base/errors.ts";
 import { expertLayout } from "../../src/base/layout.ts";
 import type { ModelPlan } from "../../src/base/plan.ts";
-import type { Checkpoint, TensorSource } from "../../src/checkpoint/contract.ts";
+import type { Checkpoint, StoredTensors } from "../../src/checkpoint/contract.ts";
 import { Calibration } from "../../src/pack/calibration/file.ts";
 import type { PackOptions } from "../../src/pack/options.ts";
 import { packCheckpoint } from "../../src/pack/pack.ts";
@@ -34,7 +34,7 @@ function changed(
   name: RegExp,
   change: (x: number, i: number) => number,
 ): Checkpoint {
-  const weights = Object.create(checkpoint.weights) as TensorSource;
+  const weights = Object.create(checkpoint.weights) as StoredTensors;
   weights.readRows = async (tensor, start, count, ...rest) => {
     const rows = await checkpoint.weights.readRows(tensor, start, count, ...rest);
     if (name.test(tensor)) rows.forEach((x, i) => rows[i] = change(x, start * 1009 + i));

@@ -6,8 +6,7 @@
  */
 import { architectureOf } from "../../src/arch/registry.ts";
 import { expertLayout } from "../../src/base/layout.ts";
-import type { ExpertLayerSpec, ModelPlan } from "../../src/base/plan.ts";
-import { plannedTensors } from "../../src/checkpoint/check.ts";
+import { type ExpertLayerSpec, type ModelPlan, plannedTensors } from "../../src/base/plan.ts";
 import type { TensorInfo, TensorSource } from "../../src/checkpoint/contract.ts";
 import { encodeExpert, encodeTrunk } from "../../src/pack/encode.ts";
 import { asAsync, ObjectWriter } from "../../src/pack/object_writer.ts";

@@ -3,7 +3,7 @@
  * made up as they are asked for.
  */
 import { nllbMoe } from "../../src/arch/nllb_moe.ts";
-import { plannedTensors } from "../../src/checkpoint/check.ts";
+import { plannedTensors } from "../../src/base/plan.ts";
 import { randomWeights } from "../quant/random.ts";
 import { type Literal, torchSkeleton } from "./torch_files.ts";
 

@@ -1,6 +1,5 @@
 /** One expert's block with what calibration saw of its inputs. */
 import type { ExpertLayout, ProjectionOffsets } from "../../base/layout.ts";
-import { MoqeError } from "../../base/errors.ts";
 import type { ExpertLayerSpec } from "../../base/plan.ts";
 import { MatrixEncoder } from "../../quant/encoder.ts";
 import { dequantizeRow, type EncodedMatrix, viewMatrix } from "../../quant/matrix.ts";
@@ -10,8 +9,9 @@ import type { Recipe } from "../../quant/quantizers.ts";
 import type { ExpertTensors } from "../bases.ts";
 import { copyBias } from "../bias.ts";
 import type { ReadJob, RowChunk, RowReader } from "../row_reader.ts";
+import { activationOf } from "./activation.ts";
 import type { Calibration } from "./file.ts";
-import { hessianOf, HiddenLayers, samplesOf } from "./inputs.ts";
+import { FirstProducts, hessianOf, samplesOf } from "./inputs.ts";
 
 export interface CalibratedWork {
   readonly recipe: Recipe;
@@ -27,9 +27,9 @@ export interface CalibratedWork {
 /**
  * Encodes fc1 by its inputs' moments, then fc2 by those of the hidden layer that follows from them; with error feedback
  * fc2 makes up for some of what fc1's rounding changed, and biases take up the mean error. Memory beside the block: the
- * samples' inputs and two hidden layers, and the Hessian's blocks.
+ * samples' inputs and fc1's product with them twice, and the Hessian's blocks.
  *
- * @throws MoqeError `unsupported` for experts that are no fc1, relu, fc2
+ * @throws MoqeError `unsupported` for experts that are no two matrices with their activation between them
  */
 export async function encodeCalibrated(
   reader: RowReader,
@@ -38,22 +38,17 @@ export async function encodeCalibrated(
   work: CalibratedWork,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const [fc1, fc2] = layer.projections;
-  if (layer.projections.length !== 2 || fc1!.rows !== fc2!.cols) {
-    throw new MoqeError("unsupported", {
-      action: `calibrate ${layer.stack} layer ${layer.layer}`,
-      rule: "an expert must be two matrices with a relu between them",
-      observed: layer.projections.map((p) => `${p.name} [${p.rows}, ${p.cols}]`).join(", "),
-    });
-  }
+  const activation = activationOf(layer);
   const block = new Uint8Array(work.layout.bytes);
-  const samples = samplesOf(work.calibration, work.ordinal, expert, fc1!.rows);
+  const samples = samplesOf(work.calibration, work.ordinal, expert, fc2!.cols);
   const rotated = work.recipe.format.rotated === true;
   const one = new Projection(reader, layer, expert, work, block, 0);
-  const hidden = new HiddenLayers(samples, fc1!.cols, fc1!.rows);
+  const before = new FirstProducts(samples, fc1!.cols, fc1!.rows);
   await one.encode(
     hessianOf(samples, fc1!.cols, { rotated, centred: fc1!.bias }),
-    (row, exact, rounded, bias) => hidden.add(row, exact, rounded, bias),
+    (row, exact, rounded, bias) => before.add(row, exact, rounded, bias),
   );
+  const hidden = before.activated(activation);
   const two = new Projection(reader, layer, expert, work, block, 1);
   const means = hidden.means();
   const { hessian, compensation } = hidden.seenByFc2({

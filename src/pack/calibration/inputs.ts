@@ -1,7 +1,9 @@
 /** What an expert's two matrices are fed in calibration: samples, second moments, hidden layers, mean errors. */
+import type { ExpertActivation } from "../../base/plan.ts";
 import { rotate } from "../../base/rotation.ts";
 import { Compensation } from "../../quant/compensation.ts";
 import { Hessian, hessianBlock, Moments } from "../../quant/moments.ts";
+import { activate } from "./activation.ts";
 import type { Calibration, ExpertSamples } from "./file.ts";
 
 /**
@@ -57,14 +59,14 @@ function momentsOf({ x, count, weights }: ExpertSamples, cols: number, rotated: 
   return rotated ? moments.rotated() : moments;
 }
 
-/** Hidden layers of samples, filled as rows of fc1 come. Owns two f32 [count, hidden]. */
-export class HiddenLayers {
+/** What fc1 makes of samples, filled as its rows come. Owns two f32 [count, rows], which the hidden layers take over. */
+export class FirstProducts {
   readonly #exact: Float32Array<ArrayBuffer>;
   readonly #rounded: Float32Array<ArrayBuffer>;
 
-  constructor(readonly samples: ExpertSamples, readonly cols: number, readonly hidden: number) {
-    this.#exact = new Float32Array(samples.count * hidden);
-    this.#rounded = new Float32Array(samples.count * hidden);
+  constructor(readonly samples: ExpertSamples, readonly cols: number, readonly rows: number) {
+    this.#exact = new Float32Array(samples.count * rows);
+    this.#rounded = new Float32Array(samples.count * rows);
   }
 
   /**
@@ -72,7 +74,7 @@ export class HiddenLayers {
    * into the activation what it was.
    */
   add(unit: number, exact: Float32Array, rounded: Float32Array, bias: number | undefined): number {
-    const { x, count, weights } = this.samples, { cols, hidden } = this;
+    const { x, count, weights } = this.samples, { cols, rows } = this;
     let mean = 0, total = 0;
     for (let r = 0; r < count; r += 2) {
       // Two at once: one sum after another would wait for each addition. The last of an odd number is done twice.
@@ -85,23 +87,43 @@ export class HiddenLayers {
         c += w * e;
         d += w * q;
       }
-      this.#exact[r * hidden + unit] = a;
-      this.#rounded[r * hidden + unit] = b;
+      this.#exact[r * rows + unit] = a;
+      this.#rounded[r * rows + unit] = b;
       mean += weights[r]! * (a - b);
       total += weights[r]!;
       if (r + 1 === count) break;
-      this.#exact[(r + 1) * hidden + unit] = c;
-      this.#rounded[(r + 1) * hidden + unit] = d;
+      this.#exact[(r + 1) * rows + unit] = c;
+      this.#rounded[(r + 1) * rows + unit] = d;
       mean += weights[r + 1]! * (c - d);
       total += weights[r + 1]!;
     }
     const corrected = bias === undefined || total === 0 ? 0 : Math.fround(bias + mean / total);
-    for (let r = 0, at = unit; r < count; r++, at += hidden) {
-      this.#exact[at] = Math.max(0, this.#exact[at]! + (bias ?? 0));
-      this.#rounded[at] = Math.max(0, this.#rounded[at]! + (bias === undefined ? 0 : corrected));
+    for (let r = 0, at = unit; r < count; r++, at += rows) {
+      this.#exact[at]! += bias ?? 0;
+      this.#rounded[at]! += bias === undefined ? 0 : corrected;
     }
     return corrected;
   }
+
+  /** The hidden layers, once every row was added; what they are made of is overwritten. */
+  activated(activation: ExpertActivation): HiddenLayers {
+    return new HiddenLayers(
+      this.samples,
+      activation === "relu" ? this.rows : this.rows / 2,
+      activate(activation, this.#exact, this.rows),
+      activate(activation, this.#rounded, this.rows),
+    );
+  }
+}
+
+/** Hidden layers of samples f32 [count, hidden]: as the checkpoint's fc1 makes them, and as the rounded one does. */
+export class HiddenLayers {
+  constructor(
+    readonly samples: ExpertSamples,
+    readonly hidden: number,
+    readonly exact: Float32Array<ArrayBuffer>,
+    readonly rounded: Float32Array<ArrayBuffer>,
+  ) {}
 
   /**
    * By what fc2's errors are weighed, its input once fc1 is rounded, and with error feedback what fc2 can make up for of
@@ -111,12 +133,12 @@ export class HiddenLayers {
     { rotated, centred, feedback }: { rotated: boolean; centred: boolean; feedback: boolean },
   ): { hessian: Hessian; compensation?: Compensation } {
     const { samples, hidden } = this, { weights } = samples;
-    const input = { ...samples, x: this.#rounded };
+    const input = { ...samples, x: this.rounded };
     if (!feedback || hessianBlock(hidden) < hidden) {
       return { hessian: hessianOf(input, hidden, { rotated, centred }) };
     }
     const moments = momentsOf(input, hidden, false), plain = new Hessian(moments, centred);
-    const change = { was: this.#exact, is: this.#rounded, weights };
+    const change = { was: this.exact, is: this.rounded, weights };
     return {
       hessian: rotated ? new Hessian(moments.rotated(), centred) : plain,
       compensation: new Compensation(plain, change, centred),
@@ -135,6 +157,6 @@ export class HiddenLayers {
       }
       return out.map((v) => total === 0 ? 0 : v / total);
     };
-    return { exact: mean(this.#exact), rounded: mean(this.#rounded) };
+    return { exact: mean(this.exact), rounded: mean(this.rounded) };
   }
 }
