@@ -22,7 +22,7 @@ import { listenForInterrupt } from "./interrupt.ts";
 import { floresPair, trainedPairs } from "./pairs.ts";
 import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
-import { leftOutText, sizeTable } from "./tables.ts";
+import { leftOutLines, sizeTable } from "./tables.ts";
 import { packWidths } from "./widths.ts";
 import { checkTokenizer } from "../text/tokenizer_file.ts";
 
@@ -78,7 +78,7 @@ export async function pack(
     );
     progress.clear();
     console.log(sizeTable(report.sizes));
-    if (report.leftOut.length > 0) console.log(leftOutText(report.leftOut));
+    for (const line of leftOutLines(report.leftOut)) console.log(line);
     if (report.resumedBlocks > 0) {
       console.log(`${report.resumedBlocks} blocks of an earlier, interrupted run were kept`);
     }

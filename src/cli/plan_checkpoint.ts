@@ -15,7 +15,7 @@ import { languagesText, waiting } from "./checkpoint.ts";
 import type { planFlags } from "./pack_flags.ts";
 import type { Planned } from "./plan.ts";
 import { Progress } from "./progress.ts";
-import { leftOutText, sizeTable } from "./tables.ts";
+import { leftOutLines, sizeTable } from "./tables.ts";
 import { packWidths } from "./widths.ts";
 
 type PlanFlags = Values<typeof planFlags>;
@@ -40,8 +40,7 @@ export async function planHub(address: string, flags: PlanFlags): Promise<Planne
   const left = outline.names === undefined ? [] : checkAgainstPlan(outline, plan, outline.names);
   const card = folder.card!;
   console.log(cardText(card));
-  console.log(outlineText(outline));
-  console.log(`${leftOutText(left)}\n`);
+  console.log(`${[outlineText(outline), ...leftOutLines(left)].join("\n")}\n`);
   const tokenizer = await folder.stat("tokenizer.json");
   return planned(config, flags, { name: card.repository, tokenizerBytes: tokenizer!.bytes });
 }

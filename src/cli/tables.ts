@@ -22,11 +22,11 @@ export function sizeTable(sizes: readonly PartSize[]): string {
   return table(SIZE_HEAD, shown.map((s) => sizeRow(s.part, s.weights, s.packedBytes)));
 }
 
-/** "left out: 12 tensors of mtp.* (multi-token prediction head)", a line each. */
-export function leftOutText(left: readonly LeftOut[]): string {
+/** What a checkpoint holds and a packed model does not: "left out: 12 tensors of mtp.* (multi-token prediction head)". */
+export function leftOutLines(left: readonly LeftOut[]): string[] {
   return left.map(({ prefix, reason, tensors }) =>
     `left out: ${tensors} ${tensors === 1 ? "tensor" : "tensors"} of ${prefix}* (${reason})`
-  ).join("\n");
+  );
 }
 
 /** Sizes of a model that is packed, from its manifest: what is stored once counts once. */

@@ -81,7 +81,7 @@ async function byLayer(
     const recipe = await fitted(source, layer, expertRecipe(recipes, layer), signal);
     const usual = recipes.experts[layer.stack];
     const mayKeep = recipe.format.bits > usual.format.bits && usual.quantizer === "symmetric" &&
-      calibration === undefined;
+      recipe.quantizer !== "mxfp4" && calibration === undefined;
     const here: Recipe[] = [];
     for (let e = 0; e < layer.count; e++) {
       const keeps = mayKeep && await isExact(source, layer, e, usual, signal);
@@ -106,7 +106,7 @@ async function isExact(
   for (const { name, rows, cols } of layer.projections) {
     const { weight } = layer.tensorNames(expert, name);
     const data = await source.readRows(weight, 0, rows, { signal });
-    const decoded = dequantize(quantizeMatrix(data, rows, cols, recipe));
+    const decoded = dequantize(quantizeMatrix(data, rows, cols, recipe, weight));
     if (decoded.some((w, i) => w !== data[i])) return false;
   }
   return true;

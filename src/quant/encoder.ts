@@ -260,7 +260,8 @@ export class MatrixEncoder {
       action: `keep ${this.name} as MXFP4`,
       rule: "32 weights must be levels of MXFP4 times one power of two from 2^-24 to 2^15",
       observed: `weights up to ${absMax(group, 0, group.length)}`,
-      remedy: "give this part another width",
+      remedy:
+        "give experts another width: --experts 4bit, or of one layer --part decoder.N.experts=4bit",
     });
   }
 

@@ -7,6 +7,24 @@ Deno.test("this repository keeps to its ladder", () => {
   assertEquals(checkLadder(new Map([...readTree("src"), ...readTree("main.ts")])), []);
 });
 
+/** Quoted names of a checkpoint's tensors: what ends as they do, or has a part of a model before a dot. */
+const TENSOR_NAME =
+  /["'`][^"'`\n]*(\.(weight|bias)s?["'`]|\b(lm_head|embed_tokens|shared|self_attn|mlp|ffn)\.)/;
+
+Deno.test("only architectures know the names of tensors", () => {
+  const code = (text: string) => text.replaceAll(/\/\*[^]*?\*\/|\/\/.*|^import .*$/gm, "");
+  const faults = (files: ReadonlyMap<string, string>) =>
+    [...files].filter(([path, text]) =>
+      !path.startsWith("src/arch/") && TENSOR_NAME.test(code(text))
+    ).map(([path]) => path);
+  assertEquals(faults(readTree("src")), []);
+  const planted = ["`${x}.weight`", `"lm_head.weight"`, "'layers.0.mlp.gate'", `"norm.bias"`];
+  assertEquals(
+    faults(new Map(planted.map((text, i) => [`src/pack/${i}.ts`, `f(${text})`]))).length,
+    4,
+  );
+});
+
 const planted: [string, string, string, string][] = [
   ["a higher rung", "src/base/a.ts", `import { x } from "../nn/x.ts";`, "a higher rung"],
   ["a type of a higher rung", "src/store/a.ts", `import type { X } from "../nn/x.ts";`, "higher"],
