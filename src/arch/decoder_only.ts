@@ -60,10 +60,12 @@ export interface DecoderLayout {
   readonly rotary: RotarySpec;
   /** Norms of queries and keys: a head, or the whole projection. */
   readonly qkNorm?: "head" | "projection" | undefined;
-  /** Whether the output projection has a bias where the others have. */
+  /** q, k and v lie within -clamp..clamp. */
   readonly clamp?: number | undefined;
+  /** What scores are multiplied by; head_dim ^ -0.5 unless given. */
   readonly scoreScale?: number | undefined;
   readonly hasSinks?: boolean | undefined;
+  /** Positions that a layer's tokens see; all unless given. */
   window?(layer: number): number | undefined;
   /** Undefined: the layer has a dense gated block. */
   sparse(layer: number): SparseLayout | undefined;
@@ -109,8 +111,9 @@ export function readDecoder(
     matrix("embed_tokens.weight", c.vocab_size, c.hidden_size, "embedding"),
   ];
   const ignored = new Map<string, string>();
-  if (c.tie_word_embeddings) ignored.set("lm_head.weight", "tied to embed_tokens.weight");
-  else tensors.push(matrix("lm_head.weight", c.vocab_size, c.hidden_size, "lm_head"));
+  const head = matrix("lm_head.weight", c.vocab_size, c.hidden_size, "lm_head");
+  const tiedHead = c.tie_word_embeddings ? { name: head.name, of: tensors[0]!.name } : undefined;
+  if (tiedHead === undefined) tensors.push(head);
   for (let i = 0; i < c.num_hidden_layers; i++) {
     const sparse = layout.sparse(i);
     tensors.push(...layerTensors(c, layout, i, sparse));
@@ -123,7 +126,7 @@ export function readDecoder(
   }
   tensors.push(vector("norm.weight", c.hidden_size));
   const { leftOut } = layout;
-  const plan = { modelType: c.model_type, tensors, expertLayers, ignored, leftOut };
+  const plan = { modelType: c.model_type, tensors, expertLayers, ignored, tiedHead, leftOut };
   return { plan, spec: modelSpec(c, layout, layers) };
 }
 
@@ -243,6 +246,7 @@ function expertLayer(c: DecoderConfig, layer: number, sparse: SparseLayout): Exp
     stack: "decoder",
     layer,
     count: sparse.experts,
+    activation: sparse.gating,
     projections: [
       { name: "gate_up", rows: 2 * width, cols: d, bias },
       { name: "down", rows: d, cols: width, bias },

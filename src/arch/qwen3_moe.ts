@@ -14,7 +14,6 @@ import { rotaryOf } from "./rotary.ts";
 const config = z.looseObject({
   model_type: z.literal("qwen3_moe"),
   ...decoderFields,
-  // The reference takes 64 unless given, whatever the width is.
   decoder_sparse_step: count.default(1),
   mlp_only_layers: z.array(z.number().int().nonnegative()).nullish(),
   moe_intermediate_size: count.default(768),
