@@ -3,7 +3,8 @@ import { z } from "zod";
 import type { TensorPart } from "../base/plan.ts";
 import { count, parseConfig, refuseOptions } from "./config.ts";
 import type { Architecture } from "./contract.ts";
-import { decoderFaults, decoderFields, headsOf, readDecoder } from "./decoder_only.ts";
+import { decoderFaults, decoderFields, headsOf } from "./decoder_layout.ts";
+import { readDecoder } from "./decoder_only.ts";
 import { rotaryFields, rotaryOf } from "./rotary.ts";
 
 const YARN = {

@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { count, parseConfig, refuseOptions } from "./config.ts";
 import type { Architecture } from "./contract.ts";
-import { decoderFaults, decoderFields, headsOf, readDecoder } from "./decoder_only.ts";
+import { decoderFaults, decoderFields, headsOf } from "./decoder_layout.ts";
+import { readDecoder } from "./decoder_only.ts";
 import { rotaryOf } from "./rotary.ts";
 
 const multiplier = z.number().positive().default(1);

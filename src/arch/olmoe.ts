@@ -2,13 +2,9 @@
 import { z } from "zod";
 import { count, parseConfig, refuseOptions } from "./config.ts";
 import type { Architecture } from "./contract.ts";
-import {
-  decoderFaults,
-  decoderFields,
-  headsOf,
-  readDecoder,
-  separateExperts,
-} from "./decoder_only.ts";
+import { decoderFaults, decoderFields, headsOf } from "./decoder_layout.ts";
+import { readDecoder } from "./decoder_only.ts";
+import { separateExperts } from "./decoder_tensors.ts";
 import { rotaryOf } from "./rotary.ts";
 
 const config = z.looseObject({

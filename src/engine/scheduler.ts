@@ -8,21 +8,15 @@ import type { SentenceLanguages } from "../experts/contract.ts";
 import type { SequenceModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { yieldToEvents } from "./breaths.ts";
+import { type Active, canDecode, tellTokens } from "./active.ts";
 import { type DecodeCounts, Decoder, type Decoding } from "./decoder.ts";
 import { PagePool } from "./pages.ts";
-import { type Prefixed, PrefixPasses } from "./prefix_passes.ts";
+import { PrefixPasses } from "./prefix_passes.ts";
 import type { Finished } from "./search.ts";
 import { cancelled, expired, refuseTooLarge } from "./refusals.ts";
 import { type Job, type Limits, type Request, type RunOptions, WaitingLine } from "./queue.ts";
 import { pagesNeeded, rowsNeeded, Sequence, sizeOf } from "./sequence.ts";
 import { Turns } from "./turns.ts";
-
-interface Active extends Decoding, Prefixed {
-  readonly request: Request;
-  readonly index: number;
-  /** Its source is not yet encoded. */
-  needsMemory: boolean;
-}
 
 /** What the scheduler counts. */
 export interface SchedulerStats {
@@ -296,16 +290,4 @@ export class Scheduler {
     request.reject(error);
     this.#decoder.nudge();
   }
-}
-
-/** Its memory is there, and all of its prefix but the end. */
-function canDecode({ needsMemory, sequence }: Active): boolean {
-  return !needsMemory && sequence.prefillTokens === 0 && !sequence.search.done;
-}
-
-/** Tells who listens what became certain of a sentence in this step. */
-function tellTokens({ request, index, gone, sequence: { search } }: Active): void {
-  if (request.onTokens === undefined || gone) return;
-  const { done } = search, tokens = done ? search.finished[0]?.tokens : search.certain;
-  if (tokens !== undefined) request.onTokens({ sentence: index, tokens, done });
 }

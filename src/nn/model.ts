@@ -1,53 +1,27 @@
 /** The builder: an architecture's spec and a trunk become a model that encodes sources and extends sequences. */
-import type {
-  DeviceBuffer,
-  IndexArray,
-  KvBits,
-  KvLayer,
-  Matrix,
-  Tensor,
-} from "../backend/contract.ts";
+import type { DeviceBuffer, IndexArray, KvBits, Matrix, Tensor } from "../backend/contract.ts";
 import { kvPageBytes } from "../backend/contract.ts";
 import type { Residency, WaitOptions } from "../experts/contract.ts";
-import {
-  type Attention,
-  buildAttention,
-  crossAttention,
-  pagedSelfAttention,
-  segmentSelfAttention,
-  storeCross,
-} from "./attention.ts";
-import type { Context, DecodeRows, SegmentRows, StepRows } from "./context.ts";
-import { buildDense, type DenseFeedForward, denseFeedForward } from "./feed_forward.ts";
+import { segmentSelfAttention, storeCross } from "./attention.ts";
+import type { Context, DecodeRows, SegmentRows } from "./context.ts";
 import { distanceBytes, Distances } from "./distances.ts";
+import { denseFeedForward } from "./feed_forward.ts";
 import { heldBits, kvWidth, layerPageBytes } from "./kv.ts";
-import { buildNorm, type Norm, normalize } from "./norm.ts";
-import { positionRows, positionTable } from "./positions.ts";
 import {
-  buildSparse,
-  type SparseFeedForward,
-  sparseFeedForward,
-  waitlessFeedForward,
-} from "./sparse_feed_forward.ts";
-import type { LayerSpec, ModelSpec, StackSpec } from "./spec.ts";
+  attend,
+  buildStack,
+  type DecoderLayer,
+  feedForward,
+  type Layer,
+  type Stack,
+} from "./layers.ts";
+import { normalize } from "./norm.ts";
+import { positionRows, positionTable } from "./positions.ts";
+import { sparseFeedForward, waitlessFeedForward } from "./sparse_feed_forward.ts";
+import type { ModelSpec } from "./spec.ts";
 import type { StepResult, StepView } from "./step.ts";
 import type { Trunk } from "./trunk.ts";
 import type { Workspace } from "./workspace.ts";
-
-type FeedForward = DenseFeedForward | SparseFeedForward;
-
-interface Layer {
-  readonly attention: Attention;
-  readonly cross: Attention | undefined;
-  readonly feedForward: FeedForward;
-}
-
-interface Stack<L extends Layer> {
-  readonly layers: readonly L[];
-  readonly norm: Norm;
-}
-
-type DecoderLayer = Layer & { readonly kv: KvLayer };
 
 /** How a decoder step runs. */
 export interface DecodeOptions extends WaitOptions {
@@ -86,26 +60,14 @@ export class SequenceModel {
     this.#lmHead = trunk.has(spec.lmHead) ? trunk.matrix(spec.lmHead) : this.#table;
     this.#positions = this.#placePositions(spec);
     const distances = this.#distances = new Distances(backend, spec);
-    const layer = (l: LayerSpec): Layer => ({
-      attention: buildAttention(trunk, l.attention, distances),
-      cross: l.crossAttention && buildAttention(trunk, l.crossAttention, distances),
-      feedForward: l.feedForward.kind === "dense"
-        ? buildDense(trunk, l.feedForward)
-        : buildSparse(trunk, l.feedForward),
-    });
-    const stack = <L extends Layer>(of: StackSpec, make: (l: LayerSpec, i: number) => L) => ({
-      layers: of.layers.map(make),
-      norm: buildNorm(trunk, of.norm),
-    });
-    this.#encoder = spec.encoder && stack(spec.encoder, layer);
-    this.#decoder = stack(spec.decoder, (l, i) => ({
-      ...layer(l),
+    this.#encoder = spec.encoder && buildStack(trunk, spec.encoder, distances, () => ({}));
+    this.#decoder = buildStack(trunk, spec.decoder, distances, ({ attention }, i) => ({
       kv: {
-        buffer: this.#own(`kv ${i}`, pages * layerPageBytes(l.attention, kvBits)),
+        buffer: this.#own(`kv ${i}`, pages * layerPageBytes(attention, kvBits)),
         offset: 0,
         pages,
-        width: kvWidth(l.attention),
-        bits: heldBits(l.attention, kvBits),
+        width: kvWidth(attention),
+        bits: heldBits(attention, kvBits),
       },
     }));
   }
@@ -140,10 +102,9 @@ export class SequenceModel {
     const x = workspace.view("x", rows.ids.length);
     workspace.rotary.begin(rows.starts.map((start, t) => t - start));
     this.#embedInto(ctx, rows.ids, rows.positions, x);
-    for (const { attention, feedForward } of this.#encoder.layers) {
-      segmentSelfAttention(ctx, attention, x, rows);
-      if (feedForward.kind === "dense") denseFeedForward(ctx, feedForward, x);
-      else await sparseFeedForward(ctx, feedForward, x, { wait });
+    for (const layer of this.#encoder.layers) {
+      segmentSelfAttention(ctx, layer.attention, x, rows);
+      await feedForward(ctx, layer, x, wait);
     }
     const encoded = workspace.view("h", x.rows);
     normalize(ctx, x, this.#encoder.norm, encoded);
@@ -164,17 +125,10 @@ export class SequenceModel {
     workspace.rotary.begin(rows.selfLengths.map((n) => n - 1));
     this.#embedInto(ctx, on.ids, on.positions, x);
     for (const layer of this.#decoder.layers) {
-      this.#attend(ctx, layer, x, on);
-      const { feedForward } = layer;
-      if (feedForward.kind === "dense") denseFeedForward(ctx, feedForward, x);
-      else await sparseFeedForward(ctx, feedForward, x, { wait });
+      attend(ctx, layer, x, on);
+      await feedForward(ctx, layer, x, wait);
     }
     ctx.backend.submit();
-  }
-
-  #attend(ctx: Context, { attention, cross, kv }: DecoderLayer, x: Tensor, rows: StepRows): void {
-    pagedSelfAttention(ctx, attention, x, kv, rows);
-    if (cross !== undefined) crossAttention(ctx, cross, x, kv, rows);
   }
 
   /**
@@ -214,7 +168,7 @@ export class SequenceModel {
     ctx.workspace.rotary.begin(step.positions);
     this.#embedInto(ctx, step.rows.ids, step.rows.positions, x);
     for (const layer of this.#decoder.layers) {
-      this.#attend(ctx, layer, x, step.rows);
+      attend(ctx, layer, x, step.rows);
       const { feedForward } = layer;
       if (feedForward.kind === "dense") denseFeedForward(ctx, feedForward, x);
       else {
