@@ -81,8 +81,8 @@ export function leftOutLine(name: PartName, tests?: number): string {
   const remedy = packages.length > 0
     ? `to add it: ${installCommand(packages).join(" ")}`
     : "no package adds it";
-  const many = tests === undefined ? "" : `${tests} of `;
-  return `left out: ${many}the tests of ${of}: this machine lacks ${what}; ${remedy}`;
+  const many = tests === undefined ? "tests" : tests === 1 ? "1 test" : `${tests} tests`;
+  return `left out: ${many} of ${of}: this machine lacks ${what}; ${remedy}`;
 }
 
 /** Where a program is, among the folders of PATH and those that a user's PATH may lack. */
