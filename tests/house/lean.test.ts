@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Served } from "../http/served.ts";
 import { countingProxy } from "../support/counting_proxy.ts";
 import { testNeeding } from "../support/needs.ts";
-import type { Lock } from "./packages.ts";
+import { type Lock, nameOf, PRODUCT } from "./packages.ts";
 import { ROOT } from "./tree.ts";
 
 /** Packages and bytes that the first start may download. */
@@ -43,6 +43,8 @@ testNeeding("registry")(
       );
       const lock: Lock = JSON.parse(await Deno.readTextFile(new URL("deno.lock", ROOT)));
       assertEquals(packages.sort(), Object.keys(lock.npm).sort());
+      const others = packages.filter((key) => !PRODUCT.includes(nameOf(key)));
+      assertEquals(others, [], "not the product's: git restore deno.lock");
       assert(packages.length <= MOST_PACKAGES, `${packages.length} packages`);
       assert(proxy.bytes() <= MOST_BYTES, `${proxy.bytes()} bytes`);
     } finally {

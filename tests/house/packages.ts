@@ -5,7 +5,7 @@
 import { ROOT } from "./tree.ts";
 
 /** The product's packages, those included that its own packages bring. */
-const PRODUCT: readonly string[] = [
+export const PRODUCT: readonly string[] = [
   "@huggingface/tokenizers",
   "@lezer/common",
   "@lezer/highlight",
@@ -79,7 +79,7 @@ function namesIn({ modules, npmPackages }: Graph): Set<string> {
 }
 
 /** "@lezer/common" of "@lezer/common@1.5.5", of "name@1.0.0_peer@2.0.0" the first. */
-function nameOf(key: string): string {
+export function nameOf(key: string): string {
   return key.slice(0, key.indexOf("@", 1));
 }
 
