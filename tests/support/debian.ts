@@ -8,7 +8,8 @@ export async function installParts(names: readonly PartName[]): Promise<void> {
   const command = installCommand(parts.flatMap((part) => part.packages));
   console.log("Installing what tests need and this machine lacks, from Debian:");
   for (const { what, packages } of parts) console.log(`  ${packages.join(" ")}: ${what}`);
-  console.log(`  ${command.join(" ")}\n`);
+  console.log(`  ${command.join(" ")}`);
+  console.log("Debian starts what is a service among them; the tests start their own.\n");
   if (await succeeds(command)) return;
   // The lists of packages may be missing or old.
   await succeeds([...command.slice(0, command.indexOf("install")), "update"]);

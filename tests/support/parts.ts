@@ -44,6 +44,12 @@ export const PARTS = {
     packages: ["radosgw"],
     isThere: () => ["radosgw", "radosgw-admin"].every(findProgram),
   },
+  nginx: {
+    what: "nginx with Lua",
+    tests: "deploy/nginx.conf before two replicas",
+    packages: ["nginx", "libnginx-mod-http-lua", "lua-cjson"],
+    isThere: () => findProgram("nginx") !== undefined && hasLua(),
+  },
   systemd: {
     what: "systemd-analyze",
     tests: "the systemd unit by systemd's own checker",
@@ -86,7 +92,7 @@ export function leftOutLine(name: PartName, tests?: number): string {
 }
 
 /** Where a program is, among the folders of PATH and those that a user's PATH may lack. */
-function findProgram(name: string): string | undefined {
+export function findProgram(name: string): string | undefined {
   const folders = (Deno.env.get("PATH") ?? "").split(":");
   return [...folders, "/usr/bin", "/usr/sbin"].map((folder) => `${folder}/${name}`).find((path) => {
     try {
@@ -95,6 +101,16 @@ function findProgram(name: string): string | undefined {
       return false;
     }
   });
+}
+
+/** Whether nginx's configuration can be scripts in Lua, where Debian puts that. */
+function hasLua(): boolean {
+  try {
+    const modules = [...Deno.readDirSync("/etc/nginx/modules-enabled")];
+    return modules.some(({ name }) => name.includes("lua"));
+  } catch {
+    return false;
+  }
 }
 
 /** In a process of its own: one that has looked once does not see a driver that was installed since. */
