@@ -177,7 +177,8 @@ function report(outcomes: readonly Outcome[], leftOut: LeftOut, seconds: number)
   return failed === 0 && ran > 0;
 }
 
-interface LeftOut {
+/** What was left out: lines to print, and how much of it counts as failed. */
+export interface LeftOut {
   readonly lines: readonly string[];
   readonly failed: number;
 }
@@ -186,7 +187,7 @@ interface LeftOut {
  * A line for each missing part that tests asked for, and the one command that adds all that can be added. After
  * `--install` each such part is a failure.
  */
-function leftOutOf(noted: readonly string[], install: boolean): LeftOut {
+export function leftOutOf(noted: readonly string[], install: boolean): LeftOut {
   const lines = PART_NAMES.flatMap((name) => {
     const tests = noted.filter((n) => n === name).length;
     return tests > 0 ? [leftOutLine(name, tests)] : [];
