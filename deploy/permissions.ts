@@ -6,7 +6,7 @@ export interface Places {
   readonly bundle: string;
   /** The packed model's folder; undefined where it is read over the network. */
   readonly model?: string | undefined;
-  /** Hosts of the model's store; undefined where it is on the disk. */
+  /** Hosts of the model's store, or of a hub; undefined where it is on the disk. */
   readonly store?: string | undefined;
   /** Further files and folders that the command is told to read: checkpoint, texts, key file. */
   readonly inputs?: readonly string[];
@@ -21,12 +21,16 @@ export interface Places {
 /** Variables that set flags, what is asked of the C library, and those by which S3 stores are signed for. */
 const VARIABLES = ["MOQE_*", "MALLOC_MMAP_THRESHOLD_"];
 const STORE_VARIABLES = ["AWS_*", "HOME"];
+/** Of a model hub: its address and token. */
+const HUB_VARIABLES = ["HF_*"];
 
 /** What one command needs besides reading its model and its variables. */
 interface Needs {
   /** Starts Workers from the bundle's own file; without that it uses its own thread. */
   readonly workers?: boolean;
   readonly listens?: boolean;
+  /** Reads checkpoints, which may be a hub's; `store` names the hub's host and those that it redirects to. */
+  readonly checkpoints?: boolean;
   /** Starts itself once more and asks for the machine's memory. */
   readonly measures?: boolean;
 }
@@ -35,13 +39,13 @@ const NEEDS: Readonly<Record<string, Needs>> = {
   serve: { workers: true, listens: true },
   translate: { workers: true },
   eval: { workers: true },
-  calibrate: { workers: true },
+  calibrate: { workers: true, checkpoints: true },
   profile: { workers: true },
   cache: {},
-  pack: {},
+  pack: { checkpoints: true },
   reorder: {},
   verify: {},
-  plan: {},
+  plan: { checkpoints: true },
   key: {},
   health: {},
   bench: { workers: true, measures: true },
@@ -62,7 +66,11 @@ export function permissionsOf(command: string, places: Places): string[] {
     ...outputs,
   ];
   const hosts = [...store === undefined ? [] : [store], ...needs.listens ? listen : []];
-  const variables = [...VARIABLES, ...store === undefined ? [] : STORE_VARIABLES];
+  const variables = [
+    ...VARIABLES,
+    ...store === undefined ? [] : STORE_VARIABLES,
+    ...store === undefined || !needs.checkpoints ? [] : HUB_VARIABLES,
+  ];
   return [
     `--allow-env=${variables.join(",")}`,
     ...reads.length > 0 ? [`--allow-read=${reads.join(",")}`] : [],

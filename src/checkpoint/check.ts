@@ -6,21 +6,30 @@ import { quote } from "./header_text.ts";
 
 const SHOWN = 2000;
 
-/** Throws one MoqeError `bad_input` that lists every missing, surplus and misshapen tensor (the first 2,000). */
-export function checkAgainstPlan(source: TensorSource, plan: ModelPlan): void {
+/**
+ * Throws one MoqeError `bad_input` that lists every missing, surplus and misshapen tensor (the first 2,000).
+ *
+ * @param names of all tensors, where `source` knows the shapes of some alone
+ */
+export function checkAgainstPlan(
+  source: Pick<TensorSource, "origin" | "tensors">,
+  plan: ModelPlan,
+  names: { has(name: string): boolean; keys(): Iterable<string> } = source.tensors,
+): void {
   const faults: string[] = [];
   const wanted = new Set<string>();
   for (const { name, shape } of plannedTensors(plan)) {
     wanted.add(name);
     const found = source.tensors.get(name);
-    if (found === undefined) faults.push(`missing: ${name} [${shape.join(", ")}]`);
+    if (!names.has(name)) faults.push(`missing: ${name} [${shape.join(", ")}]`);
+    else if (found === undefined) continue;
     else if (found.shape.length !== shape.length || found.shape.some((d, i) => d !== shape[i])) {
       faults.push(
         `misshapen: ${name} is [${found.shape.join(", ")}], should be [${shape.join(", ")}]`,
       );
     }
   }
-  for (const name of source.tensors.keys()) {
+  for (const name of names.keys()) {
     if (!wanted.has(name) && !plan.ignored.has(name)) faults.push(`surplus: ${quote(name)}`);
   }
   if (faults.length === 0) return;

@@ -76,15 +76,42 @@ export interface CheckpointTexts {
   readonly tokenizerConfig: Record<string, unknown>;
 }
 
+/** What a model hub says of a repository. */
+export interface ModelCard {
+  /** "ORG/NAME". */
+  readonly repository: string;
+  /** The branch, tag or commit that was asked for. */
+  readonly revision: string;
+  /** The commit that every file is read at. */
+  readonly commit: string;
+  readonly licence: { readonly id: string; readonly text?: string } | undefined;
+  /** Languages as the card names them: mostly ISO 639 codes. */
+  readonly languages: readonly string[];
+  /** Repositories that the model was made from. */
+  readonly basedOn: readonly string[];
+}
+
 /** A checkpoint opened whole. */
 export interface Checkpoint {
   readonly texts: CheckpointTexts;
   readonly weights: TensorSource;
+  /** Where it comes from a hub. */
+  readonly card?: ModelCard | undefined;
+}
+
+/** How a folder is opened; what is here is of use for hubs alone. */
+export interface FolderOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each pause that a hub asks for, as "huggingface.co asks to wait 40 s". */
+  readonly onWait?: ((text: string) => void) | undefined;
+  /** The commit to read, in place of what the address's revision is now. */
+  readonly commit?: string | undefined;
 }
 
 /** A folder of files, local or behind HTTP(S), read by ranges. */
 export interface Folder {
   readonly origin: string;
+  readonly card?: ModelCard | undefined;
   /** Size and version of a file, or undefined where there is none. */
   stat(file: string): Promise<{ bytes: number; version: string } | undefined>;
   /** Fills `into` with the bytes from `offset` on, or throws MoqeError `corrupt` or `unavailable`. */

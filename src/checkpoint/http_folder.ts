@@ -1,6 +1,6 @@
 /** A checkpoint's folder behind an http(s) base URL, or in a bucket. */
 import { MoqeError } from "../base/errors.ts";
-import { isMissing } from "../store/http_answer.ts";
+import { isMissing } from "../store/http_failure.ts";
 import { HttpClient, type HttpOptions } from "../store/http_client.ts";
 import { joinUrl, shownUrl } from "../store/http_url.ts";
 import type { Folder } from "./contract.ts";

@@ -1,28 +1,41 @@
 /** Opens a checkpoint by its address. */
 import { MoqeError } from "../base/errors.ts";
-import type { Checkpoint, Folder } from "./contract.ts";
+import type { Checkpoint, Folder, FolderOptions } from "./contract.ts";
 import { DiskFolder } from "./disk_folder.ts";
 import { filePath } from "../store/open.ts";
 import { s3Place } from "../store/s3_address.ts";
 import { HttpFolder } from "./http_folder.ts";
+import { isHubAddress } from "./hub_address.ts";
+import { openHubFolder } from "./hub_folder.ts";
 import { openTensors } from "./tensor_source.ts";
 import { readTexts } from "./texts.ts";
 
 /**
- * Opens a Hugging Face folder: a path, a file: URL, an http(s) base URL, or s3://bucket/prefix. Headers and texts are read and
- * checked; weights are not. The caller closes `weights`.
+ * Opens a checkpoint, or the folder that `openFolder` opened: headers and texts are read and checked, weights are not. The
+ * caller closes `weights`.
+ *
+ * @param accept called with config.json before anything large is read; throws where it is not worth reading
  */
-export async function openCheckpoint(address: string): Promise<Checkpoint> {
-  const folder = await openFolder(address);
+export async function openCheckpoint(
+  at: string | Folder,
+  accept: (config: Record<string, unknown>) => void = () => {},
+): Promise<Checkpoint> {
+  const folder = typeof at === "string" ? await openFolder(at) : at;
   try {
-    return { texts: await readTexts(folder), weights: await openTensors(folder) };
+    const texts = await readTexts(folder, accept);
+    return { texts, weights: await openTensors(folder), card: folder.card };
   } catch (error) {
     folder.close();
     throw error;
   }
 }
 
-async function openFolder(address: string): Promise<Folder> {
+/**
+ * A Hugging Face folder: a path, a file: URL, an http(s) base URL, s3://bucket/prefix, or hf://ORG/NAME[@REVISION]. Of the
+ * last the hub is asked for its commit and files; of the others nothing is read.
+ */
+export async function openFolder(address: string, options: FolderOptions = {}): Promise<Folder> {
+  if (isHubAddress(address)) return await openHubFolder(address, options);
   if (/^s3:/i.test(address)) {
     const { base, http } = s3Place(address);
     return new HttpFolder(base, http);

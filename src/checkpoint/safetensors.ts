@@ -14,22 +14,13 @@ export function canonicalName(name: string): string {
   return name.startsWith("model.") ? name.slice("model.".length) : name;
 }
 
-/**
- * Reads and checks one file's header. The tensors' byte ranges are proven to lie in the file, back to back, and
- * to agree with their shapes. Throws MoqeError `corrupt` otherwise.
- */
-export async function readHeader(
+/** Bytes of a file's header, without the 8 that say so. Throws MoqeError `corrupt` for none that can be. */
+export async function headerBytes(
   folder: Folder,
   file: string,
   fileBytes: number,
-): Promise<TensorInfo[]> {
-  const refuse = (rule: string, observed?: string) =>
-    new MoqeError("corrupt", {
-      action: `read the header of ${folder.origin}/${file}`,
-      rule,
-      observed,
-      remedy: "download or save the checkpoint again",
-    });
+): Promise<number> {
+  const refuse = refusal(folder, file);
   if (fileBytes < 8) throw refuse("a safetensors file has 8 bytes of header length at least");
   const prefix = new Uint8Array(8);
   await folder.read(file, 0, prefix);
@@ -43,8 +34,24 @@ export async function readHeader(
   if (length > BigInt(MAX_HEADER_BYTES)) {
     throw refuse(`a header may have ${formatBytes(MAX_HEADER_BYTES)} at most`, `${length} bytes`);
   }
-  const bytes = new Uint8Array(Number(length));
+  return Number(length);
+}
+
+/**
+ * Reads and checks one file's header. The tensors' byte ranges are proven to lie in the file, back to back, and
+ * to agree with their shapes. Throws MoqeError `corrupt` otherwise.
+ *
+ * @param length what `headerBytes` answered, where it was asked before
+ */
+export async function readHeader(
+  folder: Folder,
+  file: string,
+  fileBytes: number,
+  length?: number,
+): Promise<TensorInfo[]> {
+  const bytes = new Uint8Array(length ?? await headerBytes(folder, file, fileBytes));
   await folder.read(file, 8, bytes);
+  const refuse = refusal(folder, file);
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     const entries = parseHeaderText(text, MAX_TENSORS);
@@ -54,6 +61,16 @@ export async function readHeader(
     if (error instanceof TypeError) throw refuse("it is not UTF-8");
     throw error;
   }
+}
+
+function refusal(folder: Folder, file: string): (rule: string, observed?: string) => MoqeError {
+  return (rule, observed) =>
+    new MoqeError("corrupt", {
+      action: `read the header of ${folder.origin}/${file}`,
+      rule,
+      observed,
+      remedy: "download or save the checkpoint again",
+    });
 }
 
 /** Entries to tensors, in the order of their bytes. Throws HeaderSyntaxError. */

@@ -3,45 +3,15 @@ import { MoqeError } from "../base/errors.ts";
 import { halfTable } from "../quant/half.ts";
 import { asMatrix, type Folder, type TensorInfo, type TensorSource } from "./contract.ts";
 import { quote } from "./header_text.ts";
-import { canonicalName, MAX_TENSORS, readHeader } from "./safetensors.ts";
+import { findForm, missingFile, readIndex } from "./forms.ts";
+import { canonicalName, MAX_TENSORS } from "./safetensors.ts";
 import { readStrided } from "./strided.ts";
-import { readTorchFile } from "./torch_file.ts";
 import { dataStart } from "./zip.ts";
-import { parseObject, readText } from "./texts.ts";
-
-const MAX_INDEX_BYTES = 32 * 2 ** 20;
-const MAX_SHARDS = 1000;
-
-/** How a checkpoint is stored; the first that a folder has is read. */
-interface Form {
-  readonly single: string;
-  readonly index: string;
-  /** A shard's name: in this folder, no path, no address. */
-  readonly shard: RegExp;
-  readonly suffix: string;
-  read(folder: Folder, file: string, fileBytes: number): Promise<TensorInfo[]>;
-}
-
-const FORMS: readonly Form[] = [
-  {
-    single: "model.safetensors",
-    index: "model.safetensors.index.json",
-    shard: /^[A-Za-z0-9_][A-Za-z0-9._-]{0,200}\.safetensors$/,
-    suffix: ".safetensors",
-    read: readHeader,
-  },
-  {
-    single: "pytorch_model.bin",
-    index: "pytorch_model.bin.index.json",
-    shard: /^[A-Za-z0-9_][A-Za-z0-9._-]{0,200}\.bin$/,
-    suffix: ".bin",
-    read: readTorchFile,
-  },
-];
 
 /** Opens a folder's weights: all that its files say of them read and checked. The source owns the folder from then on. */
 export async function openTensors(folder: Folder): Promise<TensorSource> {
-  const { form, shards } = await findForm(folder);
+  const found = await findForm(folder), { form } = found;
+  const shards = await readIndex(folder, found);
   const tensors = new Map<string, TensorInfo>();
   const versions: string[] = [];
   for (const name of shards?.keys() ?? [form.single]) {
@@ -54,17 +24,6 @@ export async function openTensors(folder: Folder): Promise<TensorSource> {
   }
   if (shards !== undefined) checkIndex(form.index, shards, tensors, folder.origin);
   return new FolderTensors(folder, tensors, versions.join("\n"));
-}
-
-async function findForm(
-  folder: Folder,
-): Promise<{ form: Form; shards: Map<string, string[]> | undefined }> {
-  for (const form of FORMS) {
-    const index = await folder.stat(form.index);
-    if (index !== undefined) return { form, shards: await readIndex(folder, form, index.bytes) };
-    if (await folder.stat(form.single) !== undefined) return { form, shards: undefined };
-  }
-  throw missingFile(folder, FORMS[0]!.single);
 }
 
 function addTensor(tensors: Map<string, TensorInfo>, tensor: TensorInfo, origin: string): void {
@@ -81,37 +40,6 @@ function addTensor(tensors: Map<string, TensorInfo>, tensor: TensorInfo, origin:
     throw refuse(`a checkpoint may have ${MAX_TENSORS} tensors at most`, `more in ${tensor.file}`);
   }
   tensors.set(tensor.name, tensor);
-}
-
-/** The index's tensors by shard. Throws MoqeError `corrupt` for anything but names of files in this folder. */
-async function readIndex(
-  folder: Folder,
-  form: Form,
-  bytes: number,
-): Promise<Map<string, string[]>> {
-  const action = `read ${folder.origin}/${form.index}`;
-  const refuse = (rule: string, observed?: string) =>
-    new MoqeError("corrupt", { action, rule, observed });
-  const index = parseObject(await readText(folder, form.index, MAX_INDEX_BYTES, bytes), action);
-  const map = index.weight_map;
-  if (typeof map !== "object" || map === null || Array.isArray(map)) {
-    throw refuse("weight_map must be an object of tensor names to file names");
-  }
-  const shards = new Map<string, string[]>();
-  for (const [tensor, file] of Object.entries(map)) {
-    if (typeof file !== "string" || !form.shard.test(file)) {
-      throw refuse(
-        `a shard is a ${form.suffix} file in the checkpoint's own folder`,
-        quote(String(file)),
-      );
-    }
-    const list = shards.get(file);
-    if (list === undefined) shards.set(file, [tensor]);
-    else list.push(tensor);
-    if (shards.size > MAX_SHARDS) throw refuse(`there may be ${MAX_SHARDS} shards at most`);
-  }
-  if (shards.size === 0) throw refuse("weight_map is empty");
-  return new Map([...shards].sort(([a], [b]) => a < b ? -1 : 1));
 }
 
 /** The index and the shards' own headers must say the same; every difference in one error. */
@@ -143,18 +71,6 @@ function checkIndex(
     action: `open the checkpoint ${origin}`,
     rule: `${index} and its shards disagree:\n  ${shown.join("\n  ")}\n`,
     remedy: "download or save the checkpoint again",
-  });
-}
-
-function missingFile(folder: Folder, file: string): MoqeError {
-  return new MoqeError("bad_input", {
-    action: `open the checkpoint ${folder.origin}`,
-    rule: `it has no ${file}`,
-    remedy: file === FORMS[0]!.single
-      ? `a checkpoint is a folder with config.json and ${
-        FORMS.flatMap((f) => [f.single, f.index]).join(" or ")
-      }`
-      : "download the missing shard",
   });
 }
 

@@ -7,21 +7,40 @@ const MAX_CONFIG_BYTES = 2 ** 20;
 /** NLLB's tokenizer.json has 17 to 32 MB. */
 const MAX_TOKENIZER_BYTES = 64 * 2 ** 20;
 
-/** Reads config.json and tokenizer.json, which must be there, and the two that may. */
-export async function readTexts(folder: Folder): Promise<CheckpointTexts> {
-  const object = async (file: string, needed: boolean) => {
-    const info = await folder.stat(file);
-    if (info === undefined && !needed) return {};
-    const text = await readText(folder, file, MAX_CONFIG_BYTES, info?.bytes);
-    return parseObject(text, `read ${folder.origin}/${file}`);
-  };
+/**
+ * Reads config.json and tokenizer.json, which must be there, and the two that may. `accept` is called with the first of
+ * them before the others are read, and may throw.
+ */
+export async function readTexts(
+  folder: Folder,
+  accept: (config: Record<string, unknown>) => void,
+): Promise<CheckpointTexts> {
+  const config = await readConfig(folder);
+  accept(config);
   const tokenizer = await folder.stat("tokenizer.json");
   return {
-    config: await object("config.json", true),
-    generation: await object("generation_config.json", false),
+    config,
+    generation: await readObject(folder, "generation_config.json", {}),
     tokenizer: await readBytes(folder, "tokenizer.json", MAX_TOKENIZER_BYTES, tokenizer?.bytes),
-    tokenizerConfig: await object("tokenizer_config.json", false),
+    tokenizerConfig: await readObject(folder, "tokenizer_config.json", {}),
   };
+}
+
+/** config.json, parsed. Throws MoqeError where it is missing or no JSON object. */
+export async function readConfig(folder: Folder): Promise<Record<string, unknown>> {
+  return await readObject(folder, "config.json");
+}
+
+/** A JSON file; where there is none, `otherwise`. */
+async function readObject(
+  folder: Folder,
+  file: string,
+  otherwise?: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  const info = await folder.stat(file);
+  if (info === undefined && otherwise !== undefined) return otherwise;
+  const text = await readText(folder, file, MAX_CONFIG_BYTES, info?.bytes);
+  return parseObject(text, `read ${folder.origin}/${file}`);
 }
 
 /** A whole file of at most maxBytes; `bytes` is its size, undefined where it is missing. */

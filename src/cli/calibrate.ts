@@ -4,7 +4,8 @@ import type { Values } from "../base/config.ts";
 import { errorCode, MoqeError } from "../base/errors.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import { architectureOf } from "../arch/registry.ts";
-import { openCheckpoint } from "../checkpoint/open.ts";
+import { isHubAddress } from "../checkpoint/hub_address.ts";
+import { openFolder } from "../checkpoint/open.ts";
 import { loadEngine } from "../engine/load.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import type { InputObserver, RoutedPass } from "../nn/context.ts";
@@ -13,6 +14,7 @@ import { packCheckpoint } from "../pack/pack.ts";
 import { FileStore } from "../store/file_store.ts";
 import { hessianBlock } from "../quant/moments.ts";
 import { openModel } from "../store/open.ts";
+import { openKnown, pairsNeeded, waiting } from "./checkpoint.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { calibrateFlags } from "./pack_flags.ts";
 import { type Interrupt, listenForInterrupt } from "./interrupt.ts";
@@ -41,9 +43,9 @@ export async function calibrate(
   const progress = new Progress({ force: flags.progress });
   let packed: string | undefined;
   try {
-    if (!await isPacked(address)) {
+    if (isHubAddress(address) || !await isPacked(address)) {
       packed = await Deno.makeTempDir({ dir: dirname(flags.output), prefix: "moqe-calibrate-" });
-      await packFloats(address, packed, flags, interrupt);
+      await packFloats(address, packed, { flags, progress, interrupt });
     }
     const model = packed ?? address;
     const { manifest } = await openModel(model);
@@ -109,15 +111,16 @@ function sparseModel(config: unknown): { plan: ModelPlan; spec: ModelSpec } {
 async function packFloats(
   address: string,
   folder: string,
-  flags: Values<typeof calibrateFlags>,
-  { signal }: Interrupt,
+  { flags, progress, interrupt: { signal } }: {
+    flags: Values<typeof calibrateFlags>;
+    progress: Progress;
+    interrupt: Interrupt;
+  },
 ): Promise<void> {
-  if (flags.pairs.length === 0) {
-    throw usage({ name: "calibrate" }, "--pairs is needed for a checkpoint, as in --pairs en-de");
-  }
-  const checkpoint = await openCheckpoint(address);
+  const from = await openFolder(address, { signal, onWait: waiting(progress) });
+  if (flags.pairs.length === 0) throw pairsNeeded("calibrate", from.card);
+  const { checkpoint, plan, spec } = await openKnown(from, sparseModel);
   try {
-    const { plan, spec } = sparseModel(checkpoint.texts.config);
     await packCheckpoint(checkpoint, plan, new FileStore(folder), {
       ...FLOATS,
       name: "calibration",

@@ -13,6 +13,12 @@ import {
 } from "./flags.ts";
 import { calibrateFlags, packFlags, planFlags, reorderFlags } from "./pack_flags.ts";
 
+/** How checkpoints of a hub are named, for the commands that take them. */
+const HUB = [
+  "hf://ORG/NAME[@REVISION] names a repository of a model hub, which is read by ranges at one commit. HF_ENDPOINT is the",
+  "hub (https://huggingface.co unless set); HF_TOKEN, or the token file in HF_HOME, is sent to that host alone.",
+];
+
 /** In the order that help shows them. */
 export const COMMANDS: readonly Command[] = [
   defineCommand({
@@ -20,7 +26,7 @@ export const COMMANDS: readonly Command[] = [
     summary: "answer POST /translate and its neighbours over HTTP",
     details: [
       "SIGTERM and SIGINT let accepted requests finish; a second signal ends at once.",
-      "GET /health says that the process lives, GET /ready that the model answers.",
+      "GET /live says that the process runs, GET /ready that the model answers.",
     ],
     positionals: [],
     flags: serveFlags,
@@ -70,9 +76,13 @@ export const COMMANDS: readonly Command[] = [
     details: [
       "Equal inputs give equal bytes. An interrupted pack goes on where it stopped: give the command again.",
       "--experts-from is for a trunk that was trained on around a packed model's experts: their biases, too, are CHECKPOINT's.",
+      ...HUB,
     ],
     positionals: [
-      { name: "CHECKPOINT", help: "a folder, http(s) or s3: address with config.json" },
+      {
+        name: "CHECKPOINT",
+        help: "a folder, http(s) or s3: address with config.json, or hf://ORG/NAME[@REVISION]",
+      },
       { name: "OUT", help: "where to write the model: a folder or s3://bucket/prefix" },
     ],
     flags: packFlags,
@@ -98,9 +108,10 @@ export const COMMANDS: readonly Command[] = [
     details: [
       "TEXTS has a sentence a line. Use a model with f16 experts, or a checkpoint, which is packed so first.",
       "The file takes (4 + 2 d_model) bytes a row, --samples rows an expert; memory is that of translating.",
+      ...HUB,
     ],
     positionals: [
-      { name: "MODEL", help: "a packed model's address, or a checkpoint's" },
+      { name: "MODEL", help: "a packed model's address, or a checkpoint's, as hf://ORG/NAME" },
       { name: "TEXTS", help: "a file of texts in the model's source languages" },
     ],
     flags: calibrateFlags,
@@ -120,12 +131,14 @@ export const COMMANDS: readonly Command[] = [
     name: "plan",
     summary: "show what a model takes: sizes, budgets, expert slots",
     details: [
-      "With --config, the sizes that a checkpoint would be packed to, from its config.json alone.",
+      "Of hf://ORG/NAME[@REVISION] it tells what packing it would give, from less than 1 MB of the repository, and with",
+      "--config the same of a checkpoint's config.json alone.",
+      ...HUB,
     ],
     positionals: [
       {
         name: "MODEL",
-        help: "the model's address; the first that ships unless given",
+        help: "the model's address, or hf://ORG/NAME; the first that ships unless given",
         optional: true,
       },
     ],

@@ -115,7 +115,7 @@ export const serveFlags = {
 export const healthFlags = {
   host: serveFlags.host,
   port: serveFlags.port,
-  ask: choice(["health", "ready"], "health", "whether the process lives, or the model answers"),
+  ask: choice(["live", "ready"], "live", "whether the process runs, or the model answers"),
   timeout: duration("3s", "time for the answer"),
 };
 

@@ -2,8 +2,8 @@
 import type { Values } from "../base/config.ts";
 import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
-import { architectureOf } from "../arch/registry.ts";
-import { openCheckpoint } from "../checkpoint/open.ts";
+import type { ModelCard } from "../checkpoint/contract.ts";
+import { openFolder } from "../checkpoint/open.ts";
 import { Calibration } from "../pack/calibration/file.ts";
 import { journalFor } from "../pack/journal.ts";
 import { packCheckpoint } from "../pack/pack.ts";
@@ -12,6 +12,7 @@ import { PackedExperts } from "../pack/packed_experts.ts";
 import type { WritableStore } from "../store/contract.ts";
 import { MANIFEST_NAME } from "../store/manifest.ts";
 import { openModel, openWritableStore } from "../store/open.ts";
+import { begunCommit, openKnown, pairsNeeded, waiting } from "./checkpoint.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import { orderFrom } from "./expert_order.ts";
 import type { packFlags } from "./pack_flags.ts";
@@ -28,16 +29,21 @@ export async function pack(
   { flags, positionals }: Invocation<typeof packFlags>,
 ): Promise<number> {
   const [address, out] = positionals as [string, string];
-  const options = packOptions(address, flags);
-  const store = openWritableStore(out);
-  await refuseOccupied(store);
+  const store = openWritableStore(out), journal = journalFor(store);
   using interrupt = listenForInterrupt();
+  const { signal } = interrupt;
   const progress = new Progress({ force: flags.progress });
-  const checkpoint = await openCheckpoint(address);
+  const folder = await openFolder(address, {
+    signal,
+    onWait: waiting(progress),
+    commit: flags.anew ? undefined : await begunCommit(address, journal),
+  });
+  const options = packOptions(address, flags, folder.card);
+  await refuseOccupied(store);
+  const { checkpoint, plan, spec } = await openKnown(folder);
   let calibration: Calibration | undefined;
   try {
     const { texts } = checkpoint;
-    const { plan, spec } = architectureOf(texts.config).read(texts.config);
     checkTokenizer(texts.tokenizer, spec.vocab);
     const pairs = trainedPairs(flags.pairs, spec.source, texts);
     calibration = flags.calibration === undefined
@@ -46,13 +52,11 @@ export async function pack(
     const order = flags.orderBy === undefined
       ? undefined
       : await orderFrom(flags.orderBy, plan.expertLayers);
-    const { signal } = interrupt;
     const expertsFrom = flags.expertsFrom === undefined ? undefined : new PackedExperts(
       await openModel(flags.expertsFrom, { signal }),
       plan,
       flags.keptLayers.length > 0 ? new Set(flags.keptLayers) : undefined,
     );
-    const journal = journalFor(store);
     const report = await packCheckpoint(
       checkpoint,
       plan,
@@ -70,6 +74,10 @@ export async function pack(
     if (report.resumedBlocks > 0) {
       console.log(`${report.resumedBlocks} blocks of an earlier, interrupted run were kept`);
     }
+    if (checkpoint.card !== undefined) {
+      const { repository, commit } = checkpoint.card;
+      console.log(`from hf://${repository}@${commit}, licence ${options.licence.id}`);
+    }
     console.log(
       `packed ${options.name} into ${store.origin}; manifest sha256 ${report.manifestSha256}`,
     );
@@ -86,22 +94,29 @@ export async function pack(
   }
 }
 
-/** The packer's options. Throws MoqeError `bad_input` for what only a person can say and has not. */
-function packOptions(address: string, flags: Values<typeof packFlags>): PackOptions {
-  if (flags.pairs.length === 0) {
-    throw usage({ name: "pack" }, "--pairs is needed: what the model was trained for, as en-de");
-  }
-  if (flags.licence === undefined) {
-    throw usage({ name: "pack" }, "--licence is needed: it is shown to whoever serves the model");
+/** The packer's options. Throws MoqeError `bad_input` for what neither a person nor the model's card has said. */
+function packOptions(
+  address: string,
+  flags: Values<typeof packFlags>,
+  card: ModelCard | undefined,
+): PackOptions {
+  if (flags.pairs.length === 0) throw pairsNeeded("pack", card);
+  const licence = flags.licence === undefined ? card?.licence : { id: flags.licence };
+  if (licence === undefined) {
+    const why = "it is shown to all who serve the model";
+    throw usage(
+      { name: "pack" },
+      `--licence is needed: ${why}${card === undefined ? "" : ", and the model's card names none"}`,
+    );
   }
   if (flags.keptLayers.length > 0 && flags.expertsFrom === undefined) {
     throw usage({ name: "pack" }, "--kept-layers needs --experts-from: the model they are kept of");
   }
   return {
     ...packWidths(flags),
-    name: flags.name ?? lastName(address),
+    name: flags.name ?? lastName(card?.repository ?? address),
     pairs: flags.pairs.map(floresPair),
-    licence: { id: flags.licence },
+    licence,
     objectBytes: flags.objectSize,
     expertBytes: flags.expertBytes,
     anew: flags.anew,

@@ -74,8 +74,14 @@ export const packFlags = {
     "take those of these layers alone, as decoder.0,decoder.1, and quantize the others",
   ),
   pairs: list("PAIRS", "what the model was trained for: en-de,en-fr or FLORES codes"),
-  licence: optionalText("ID", "the model's licence, as an SPDX identifier"),
-  name: optionalText("NAME", "the model's name; the checkpoint folder's unless given"),
+  licence: optionalText(
+    "ID",
+    "the model's licence, as an SPDX identifier; that of its card on a hub unless given",
+  ),
+  name: optionalText(
+    "NAME",
+    "the model's name; the checkpoint folder's or repository's unless given",
+  ),
   ...placeFlags,
   progress: toggle("show progress on stderr also when that is no terminal"),
 };
@@ -107,7 +113,10 @@ export const calibrateFlags = {
 
 /** Planning. */
 export const planFlags = {
-  config: optionalText("FILE", "a checkpoint's config.json: sizes of its packed model alone"),
+  config: optionalText(
+    "FILE",
+    "a checkpoint's config.json: sizes of its packed model and least budgets",
+  ),
   mirror: modelFlags.mirror,
   manifestSha256: modelFlags.manifestSha256,
   ...budgetFlags,

@@ -1,30 +1,34 @@
-/** moqe plan: what a model takes, before anything of it but the manifest is read. */
+/** moqe plan: what a model takes, before anything of it but a manifest, or a checkpoint's configuration, is read. */
 import { architectureOf } from "../arch/registry.ts";
 import { HEAP_LIMIT } from "../backend/cpu/heap.ts";
 import { cpuScratchBytes } from "../backend/cpu/scratch.ts";
 import type { Values } from "../base/config.ts";
-import { MoqeError } from "../base/errors.ts";
+import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
+import { isHubAddress } from "../checkpoint/hub_address.ts";
 import { type BudgetPlan, divideBudget, scratchShape } from "../engine/budget.ts";
-import { planSizes } from "../pack/sizes.ts";
+import { hostNeed, leastHostMiB } from "../engine/host_budget.ts";
+import { WORKER_START_BYTES } from "../engine/shares.ts";
+import type { ModelSpec } from "../nn/spec.ts";
+import type { Manifest } from "../store/manifest.ts";
 import { openModel } from "../store/open.ts";
+import { tokenizerBytes } from "../text/tokenizer.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { planFlags } from "./pack_flags.ts";
 import { kvBits, modelAddress, threadCount } from "./model.ts";
 import { usage } from "./parse.ts";
+import { planConfig, planHub } from "./plan_checkpoint.ts";
 import { outlookTable } from "./plan_outlook.ts";
-import { manifestTable, sizeTable, table } from "./tables.ts";
-import { packWidths } from "./widths.ts";
+import { manifestTable, table } from "./tables.ts";
 
 /** Runs the command. A budget that is too small is told with the least that would do, and exit code 1. */
 export async function plan({ flags, positionals }: Invocation<typeof planFlags>): Promise<number> {
-  if (flags.config === undefined) return await planModel(positionals[0], flags);
-  if (positionals.length > 0) {
-    throw usage({ name: "plan" }, "--config stands in place of MODEL: give one of them");
-  }
-  const config = await readConfig(flags.config);
-  const { plan } = architectureOf(config).read(config);
-  console.log(sizeTable(planSizes(plan, packWidths(flags))));
+  const [address] = positionals;
+  if (flags.config === undefined) {
+    if (address === undefined || !isHubAddress(address)) return await planModel(address, flags);
+    show(await planHub(address, flags), flags);
+  } else if (address === undefined) show(await planConfig(flags.config, flags), flags);
+  else throw usage({ name: "plan" }, "--config stands in place of MODEL: give one of them");
   return EXIT.ok;
 }
 
@@ -41,8 +45,38 @@ async function planModel(
   console.log(`${manifest.name} at ${store.origin}, licence ${manifest.licence.id}`);
   console.log(`${manifest.provenance.quantizer}\n`);
   console.log(`${manifestTable(manifest, plan, manifestBytes)}\n`);
-  const budget = divideBudget(manifest, plan, spec, {
-    gpuBytes: flags.gpuMemory,
+  const budget = divide({ manifest, plan, spec, manifestBytes }, flags, flags.gpuMemory);
+  console.log(`${budgetText(budget, flags.gpuMemory)}\n`);
+  console.log(needsText({ manifest, plan, spec, manifestBytes }, budget, flags));
+  console.log(`\n${await outlookTable(opened, plan, budget, flags.bandwidth)}`);
+  return EXIT.ok;
+}
+
+/** A model as it is planned: packed, or as a pack would make it. */
+export interface Planned {
+  readonly manifest: Manifest;
+  readonly manifestBytes: number;
+  readonly plan: ModelPlan;
+  readonly spec: ModelSpec;
+}
+
+/** What a checkpoint's packed model would need; how a budget is divided, where it is enough. */
+function show(planned: Planned, flags: Values<typeof planFlags>): void {
+  const { gpuMemory } = flags;
+  const most = divide(planned, flags, Number.MAX_SAFE_INTEGER);
+  console.log(`\n${needsText(planned, most, flags)}`);
+  if (gpuMemory < most.leastBytes) {
+    console.log(`--gpu-memory ${formatBytes(gpuMemory)} would be too small`);
+  } else console.log(`\n${budgetText(divide(planned, flags, gpuMemory), gpuMemory)}`);
+}
+
+function divide(
+  { manifest, plan, spec }: Planned,
+  flags: Values<typeof planFlags>,
+  gpuBytes: number,
+): BudgetPlan {
+  return divideBudget(manifest, plan, spec, {
+    gpuBytes,
     scratchBytes: cpuScratchBytes(
       scratchShape(plan, spec, flags.maxBatchTokens),
       threadCount(flags.threads),
@@ -51,30 +85,10 @@ async function planModel(
     maxSourceTokens: flags.maxSourceTokens,
     kvBits: kvBits(flags.kvCache),
   });
-  console.log(`${budgetTable(budget, flags.gpuMemory)}\n`);
-  if (flags.gpuMemory > HEAP_LIMIT) {
-    console.log(`on the CPU ${formatBytes(HEAP_LIMIT)} of it are used at most\n`);
-  }
-  console.log(slotsText(budget));
-  console.log(`\n${await outlookTable(opened, plan, budget, flags.bandwidth)}`);
-  return EXIT.ok;
-}
-
-async function readConfig(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await Deno.readTextFile(path));
-  } catch (cause) {
-    throw new MoqeError("bad_input", {
-      action: `read ${path}`,
-      rule: (cause as Error).message,
-      remedy: "name a checkpoint's config.json",
-      cause,
-    });
-  }
 }
 
 /** The device ledger as the engine would divide it. */
-function budgetTable(budget: BudgetPlan, gpuBytes: number): string {
+function budgetText(budget: BudgetPlan, gpuBytes: number): string {
   const lines: [string, number][] = [
     ["trunk", budget.trunkBytes],
     ["activations", budget.activationBytes],
@@ -87,16 +101,35 @@ function budgetTable(budget: BudgetPlan, gpuBytes: number): string {
     ["unused", gpuBytes - used] as const,
     ["--gpu-memory", gpuBytes] as const,
   ];
-  return table(["ledger line", "bytes"], rows.map(([name, bytes]) => [name, formatBytes(bytes)]));
-}
-
-function slotsText(budget: BudgetPlan): string {
   const share = budget.experts === 0 ? 1 : budget.slots / budget.slotsForAll;
   return [
-    `slots: ${budget.slots} of ${formatBytes(budget.slotBytes)} for ${budget.experts} experts ` +
+    table(["ledger line", "bytes"], rows.map(([name, bytes]) => [name, formatBytes(bytes)])),
+    ...gpuBytes > HEAP_LIMIT
+      ? [`\non the CPU ${formatBytes(HEAP_LIMIT)} of it are used at most`]
+      : [],
+    `\nslots: ${budget.slots} of ${formatBytes(budget.slotBytes)} for ${budget.experts} experts ` +
     `(${(100 * share).toFixed(0)} % resident)`,
     `K/V: ${budget.pages} pages of 16 tokens`,
+  ].join("\n");
+}
+
+/** The least budgets; the host's, which the tokenizer decides with, is what this process would start with. */
+function needsText(
+  { manifest, manifestBytes, spec }: Planned,
+  budget: BudgetPlan,
+  flags: Values<typeof planFlags>,
+): string {
+  const host = hostNeed(manifest, {
+    rssBytes: Deno.memoryUsage().rss + WORKER_START_BYTES,
+    manifestBytes,
+    tokenizerBytes: tokenizerBytes(spec.vocab, spec.vocab),
+    threads: threadCount(flags.threads) + 1,
+  });
+  return [
     `least --gpu-memory: ${formatBytes(budget.leastBytes)}`,
     `every expert resident from: ${formatBytes(budget.allResidentBytes)}`,
+    ...manifest.tokenizer.block.length === 0 ? [] : [
+      `least --host-memory: about ${leastHostMiB(host)} MiB, and what serve is given beside it`,
+    ],
   ].join("\n");
 }

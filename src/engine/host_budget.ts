@@ -85,6 +85,17 @@ export function widestBlock(manifest: Manifest): number {
   return widest;
 }
 
+/** Bytes of all parts together. */
+function leastHost(need: HostNeed): number {
+  return need.runtimeBytes + need.manifestBytes + need.tokenizerBytes + need.fetchingBytes +
+    need.requestBytes + need.serviceBytes;
+}
+
+/** The --host-memory in MiB that a refusal asks for; `shared`: of all models of the process. */
+export function leastHostMiB(need: HostNeed, shared?: Shared): number {
+  return Math.ceil((leastHostOfAll(shared, leastHost(need)) + START_VARIES_BYTES) / MIB);
+}
+
 /**
  * Puts what stays for good on the ledger.
  *
@@ -97,10 +108,8 @@ export function reserveHost(
   shared?: Shared,
 ): void {
   const { budgetBytes } = ledger.snapshot().host;
-  const least = need.runtimeBytes + need.manifestBytes + need.tokenizerBytes + need.fetchingBytes +
-    need.requestBytes + need.serviceBytes;
-  if (budgetBytes < least) {
-    const leastMiB = Math.ceil((leastHostOfAll(shared, least) + START_VARIES_BYTES) / MIB);
+  if (budgetBytes < leastHost(need)) {
+    const leastMiB = leastHostMiB(need, shared);
     throw new MoqeError("over_budget", {
       action: `run ${name} with --host-memory ${formatBytes(shared?.hostMemory ?? budgetBytes)}`,
       rule: `${sharing(shared?.models ?? 1)}the process takes ${

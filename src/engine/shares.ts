@@ -12,7 +12,7 @@ export const RUNTIME_GROWTH_BYTES = 128 * MIB;
 /** A model's part of that: its Worker's V8 heap, code and stack (15 MiB measured where no text had come yet). */
 export const MODEL_GROWTH_BYTES = 40 * MIB;
 /** What the first engine's Worker has grown the process by when its model is read; 28 MiB measured. */
-const WORKER_START_BYTES = 32 * MIB;
+export const WORKER_START_BYTES = 32 * MIB;
 
 /** A model's place among those of its process. */
 export interface Shared {

@@ -4,7 +4,7 @@ import { requestId } from "hono/request-id";
 import type { Engine } from "../engine/protocol.ts";
 import { adminRoutes } from "./admin.ts";
 import { deeplRoutes } from "./deepl/routes.ts";
-import { handleError, notFound } from "./errors.ts";
+import { handleError, notFound, refuseOtherMethods } from "./errors.ts";
 import { crossOrigin, secure, traceId } from "./headers.ts";
 import { libreRoutes } from "./libre/routes.ts";
 import { HttpMetrics } from "./metrics.ts";
@@ -31,18 +31,19 @@ export function createApp(
     .route("/", openApiRoutes())
     .route("/", pageRoutes());
   if (options.admin !== "apart") app.route("/", adminRoutes(engine, options, metrics));
-  return app;
+  return refuseOtherMethods(app);
 }
 
-/** What listens on the port of its own for whoever runs the service. */
+/** What listens on the port of its own, for those who run the service. */
 export function createAdminApp(
   engine: Engine,
   options: HttpOptions,
   metrics: HttpMetrics,
 ): Hono<HttpEnv> {
-  return surroundings(options, metrics)
+  const app = surroundings(options, metrics)
     .route("/", probeRoutes(engine, options))
     .route("/", adminRoutes(engine, options, metrics));
+  return refuseOtherMethods(app);
 }
 
 /** What is around every request of either. */

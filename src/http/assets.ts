@@ -1,6 +1,5 @@
 /** Pages that are part of the program: each file with the headers that bind it to its own server. */
 import { Hono } from "hono";
-import { methodNotAllowed } from "./errors.ts";
 import type { HttpEnv } from "./options.ts";
 
 /** A file of a page. */
@@ -32,7 +31,7 @@ export function assetRoutes(assets: readonly Asset[]): Hono<HttpEnv> {
         "Content-Type": type,
         "Content-Security-Policy": POLICY,
         "Cache-Control": "no-cache",
-      })).all(path, methodNotAllowed("GET"));
+      }));
   }
   return app;
 }

@@ -2,7 +2,7 @@
  * Every failure as a response with the right status and no stack trace: {"error": "..."} as LibreTranslate has it,
  * {"message": "..."} under /v2 and /v3 as DeepL has it.
  */
-import type { Context } from "hono";
+import type { Context, Hono } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { type ErrorCode, errorText, MoqeError } from "../base/errors.ts";
@@ -115,10 +115,15 @@ export function notFound(c: Context<HttpEnv>): Response {
   );
 }
 
-/** 405 with the methods that the path does have. */
-export function methodNotAllowed(allow: string): (c: Context<HttpEnv>) => Response {
-  return (c) => {
-    c.header("Allow", allow);
-    return errorResponse(c, 405, `method not allowed: this path answers ${allow}`);
-  };
+/** Answers 405, with the methods that it has, on each path of the application; to be called after its last route. */
+export function refuseOtherMethods(app: Hono<HttpEnv>): Hono<HttpEnv> {
+  const routes = app.routes.filter(({ method }) => method !== "ALL");
+  for (const [path, same] of Map.groupBy(routes, (route) => route.path)) {
+    const allow = [...new Set(same.map((route) => route.method))].join(", ");
+    app.all(path, (c) => {
+      c.header("Allow", allow);
+      return errorResponse(c, 405, `method not allowed: this path answers ${allow}`);
+    });
+  }
+  return app;
 }

@@ -3,7 +3,6 @@ import { Hono } from "hono";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Engine, EngineStats } from "../engine/protocol.ts";
 import { engineMetrics } from "./engine_metrics.ts";
-import { methodNotAllowed } from "./errors.ts";
 import type { HttpEnv, HttpOptions } from "./options.ts";
 
 /** A scrape waits this long for the engine's numbers, then goes on without them. */
@@ -55,8 +54,7 @@ export function metricRoutes(
       const stats = await statsInTime(engine);
       if (stats !== undefined) show(stats);
       return c.body(await registry.metrics(), 200, { "Content-Type": registry.contentType });
-    })
-    .all("/metrics", methodNotAllowed("GET"));
+    });
 }
 
 /** The engine's numbers; undefined while there are none or when it is too busy to say them. */

@@ -6,7 +6,7 @@ import type { HttpMetrics } from "./metrics.ts";
 import type { HttpEnv } from "./options.ts";
 
 /** Routes that probes call all the time; they are logged at debug level. */
-const PROBES = new Set(["/health", "/ready", "/metrics"]);
+const PROBES = new Set(["/live", "/ready", "/health", "/metrics"]);
 
 /** Counts, times and logs each request by its route's pattern. */
 export function observe(log: Logger, metrics: HttpMetrics): MiddlewareHandler<HttpEnv> {

@@ -1,8 +1,7 @@
-/** GET /health (the process lives) and GET /ready (the model answers): two questions with two answers. */
+/** GET /live (the process runs) and GET /ready (the model answers): two questions with two answers. */
 import { type Context, Hono } from "hono";
 import { errorText, MoqeError } from "../base/errors.ts";
 import type { Engine, ModelInfo } from "../engine/protocol.ts";
-import { methodNotAllowed } from "./errors.ts";
 import type { HttpEnv, HttpOptions } from "./options.ts";
 
 /** Seconds after which a client may ask a loading service again. */
@@ -21,10 +20,8 @@ export function probeRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv>
     return c.json({ status: state, reason: state === "failed" ? why() : "shutting down" }, 503);
   };
   return new Hono<HttpEnv>()
-    .get("/health", (c) => c.json({ status: "alive" }))
-    .all("/health", methodNotAllowed("GET"))
-    .get("/ready", ready)
-    .all("/ready", methodNotAllowed("GET"));
+    .get("/live", (c) => c.json({ status: "alive" }))
+    .get("/ready", ready);
 }
 
 /** The loaded model, or MoqeError `unavailable`: a request is answered or refused at once, never left waiting. */

@@ -2,6 +2,7 @@
 import { MoqeError } from "../base/errors.ts";
 import { unlessMissing } from "../base/files.ts";
 import { BLOCK_ALIGN } from "../base/layout.ts";
+import type { ModelCard } from "../checkpoint/contract.ts";
 import type { NoteStore } from "../store/contract.ts";
 import { FileStore } from "../store/file_store.ts";
 import type { FinishedObject } from "./object_writer.ts";
@@ -86,17 +87,36 @@ function journalIn(store: NoteStore): JournalFile {
   };
 }
 
-/**
- * The entries of a journal with this fingerprint, as far as they are whole: the last line may be torn. The
- * fingerprint is a hash of all that decides the output, so that no run goes on with another's objects.
- */
+/** A journal's first line: whose it is. */
+export interface JournalHead {
+  /** A hash of all that decides the output, so that no run goes on with another's objects. */
+  readonly fingerprint: string;
+  /** Of a checkpoint from a hub: what was asked for, and which commit that was then. */
+  readonly hub?: { readonly asked: string; readonly commit: string } | undefined;
+}
+
+/** What a journal says of a checkpoint from a hub. */
+export function commitOf(card: ModelCard | undefined): JournalHead["hub"] {
+  return card && { asked: `${card.repository}@${card.revision}`, commit: card.commit };
+}
+
+/** The head of a journal in which an object is finished; undefined where nothing is to go on with. */
+export function headOf(text: string): JournalHead | undefined {
+  const [head, ...entries] = text.split("\n");
+  if (entries.length < 2) return undefined;
+  try {
+    const found = JSON.parse(head!) as JournalHead;
+    if (typeof found.fingerprint === "string") return found;
+  } catch { /* of no pack that is known */ }
+  return { fingerprint: "" };
+}
+
+/** The entries of a journal with this fingerprint, as far as they are whole: the last line may be torn. */
 export function parseJournal(text: string, fingerprint: string): FinishedObject[] {
-  const lines = text.split("\n");
-  // What follows the last newline is a torn line or nothing.
-  lines.pop();
-  if (lines.length === 0 || lines[0] !== headLine(fingerprint).trimEnd()) return [];
+  if (headOf(text)?.fingerprint !== fingerprint) return [];
   const finished: FinishedObject[] = [];
-  for (const line of lines.slice(1)) {
+  // What follows the last newline is a torn line or nothing.
+  for (const line of text.split("\n").slice(1, -1)) {
     const entry = parseEntry(line);
     if (entry === undefined) break;
     finished.push(entry);
@@ -104,9 +124,9 @@ export function parseJournal(text: string, fingerprint: string): FinishedObject[
   return finished;
 }
 
-/** A journal's first line, which says whose it is. */
-export function headLine(fingerprint: string): string {
-  return `${JSON.stringify({ fingerprint })}\n`;
+/** A journal's first line as it is written. */
+export function headLine(head: JournalHead): string {
+  return `${JSON.stringify(head)}\n`;
 }
 
 /** A journal's line for one finished object. */

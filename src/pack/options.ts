@@ -15,8 +15,6 @@ export interface PackOptions extends PackWidths {
   /** FLORES pairs that the model was trained for, "eng_Latn-deu_Latn". */
   readonly pairs: readonly string[];
   readonly licence: { readonly id: string; readonly text?: string | undefined };
-  /** Where the checkpoint came from, for people; no local path, which would make packs differ. Default: the name. */
-  readonly checkpointLabel?: string | undefined;
   /** Objects are filled up to this; an expert's block larger than it is an object of its own. */
   readonly objectBytes?: number | undefined;
   /** What experts' inputs are like; their errors are then weighed by it. Whoever opened it closes it. */

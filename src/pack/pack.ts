@@ -52,7 +52,8 @@ export async function packCheckpoint(
   const chosen = await chooseRecipes(tensors, plan, recipes, options);
   const formats = new FormatTable();
   await using _lock = await options.journal?.lock?.();
-  const run = await Run.start(tensors, plan, out, { options, items, chosen, onProgress });
+  const { card } = checkpoint;
+  const run = await Run.start(tensors, plan, out, { options, items, chosen, onProgress, card });
   const made = await writeBlocks(checkpoint, plan, run, { items, chosen, formats })
     .finally(() => run.writer.settle());
   const quantizer = describeRecipes(recipes, options.expertsFrom) +
@@ -128,7 +129,7 @@ function assemble(
     tokenizer: BlockRef;
   },
 ): Manifest {
-  const { texts } = checkpoint;
+  const { texts, card } = checkpoint;
   const text = options.licence.text;
   return {
     format: "moqe",
@@ -143,7 +144,10 @@ function assemble(
     trunk: made.trunk,
     expertLayers: made.expertLayers,
     provenance: {
-      checkpoint: options.checkpointLabel ?? options.name,
+      // No local path, which would make packs differ.
+      ...card === undefined
+        ? { checkpoint: options.name }
+        : { checkpoint: `hf://${card.repository}@${card.commit}`, languages: [...card.languages] },
       quantizer,
       packer: PACKER_VERSION,
     },

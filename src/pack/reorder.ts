@@ -4,7 +4,7 @@ import { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import type { BlockFetcher, VerifiedBlock, WritableStore } from "../store/contract.ts";
 import { StoreFetcher } from "../store/fetcher.ts";
-import { isMissingOrForbidden } from "../store/http_answer.ts";
+import { isMissingOrForbidden } from "../store/http_failure.ts";
 import { type BlockRef, type Manifest } from "../store/manifest.ts";
 import type { OpenedModel } from "../store/open.ts";
 import { PROFILES_NAME } from "../store/profiles.ts";
@@ -54,10 +54,12 @@ export async function reorderModel(
     async (finished) => await journal?.append(entryLine(finished)),
   );
   await using _lock = await journal?.lock?.();
-  const print = createHash("sha256")
+  const fingerprint = createHash("sha256")
     .update(JSON.stringify(["moqe-reorder 1", model.manifestSha256, objectBytes, order]))
     .digest("hex");
-  const recorded = journal === undefined ? [] : await resume(writer, { journal, print, anew });
+  const recorded = journal === undefined
+    ? []
+    : await resume(writer, { journal, head: { fingerprint }, anew });
   const resumedBlocks = recorded.length;
   const widest = Math.max(...blocksOf(from).map((b) => b.length));
   const ledger = new Ledger({ gpuBytes: 0, hostBytes: 2 * AHEAD * widest });

@@ -2,13 +2,20 @@
 import { MoqeError } from "../base/errors.ts";
 import type { WritableStore } from "../store/contract.ts";
 import type { BlockRef } from "../store/manifest.ts";
-import { entryLine, headLine, JOURNAL_NAME, type JournalFile, parseJournal } from "./journal.ts";
+import {
+  entryLine,
+  headLine,
+  headOf,
+  JOURNAL_NAME,
+  type JournalFile,
+  type JournalHead,
+  parseJournal,
+} from "./journal.ts";
 import { type FinishedObject, type ObjectWriter, sha256Hex } from "./object_writer.ts";
 
 export interface ResumeOptions {
   readonly journal: JournalFile;
-  /** A hash of all that decides the output. */
-  readonly print: string;
+  readonly head: JournalHead;
   /** Another pack's journal is given up. */
   readonly anew?: boolean | undefined;
 }
@@ -20,12 +27,12 @@ export interface ResumeOptions {
  * flag that was mistyped
  */
 export async function resume(writer: ObjectWriter, options: ResumeOptions): Promise<BlockRef[]> {
-  const { journal, print, anew = false } = options;
+  const { journal, head, anew = false } = options;
   const before = await journal.read();
-  if (!anew) checkSame(before, print, writer.out.origin);
+  if (!anew) checkSame(before, head, writer.out.origin);
   const blocks: BlockRef[] = [];
-  let text = headLine(print);
-  for (const entry of parseJournal(before, print)) {
+  let text = headLine(head);
+  for (const entry of parseJournal(before, head.fingerprint)) {
     if (!await isWhole(writer.out, entry)) break;
     writer.restore(entry);
     blocks.push(...entry.refs);
@@ -36,9 +43,9 @@ export async function resume(writer: ObjectWriter, options: ResumeOptions): Prom
 }
 
 /** A journal with a finished object in it must be this pack's. */
-function checkSame(text: string, print: string, origin: string): void {
-  const [head, ...entries] = text.split("\n");
-  if (entries.length < 2 || `${head}\n` === headLine(print)) return;
+function checkSame(text: string, { fingerprint }: JournalHead, origin: string): void {
+  const begun = headOf(text);
+  if (begun === undefined || begun.fingerprint === fingerprint) return;
   throw new MoqeError("bad_input", {
     action: `go on with the unfinished pack in ${origin}`,
     rule: `it is of another checkpoint, or has other options (${JOURNAL_NAME} says so)`,

@@ -2,14 +2,14 @@
 import { createHash } from "node:crypto";
 import { expertLayout } from "../base/layout.ts";
 import type { ExpertLayerSpec, ModelPlan } from "../base/plan.ts";
-import type { TensorSource } from "../checkpoint/contract.ts";
+import type { ModelCard, TensorSource } from "../checkpoint/contract.ts";
 import type { WritableStore } from "../store/contract.ts";
 import { type BlockRef, TRUNK_BLOCK_BYTES } from "../store/manifest.ts";
 import { isCalibrated, type Recipe } from "../quant/quantizers.ts";
 import type { ExpertTensors } from "./bases.ts";
 import { encodeCalibrated } from "./calibration/encode.ts";
 import { encodeExpert, encodeTrunk } from "./encode.ts";
-import { entryLine } from "./journal.ts";
+import { commitOf, entryLine } from "./journal.ts";
 import { ObjectWriter } from "./object_writer.ts";
 import { DEFAULT_OBJECT_BYTES, PACKER_VERSION, type PackOptions } from "./options.ts";
 import { type PackProgress, ProgressMeter } from "./progress.ts";
@@ -25,6 +25,8 @@ export interface Work {
   /** Each expert's recipe, by layer. */
   readonly chosen: readonly (readonly Recipe[])[];
   readonly onProgress: (progress: PackProgress) => void;
+  /** The checkpoint's, for a run that goes on with this one. */
+  readonly card?: ModelCard | undefined;
 }
 
 /** One run over the weights. Blocks come in a fixed order; those that the journal has are not made again. */
@@ -61,8 +63,8 @@ export class Run {
     );
     const run = new Run(tensors, plan, writer, work);
     if (journal === undefined) return run;
-    const print = fingerprint(tensors, plan, work);
-    run.#recorded = await resume(writer, { journal, print, anew: work.options.anew });
+    const head = { fingerprint: fingerprint(tensors, plan, work), hub: commitOf(work.card) };
+    run.#recorded = await resume(writer, { journal, head, anew: work.options.anew });
     run.resumedBlocks = run.#recorded.length;
     return run;
   }

@@ -1,43 +1,6 @@
 /** One HTTP answer, held against what was asked for. */
-import { type ErrorCode, MoqeError } from "../base/errors.ts";
-import type { RangePart, RetryReason } from "./contract.ts";
-
-/** Why an attempt failed, and whether another may succeed. */
-export class HttpFailure extends Error {
-  /** The server answered that there is no such object. */
-  missing = false;
-  /** The server answered that we may not ask. */
-  forbidden = false;
-  /** What the request was signed with is no longer taken: other credentials may be. */
-  expired = false;
-  /** What the reader can do, where the answer shows it. */
-  remedy: string | undefined;
-
-  /** @param retry why another attempt may succeed; undefined where none will */
-  constructor(
-    message: string,
-    readonly retry: RetryReason | undefined,
-    readonly code: ErrorCode = "unavailable",
-    readonly retryAfterMs?: number,
-  ) {
-    super(message);
-  }
-}
-
-/** Whether an error says that a server has no such object: an answer, not a failure. */
-export function isMissing(error: unknown): boolean {
-  return error instanceof MoqeError && error.parts.cause instanceof HttpFailure &&
-    error.parts.cause.missing;
-}
-
-/**
- * Whether an error says that an object is not there, or that we may not know: who may not list a bucket is answered
- * 403 for what it lacks.
- */
-export function isMissingOrForbidden(error: unknown): boolean {
-  return isMissing(error) || error instanceof MoqeError &&
-      error.parts.cause instanceof HttpFailure && error.parts.cause.forbidden;
-}
+import type { RangePart } from "./contract.ts";
+import { HttpFailure, refuseStatus } from "./http_failure.ts";
 
 export interface HttpAnswer {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -54,9 +17,6 @@ export interface Wanted {
   /** One buffer of the range's length, or places within the object. */
   readonly into?: Uint8Array<ArrayBuffer> | readonly RangePart[] | undefined;
 }
-
-/** Statuses after which another try is worth it. */
-const PASSING = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 /**
  * The body, if status and headers say that it is what was asked for. `onBytes` is called as bytes come.
@@ -84,78 +44,6 @@ export async function readBody(
     total: total ?? (wanted.range === undefined ? bytes.length : undefined),
     version,
   };
-}
-
-/** Throws HttpFailure for every status but success, with the code that S3 servers put into the body. */
-export async function refuseStatus(response: Response): Promise<void> {
-  const { status, headers } = response;
-  if (status >= 200 && status < 300) return;
-  if (PASSING.has(status)) {
-    const reason = status === 429 || status === 503 ? "throttled" : "server";
-    const after = retryAfterMs(headers.get("retry-after"));
-    throw new HttpFailure(`the server says ${status}`, reason, "unavailable", after);
-  }
-  const said = await errorCodeOf(response);
-  if (EXPIRED.has(said)) {
-    const failure = new HttpFailure(`the server refuses access (${status}${said})`, undefined);
-    throw Object.assign(failure, { forbidden: true, expired: true, remedy: KEYS });
-  }
-  if (status === 404 || status === 410) {
-    if (said === ": NoSuchBucket") {
-      const failure = new HttpFailure(`there is no such bucket${said}`, undefined);
-      const remedy = "make the bucket first, or check its name, the endpoint and the region";
-      throw Object.assign(failure, { remedy });
-    }
-    const failure = new HttpFailure(`there is no such object${said}`, undefined);
-    throw Object.assign(failure, { missing: true });
-  }
-  if (status === 401 || status === 403) {
-    const failure = new HttpFailure(`the server refuses access (${status}${said})`, undefined);
-    throw Object.assign(failure, { forbidden: true, remedy: said === "" ? undefined : KEYS });
-  }
-  // S3 gave up waiting for the request's own bytes.
-  if (said === ": RequestTimeout") {
-    throw new HttpFailure("the server says 400: RequestTimeout", "timeout");
-  }
-  if (status === 416) {
-    throw new HttpFailure("the range lies beyond the object's end (416)", undefined, "corrupt");
-  }
-  throw new HttpFailure(`the server says ${status}${said}`, undefined);
-}
-
-/** Retry-After as milliseconds from now: it is a number of seconds, or a date. */
-function retryAfterMs(header: string | null): number | undefined {
-  if (header === null) return undefined;
-  const seconds = Number(header);
-  const ms = Number.isNaN(seconds) ? Date.parse(header) - Date.now() : seconds * 1000;
-  return ms >= 0 ? ms : undefined;
-}
-
-/** S3 says why it refuses; other servers only that they do. */
-const KEYS = "check the keys (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE), what " +
-  "they allow, the region and the endpoint";
-
-/** Of credentials that were right once: S3 says so with 400 or 403. */
-const EXPIRED = new Set([": ExpiredToken", ": InvalidAccessKeyId"]);
-
-/** What an error's body may hold before we stop reading. */
-const MAX_ERROR_BYTES = 8192;
-
-/** ": SignatureDoesNotMatch" from an S3 error's XML; only its code, since messages may repeat what was sent. */
-async function errorCodeOf(response: Response): Promise<string> {
-  if (!/xml/.test(response.headers.get("content-type") ?? "")) return "";
-  let text = "";
-  try {
-    const decoder = new TextDecoder();
-    for await (const chunk of response.body ?? []) {
-      text += decoder.decode(chunk, { stream: true });
-      if (text.length > MAX_ERROR_BYTES) break;
-    }
-  } catch {
-    return "";
-  }
-  const code = /<Code>([A-Za-z]{1,60})<\/Code>/.exec(text)?.[1];
-  return code === undefined ? "" : `: ${code}`;
 }
 
 /** A whole object: its size if told, refused over maxBytes before anything is read. */

@@ -1,17 +1,13 @@
 /** Requests over HTTP(S): one checked answer a call, with timeouts, retries and redirects; stores build on it. */
 import { MoqeError } from "../base/errors.ts";
 import { noRetries, type RangePart, type RetryCounts } from "./contract.ts";
-import {
-  type HttpAnswer,
-  HttpFailure,
-  readBody,
-  refuseStatus,
-  type Wanted,
-} from "./http_answer.ts";
-import { followable, shownUrl, splitCredentials } from "./http_url.ts";
+import { type HttpAnswer, readBody, type Wanted } from "./http_answer.ts";
+import { HttpFailure, refuseStatus } from "./http_failure.ts";
+import { type Outgoing, Sender, type SendOptions } from "./http_send.ts";
+import { shownUrl } from "./http_url.ts";
 import { asFailure, pause, Watchdog } from "./http_watch.ts";
 
-export interface HttpOptions {
+export interface HttpOptions extends SendOptions {
   /** For the answer's head, and again for each silence within its body. */
   readonly timeoutMs?: number;
   /** A body that comes slower than this, after timeoutMs, is given up. */
@@ -21,19 +17,14 @@ export interface HttpOptions {
   /** The first pause before a retry; it doubles, and a random share of it is waited. */
   readonly retryMs?: number;
   readonly maxRetryMs?: number;
-  /** Signs each attempt anew; a signed request follows no redirect. */
-  readonly sign?: Sign | undefined;
   /** How addresses are shown in messages, where that is not the URL without its query. */
   readonly shown?: ((url: URL) => string) | undefined;
+  /**
+   * Waits as long as the server asks, up to `mostMs` for one request, and tells `onWait` of each pause; a longer one is a
+   * failure at once. Without it 10 s are waited at most, and then it is tried.
+   */
+  readonly patience?: { readonly mostMs: number; onWait(ms: number): void } | undefined;
 }
-
-/**
- * Headers to add to a request so that the server takes it; `headers` are those to be signed. `expired`: the server
- * refused what the attempt before was signed with.
- */
-export type Sign = (
-  request: { method: string; url: URL; headers: Headers; expired?: boolean },
-) => Promise<Headers>;
 
 export interface HttpRead {
   /** The bytes wanted of a whole; without them the whole, up to maxBytes. */
@@ -60,12 +51,11 @@ export interface HttpReply {
   readonly text: string;
 }
 
-const MAX_REDIRECTS = 5;
 /** A server may ask for a longer pause than this; then we give up sooner than it likes. */
 const MAX_RETRY_AFTER_MS = 10_000;
 const MAX_REPLY_BYTES = 4 * 2 ** 20;
 
-/** Reads from URLs. Counts its retries. Holds no state of a connection. */
+/** Reads from URLs. Counts its retries. */
 export class HttpClient {
   /** Attempts beyond the first, over all calls. */
   readonly retries: RetryCounts = noRetries();
@@ -74,8 +64,9 @@ export class HttpClient {
   readonly #attempts: number;
   readonly #retryMs: number;
   readonly #maxRetryMs: number;
-  readonly #sign: Sign | undefined;
+  readonly #sender: Sender;
   readonly #shown: (url: URL) => string;
+  readonly #patience: HttpOptions["patience"];
 
   constructor(options: HttpOptions = {}) {
     this.#timeoutMs = options.timeoutMs ?? 30_000;
@@ -83,8 +74,9 @@ export class HttpClient {
     this.#attempts = options.attempts ?? 5;
     this.#retryMs = options.retryMs ?? 200;
     this.#maxRetryMs = options.maxRetryMs ?? 5_000;
-    this.#sign = options.sign;
+    this.#sender = new Sender(options);
     this.#shown = options.shown ?? shownUrl;
+    this.#patience = options.patience;
   }
 
   /**
@@ -130,23 +122,28 @@ export class HttpClient {
   }
 
   async #tries<T>(url: URL, request: Attempt, use: Use<T>): Promise<T> {
-    let expired = false;
+    let expired = false, waitedMs = 0;
     for (let attempt = 1;; attempt++) {
       try {
         return await this.#once(url, { ...request, expired }, use);
       } catch (error) {
         const where = { action: use.action, shown: this.#shown(url) };
         if (request.signal?.aborted) throw cancelled(where);
+        this.#sender.forget(url);
         const failure = asFailure(error);
         // Credentials that have been renewed meanwhile are found by one more try, or there are none.
         const renewed = failure.expired && !expired ? "server" : undefined;
         const retry = failure.retry ?? renewed;
-        if (retry === undefined || attempt >= this.#attempts) {
+        const ms = this.#pauseMs(attempt, failure.retryAfterMs);
+        waitedMs += ms;
+        const tooLong = waitedMs > (this.#patience?.mostMs ?? Infinity);
+        if (retry === undefined || attempt >= this.#attempts || tooLong) {
           throw giveUp(where, failure, attempt);
         }
         expired = failure.expired;
         this.retries[retry]++;
-        await pause(this.#pauseMs(attempt, failure.retryAfterMs), request.signal);
+        if (failure.retryAfterMs !== undefined) this.#patience?.onWait(ms);
+        await pause(ms, request.signal);
       }
     }
   }
@@ -154,10 +151,11 @@ export class HttpClient {
   /** Full jitter: clients that failed together do not come back together. */
   #pauseMs(attempt: number, retryAfterMs: number | undefined): number {
     const jitter = Math.random() * Math.min(this.#maxRetryMs, this.#retryMs * 2 ** (attempt - 1));
-    return Math.max(jitter, Math.min(retryAfterMs ?? 0, MAX_RETRY_AFTER_MS));
+    const most = this.#patience === undefined ? MAX_RETRY_AFTER_MS : Infinity;
+    return Math.max(jitter, Math.min(retryAfterMs ?? 0, most));
   }
 
-  async #once<T>(url: URL, request: Attempt & Expired, use: Use<T>): Promise<T> {
+  async #once<T>(url: URL, request: Attempt & Outgoing, use: Use<T>): Promise<T> {
     const watchdog = new Watchdog(
       this.#timeoutMs,
       this.#timeoutMs + request.bytes / this.#leastBytesPerMs,
@@ -165,7 +163,7 @@ export class HttpClient {
     );
     let response: Response | undefined;
     try {
-      response = await this.#send(url, request, watchdog.signal);
+      response = await this.#sender.send(url, request, watchdog.signal);
       return await use.take(response, () => watchdog.feed());
     } catch (error) {
       if (watchdog.expired !== undefined) throw new HttpFailure(watchdog.expired, "timeout");
@@ -175,68 +173,18 @@ export class HttpClient {
       if (response?.body && !response.body.locked) await response.body.cancel().catch(() => {});
     }
   }
-
-  /** Sends a request and follows safe redirects, without credentials to another origin. */
-  async #send(start: URL, request: Attempt & Expired, signal: AbortSignal): Promise<Response> {
-    let { url, authorization } = splitCredentials(start);
-    const { method, body, expired } = request;
-    for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
-      const signed = new Headers(request.signed);
-      const headers = this.#sign === undefined
-        ? signed
-        : await this.#sign({ method, url, headers: signed, expired });
-      // identity: a compressed body's ranges are not the object's.
-      headers.set("accept-encoding", "identity");
-      for (const [name, value] of Object.entries(request.plain ?? {})) headers.set(name, value);
-      if (authorization !== undefined) headers.set("authorization", authorization);
-      const response = await fetch(url, {
-        method,
-        headers,
-        signal,
-        redirect: "manual",
-        ...(body === undefined ? {} : { body }),
-      });
-      if (![301, 302, 303, 307, 308].includes(response.status)) return response;
-      await response.body?.cancel();
-      if (this.#sign !== undefined) throw elsewhere(response);
-      const next = followable(url, response.headers.get("location"));
-      if (typeof next === "string") throw new HttpFailure(next, undefined, "corrupt");
-      if (next.origin !== url.origin) authorization = undefined;
-      url = next;
-    }
-    throw new HttpFailure(`more than ${MAX_REDIRECTS} redirects`, undefined, "corrupt");
-  }
 }
 
 /** One request as every attempt sends it; `bytes` is about how many cross the network. */
-interface Attempt {
-  readonly method: HttpCall["method"];
-  readonly body?: Uint8Array<ArrayBuffer> | undefined;
-  readonly signed?: Readonly<Record<string, string>> | undefined;
-  readonly plain?: Readonly<Record<string, string>>;
+interface Attempt extends Omit<Outgoing, "expired"> {
   readonly signal: AbortSignal | undefined;
   readonly bytes: number;
-}
-
-/** Whether the attempt before was refused for its credentials. */
-interface Expired {
-  readonly expired: boolean;
 }
 
 /** What is made of an answer; `take` may throw HttpFailure. */
 interface Use<T> {
   readonly action: string;
   take(response: Response, onBytes: () => void): Promise<T>;
-}
-
-/** S3 redirects to the bucket's own region, which a signature for another does not open. */
-function elsewhere(response: Response): HttpFailure {
-  const region = response.headers.get("x-amz-bucket-region");
-  const named = region !== null && /^[a-z0-9-]{1,40}$/.test(region) ? ` ${region}` : "";
-  return new HttpFailure(
-    `the bucket is in another region${named}: say so with AWS_REGION or ?region=`,
-    undefined,
-  );
 }
 
 interface Where {

@@ -8,6 +8,14 @@ export function joinUrl(base: URL, name: string): URL {
   return url;
 }
 
+/** A server's http(s) URL as settings name it, without user, password or query; undefined for anything else. */
+export function serverUrl(text: string): URL | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  const plain = url.username === "" && url.password === "" && url.search === "";
+  return plain && /^https?:$/.test(url.protocol) ? url : undefined;
+}
+
 /** A URL for messages: no user, password or query, which may be secrets. */
 export function shownUrl(url: URL): string {
   return `${url.origin}${url.pathname}`;

@@ -1,6 +1,6 @@
 /** Time around one HTTP attempt: how long it may be silent or slow, what its failure is, and the pause after it. */
 import { errorText } from "../base/errors.ts";
-import { HttpFailure } from "./http_answer.ts";
+import { HttpFailure } from "./http_failure.ts";
 
 /** Aborts after timeoutMs without a byte, after deadlineMs in all, or with the caller's signal. */
 export class Watchdog {

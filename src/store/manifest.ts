@@ -82,7 +82,10 @@ export const manifestSchema = z.strictObject({
   expertLayers: z.array(expertLayer).max(4096),
   /** How the weights were made: checkpoint, quantizers, packer version. No dates: equal inputs give equal bytes. */
   provenance: z.strictObject({
+    /** The model's name; of a hub's repository hf://ORG/NAME@COMMIT. */
     checkpoint: z.string(),
+    /** Languages as that repository's card names them. */
+    languages: z.array(z.string().min(1)).optional(),
     quantizer: z.string(),
     packer: z.string(),
   }),

@@ -23,6 +23,9 @@ export function openStore(address: string, http: HttpOptions = {}): ObjectStore 
     action: "open a model",
     rule: "an address is a folder, or a URL of file:, http:, https: or s3:",
     observed: `${scheme}:`,
+    remedy: scheme === "hf"
+      ? "pack it first: moqe pack hf://ORG/NAME OUT --pairs en-de"
+      : undefined,
   });
 }
 

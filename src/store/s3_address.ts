@@ -2,7 +2,9 @@
 import { AwsV4Signer } from "aws4fetch";
 import { MoqeError } from "../base/errors.ts";
 import { type AwsSettings, awsSettings, type AwsSources, processSources } from "./aws_config.ts";
-import type { HttpOptions, Sign } from "./http_client.ts";
+import type { HttpOptions } from "./http_client.ts";
+import type { Sign } from "./http_send.ts";
+import { serverUrl } from "./http_url.ts";
 
 /** An address understood. */
 export interface S3Place {
@@ -91,11 +93,8 @@ function parseAddress(address: string) {
 }
 
 function endpointUrl(text: string): URL {
-  try {
-    const url = new URL(text);
-    const plain = url.username === "" && url.password === "" && url.search === "";
-    if (plain && (url.protocol === "https:" || url.protocol === "http:")) return url;
-  } catch { /* said below */ }
+  const url = serverUrl(text);
+  if (url !== undefined) return url;
   throw refuse("an endpoint is an http(s) URL without user, password or query");
 }
 

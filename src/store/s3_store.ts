@@ -1,7 +1,7 @@
 /** Objects in an S3 bucket: read by ranges, written whole, in parts where they are large, and never twice. */
 import { createHash } from "node:crypto";
 import type { NoteStore, WritableStore } from "./contract.ts";
-import { isMissing, isMissingOrForbidden } from "./http_answer.ts";
+import { isMissing, isMissingOrForbidden } from "./http_failure.ts";
 import type { HttpCall, HttpOptions, HttpReply } from "./http_client.ts";
 import { HttpStore } from "./http_store.ts";
 import { joinUrl } from "./http_url.ts";

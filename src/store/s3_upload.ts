@@ -1,7 +1,7 @@
 /** Large objects to S3 in parts, going on with an upload that was cut off. */
 import { createHash } from "node:crypto";
 import { MoqeError } from "../base/errors.ts";
-import { isMissing } from "./http_answer.ts";
+import { isMissing } from "./http_failure.ts";
 import type { HttpCall, HttpReply } from "./http_client.ts";
 import { blocks, completeUpload, element } from "./s3_xml.ts";
 

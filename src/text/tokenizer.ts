@@ -35,6 +35,11 @@ const CACHE_BYTES = 6 << 20;
 /** Longer words are not cached: 10,000 of the package's own limit of 256 would hold 30 MB. */
 const LONGEST_CACHED = 32;
 
+/** About what a tokenizer holds in host memory, its normalizer aside. */
+export function tokenizerBytes(entries: number, merges: number): number {
+  return entries * ENTRY_BYTES + merges * MERGE_BYTES + CACHE_BYTES;
+}
+
 /** The token among `languages` of a language, by the model's name for it or its FLORES code. */
 export function languageToken(languages: readonly string[], code: string): string | undefined {
   if (languages.includes(code)) return code;
@@ -80,8 +85,8 @@ export class TextTokenizer {
     this.unkId = this.#package.model!.unk_token_id;
     this.eosId = this.#required(nameOf(config.eos_token) ?? "</s>");
     this.languages = [...this.#special].filter((content) => LANGUAGE.test(content));
-    this.hostBytes = this.#vocab.length * ENTRY_BYTES +
-      (json.model.merges?.length ?? 0) * MERGE_BYTES + CACHE_BYTES + (normalizer?.bytes ?? 0);
+    this.hostBytes = tokenizerBytes(this.#vocab.length, json.model.merges?.length ?? 0) +
+      (normalizer?.bytes ?? 0);
   }
 
   /** The id of a token's exact text, or undefined. */

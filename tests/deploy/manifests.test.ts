@@ -72,7 +72,8 @@ Deno.test("Kubernetes: pods are probed, bounded, without root and without a writ
       readOnlyRootFilesystem: true,
       capabilities: { drop: ["ALL"] },
     });
-    assertEquals(container.livenessProbe.httpGet.path, "/health");
+    assertEquals(container.startupProbe.httpGet.path, "/live");
+    assertEquals(container.livenessProbe.httpGet.path, "/live");
     assertEquals(container.readinessProbe.httpGet.path, "/ready");
     const ports = container.ports.map((p: Json) => p.name);
     for (const probe of ["startupProbe", "livenessProbe", "readinessProbe"]) {

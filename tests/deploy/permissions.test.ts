@@ -6,6 +6,7 @@ import { COMMANDS } from "../../src/cli/commands.ts";
 import { hashKey } from "../../src/http/access/keys.ts";
 import { modelAddress } from "../../src/cli/model.ts";
 import { goldenFolder } from "../support/golden.ts";
+import { hubServer } from "../support/hub_server.ts";
 import { Served } from "../http/served.ts";
 
 const MODEL = modelAddress(undefined);
@@ -20,13 +21,18 @@ Deno.test.beforeAll(async () => {
 });
 Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
 
-function start(command: string, args: string[], places: Omit<Places, "bundle">) {
+function start(
+  command: string,
+  args: string[],
+  places: Omit<Places, "bundle">,
+  env: Record<string, string> = {},
+) {
   const permissions = permissionsOf(command, { bundle: file, ...places });
   const path = Deno.execPath().split("/").slice(0, -1).join("/");
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-config", "--no-prompt", ...permissions, file, command, ...args],
     cwd: folder,
-    env: { NO_COLOR: "1", PATH: `${path}:${Deno.env.get("PATH")}` },
+    env: { NO_COLOR: "1", PATH: `${path}:${Deno.env.get("PATH")}`, ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -38,8 +44,9 @@ async function run(
   args: string[],
   places: Omit<Places, "bundle">,
   input = "",
+  env: Record<string, string> = {},
 ): Promise<string> {
-  const child = start(command, args, places);
+  const child = start(command, args, places, env);
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode(input));
   await writer.close();
@@ -92,7 +99,7 @@ Deno.test("the images' health check holds at any port, on every interface of eit
     .map((arg) => arg === "/app/moqe.js" ? file : arg);
   for (const host of ["0.0.0.0", "::"]) {
     await using server = Deno.serve({ hostname: host, port: 0, onListen() {} }, ({ url }) => {
-      return new Response("alive", { status: new URL(url).pathname === "/health" ? 200 : 404 });
+      return new Response("alive", { status: new URL(url).pathname === "/live" ? 200 : 404 });
     });
     const env = { MOQE_HOST: host, MOQE_PORT: String(server.addr.port), NO_COLOR: "1" };
     const { code, stderr } = await new Deno.Command(Deno.execPath(), { args, env }).output();
@@ -113,6 +120,20 @@ Deno.test("pack: the checkpoint and the folder it makes", async () => {
   const args = [CHECKPOINT, out, "--pairs", "en-de", "--licence", "MIT"];
   await run("pack", args, { inputs: [CHECKPOINT], outputs: [out] });
   assert((await Deno.stat(`${out}/manifest.json`)).isFile);
+});
+
+Deno.test("pack and plan: a hub's checkpoint, with its two hosts and its variables", async () => {
+  const names = ["config.json", "tokenizer.json", "model.safetensors"];
+  const files = Object.fromEntries(names.map((n) => [n, Deno.readFileSync(`${CHECKPOINT}/${n}`)]));
+  const commits = { ["c".repeat(40)]: files }, branches = { main: "c".repeat(40) };
+  const hub = hubServer({ "acme/tiny": { commits, branches, readers: ["t"], members: ["t"] } });
+  const out = `${folder}/from-hub`, env = { HF_ENDPOINT: hub.endpoint, HF_TOKEN: "t" };
+  const store = hub.hosts.join(",");
+  const address = "hf://acme/tiny", how = ["--pairs", "en-de", "--licence", "MIT"];
+  await run("pack", [address, out, ...how], { outputs: [out], store }, "", env);
+  assert((await Deno.stat(`${out}/manifest.json`)).isFile);
+  assertStringIncludes(await run("plan", [address], { store }, "", env), "least --host-memory");
+  await hub.close();
 });
 
 Deno.test("calibrate, profile, reorder and cache", async () => {

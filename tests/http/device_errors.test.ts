@@ -36,7 +36,7 @@ test("a GPU that refuses or goes away: 503 with a reason, then the model answers
     const refused = await served.translate({ q: text, ...pair }), body = await refused.json();
     assertEquals([refused.status, refused.headers.has("Retry-After")], [503, true], body.error);
     assertMatch(body.error, TOLD[name as Disturbance]);
-    assertEquals((await fetch(`${served.url}/health`)).status, 200, "it lives");
+    assertEquals((await fetch(`${served.url}/live`)).status, 200, "it runs");
     while (
       (await fetch(`${served.url}/ready`).then((r) => r.text().then(() => r.status))) !== 200
     ) {

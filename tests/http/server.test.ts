@@ -72,7 +72,7 @@ Deno.test("HEAD has no body; TRACE and garbage are 400 and the service goes on",
       assert(answer === "" || answer.startsWith("HTTP/1.1 400 "), answer);
     }
     const health = await fetch(`${url}/health`);
-    assertEquals([health.status, await health.json()], [200, { status: "alive" }]);
+    assertEquals([health.status, await health.json()], [200, { status: "ok" }]);
   }));
 
 Deno.test("a path is what a proxy in front sees: no host in it, no backslash that is a slash", () =>

@@ -13,10 +13,10 @@ Deno.test("GET /languages lists trained pairs only", async () => {
   ]);
 });
 
-Deno.test("GET /health is alive whatever the model does", async () => {
+Deno.test("GET /live is alive whatever the model does", async () => {
   const { app, engine } = testApp();
   engine.state = "failed";
-  const response = await app.request("/health");
+  const response = await app.request("/live");
   assertEquals([response.status, await response.json()], [200, { status: "alive" }]);
 });
 
@@ -92,9 +92,7 @@ Deno.test("unknown paths are 404 and wrong methods 405, in the shape of every er
   assertEquals([missing.status, Object.keys(await missing.json())], [404, ["error"]]);
   for (
     const [path, method, allow] of [
-      ["/translate", "GET", "POST"],
-      ["/languages", "POST", "GET"],
-      ["/health", "DELETE", "GET"],
+      ["/live", "DELETE", "GET"],
       ["/ready", "PUT", "GET"],
       ["/metrics", "POST", "GET"],
     ] as const

@@ -2,7 +2,6 @@
 import type { Hono } from "hono";
 import type { Engine, EngineStats } from "../../engine/protocol.ts";
 import { assetRoutes } from "../assets.ts";
-import { methodNotAllowed } from "../errors.ts";
 import type { HttpEnv } from "../options.ts";
 import { loadedModel } from "../ready.ts";
 import style from "./cache.css" with { type: "text" };
@@ -25,6 +24,5 @@ export function cacheRoutes(engine: Engine): Hono<HttpEnv> {
     .get("/cache/stats", async (c) => {
       const { name } = loadedModel(engine);
       return c.json(cacheView(name, await engine.stats()), 200, { "Cache-Control": "no-store" });
-    })
-    .all("/cache/stats", methodNotAllowed("GET"));
+    });
 }

@@ -2,7 +2,7 @@
 import { type Context, Hono } from "hono";
 import type { Engine } from "../../engine/protocol.ts";
 import { quickDoors } from "../doors.ts";
-import { methodNotAllowed, RequestError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { textField } from "../fields.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
@@ -16,12 +16,10 @@ export function accountRoutes(engine: Engine, options: HttpOptions): Hono<HttpEn
   const key = quickDoors(options, "translate");
   return new Hono<HttpEnv>()
     .on(["GET", "POST"], "/v2/languages", ...key, (c) => languages(c, engine))
-    .all("/v2/languages", methodNotAllowed("GET, POST"))
     .on(["GET", "POST"], "/v2/usage", ...key, (c) => {
       const { count, limit = NO_LIMIT } = options.access.usage(c.get("client"));
       return c.json({ character_count: count, character_limit: limit });
-    })
-    .all("/v2/usage", methodNotAllowed("GET, POST"));
+    });
 }
 
 function languages(c: Context<HttpEnv>, engine: Engine): Response {

@@ -5,7 +5,7 @@ import type { Engine } from "../../engine/protocol.ts";
 import { type DeskJob, isForUsers } from "../documents/desk.ts";
 import { download, FILE_FORMATS, fileFormat, submit } from "../documents/submit.ts";
 import { quickDoors, uploadDoors } from "../doors.ts";
-import { methodNotAllowed, RequestError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { type Fields, textField } from "../fields.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
@@ -18,7 +18,6 @@ export function documentRoutes(engine: Engine, options: HttpOptions): Hono<HttpE
   const open = quickDoors(options, "documents");
   return new Hono<HttpEnv>()
     .post("/v2/document", ...uploadDoors(options), (c) => upload(c, engine, options))
-    .all("/v2/document", methodNotAllowed("POST"))
     .on(["GET", "POST"], "/v2/document/:id", ...open, (c) => {
       const job = find(c, options);
       return c.json({

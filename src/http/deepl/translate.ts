@@ -2,7 +2,7 @@
 import { type Context, Hono } from "hono";
 import type { Engine, ModelInfo } from "../../engine/protocol.ts";
 import { doors } from "../doors.ts";
-import { methodNotAllowed, RequestError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { isTrained } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
@@ -15,8 +15,7 @@ import { type DeeplTranslate, readDeeplTranslate } from "./translate_input.ts";
 /** The route behind its doors. */
 export function translateRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
   return new Hono<HttpEnv>()
-    .post("/v2/translate", ...doors(options, "translate"), (c) => translate(c, engine, options))
-    .all("/v2/translate", methodNotAllowed("POST"));
+    .post("/v2/translate", ...doors(options, "translate"), (c) => translate(c, engine, options));
 }
 
 async function translate(

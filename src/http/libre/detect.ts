@@ -4,7 +4,6 @@ import type { Engine } from "../../engine/protocol.ts";
 import { detectLanguage } from "../../text/detect.ts";
 import { checkDetection } from "../detection.ts";
 import { doors } from "../doors.ts";
-import { methodNotAllowed } from "../errors.ts";
 import { describeLanguage, sideOf } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { codePoints } from "../search.ts";
@@ -16,8 +15,7 @@ const GUESSES = 3;
 /** The route behind its doors. */
 export function detectRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
   return new Hono<HttpEnv>()
-    .post("/detect", ...doors(options, "translate"), (c) => detect(c, engine, options))
-    .all("/detect", methodNotAllowed("POST"));
+    .post("/detect", ...doors(options, "translate"), (c) => detect(c, engine, options));
 }
 
 /** One answer for all texts, as LibreTranslate has it; clients read its first guess without looking for one. */

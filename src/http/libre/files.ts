@@ -3,7 +3,7 @@ import { type Context, Hono } from "hono";
 import type { Engine } from "../../engine/protocol.ts";
 import { download, fileFormat, submit } from "../documents/submit.ts";
 import { uploadDoors } from "../doors.ts";
-import { methodNotAllowed, RequestError } from "../errors.ts";
+import { RequestError } from "../errors.ts";
 import { scalars } from "../fields.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
@@ -13,7 +13,6 @@ import { readCodes, resolveInput } from "./translate_input.ts";
 export function fileRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
   return new Hono<HttpEnv>()
     .post("/translate_file", ...uploadDoors(options), (c) => translateFile(c, engine, options))
-    .all("/translate_file", methodNotAllowed("POST"))
     .get("/download_file/:name", (c) => {
       const job = options.desk.find(c.req.param("name").replace(/\.\w+$/, ""));
       if (job?.api !== "libre" || job.result === undefined) {
@@ -35,13 +34,14 @@ async function translateFile(
   if (!(file instanceof File)) {
     throw new RequestError(400, "Invalid request: missing file parameter");
   }
+  const codes = readCodes(fields);
   if (file.name === "" || file.size === 0) {
     throw new RequestError(400, "Invalid request: empty file");
   }
   if (fileFormat(file) === undefined) {
     throw new RequestError(400, "Invalid request: file format not supported");
   }
-  const pair = resolveInput(readCodes(fields), info);
+  const pair = resolveInput(codes, info);
   const job = await submit(c, engine, options, { api: "libre", file, ...pair });
   // The upload is over; the desk counts the document from here.
   c.get("leave")();

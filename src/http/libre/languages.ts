@@ -2,7 +2,6 @@
 import { Hono } from "hono";
 import type { Engine } from "../../engine/protocol.ts";
 import { FILE_FORMATS } from "../documents/submit.ts";
-import { methodNotAllowed } from "../errors.ts";
 import { describeLanguage, listLanguages } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
@@ -14,7 +13,6 @@ const FRONTEND_TIMEOUT_MS = 500;
 export function languageRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
   return new Hono<HttpEnv>()
     .get("/languages", (c) => c.json(listLanguages(loadedModel(engine))))
-    .all("/languages", methodNotAllowed("GET"))
     .get("/frontend/settings", (c) => {
       const { source, target } = loadedModel(engine).pairs[0]!;
       return c.json({
@@ -27,6 +25,5 @@ export function languageRoutes(engine: Engine, options: HttpOptions): Hono<HttpE
         suggestions: false,
         supportedFilesFormat: FILE_FORMATS,
       });
-    })
-    .all("/frontend/settings", methodNotAllowed("GET"));
+    });
 }

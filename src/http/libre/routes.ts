@@ -5,6 +5,7 @@ import type { HttpEnv, HttpOptions } from "../options.ts";
 import { detectRoutes } from "./detect.ts";
 import { fileRoutes } from "./files.ts";
 import { languageRoutes } from "./languages.ts";
+import { serviceRoutes } from "./service.ts";
 import { translateRoutes } from "./translate.ts";
 
 /** Every route that LibreTranslate's clients use. */
@@ -13,5 +14,6 @@ export function libreRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv>
     .route("/", translateRoutes(engine, options))
     .route("/", detectRoutes(engine, options))
     .route("/", fileRoutes(engine, options))
-    .route("/", languageRoutes(engine, options));
+    .route("/", languageRoutes(engine, options))
+    .route("/", serviceRoutes(engine, options));
 }

@@ -2,7 +2,6 @@
 import { type Context, Hono } from "hono";
 import type { Engine, ModelInfo } from "../../engine/protocol.ts";
 import { doors } from "../doors.ts";
-import { methodNotAllowed } from "../errors.ts";
 import { describeLanguage } from "../languages.ts";
 import type { HttpEnv, HttpOptions } from "../options.ts";
 import { loadedModel } from "../ready.ts";
@@ -13,8 +12,7 @@ import { readTranslateInput, resolveInput, type TranslateInput } from "./transla
 /** The route behind its doors. */
 export function translateRoutes(engine: Engine, options: HttpOptions): Hono<HttpEnv> {
   return new Hono<HttpEnv>()
-    .post("/translate", ...doors(options, "translate"), (c) => translate(c, engine, options))
-    .all("/translate", methodNotAllowed("POST"));
+    .post("/translate", ...doors(options, "translate"), (c) => translate(c, engine, options));
 }
 
 async function translate(

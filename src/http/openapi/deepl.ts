@@ -73,7 +73,7 @@ export const DEEPL: Paths = {
             })),
           }),
         ),
-        [...KEY, ...BODY, "404", "405", "456", "503", "504"],
+        [...KEY, ...BODY, "404", "456", "503", "504"],
         "200",
         NO_GLOSSARY,
       ),
@@ -88,25 +88,25 @@ export const DEEPL: Paths = {
         in: "query",
         schema: { type: "string", enum: ["source", "target"], default: "source" },
       }],
-      responses: deepl(languages, [...KEY, "400", "405", "503"]),
+      responses: deepl(languages, [...KEY, "400", "503"]),
     },
     post: {
       summary: "The same for older clients",
       tags: ["DeepL"],
       requestBody: { ...body(z.object({ type: side })), required: false },
-      responses: deepl(languages, [...KEY, ...BODY, "405", "503"]),
+      responses: deepl(languages, [...KEY, ...BODY, "503"]),
     },
   },
   "/v2/usage": {
     get: {
       summary: "Characters of this month and the quota",
       tags: ["DeepL"],
-      responses: deepl(usage, [...KEY, "405"]),
+      responses: deepl(usage, KEY),
     },
     post: {
       summary: "The same for older clients",
       tags: ["DeepL"],
-      responses: deepl(usage, [...KEY, ...BODY, "405"]),
+      responses: deepl(usage, [...KEY, ...BODY]),
     },
   },
   "/v2/document": {
@@ -118,7 +118,7 @@ export const DEEPL: Paths = {
       ]),
       responses: deepl(
         answer("Its handle.", z.object({ document_id: z.uuid(), document_key: z.string() })),
-        [...KEY, ...BODY, "404", "405", "456", "503"],
+        [...KEY, ...BODY, "404", "456", "503"],
         "200",
         NO_GLOSSARY,
       ),

@@ -56,7 +56,7 @@ export const LIBRE: Paths = {
             "text/event-stream": { schema: { type: "string" } },
           },
         },
-        [...KEY, ...BODY, "405", "503", "504"],
+        [...KEY, ...BODY, "503", "504"],
         QUOTA,
       ),
     },
@@ -71,7 +71,7 @@ export const LIBRE: Paths = {
           "Up to three guesses, best first; without words one of confidence 0.",
           z.array(detected),
         ),
-        [...KEY, ...BODY, "405", "503"],
+        [...KEY, ...BODY, "503"],
       ),
     },
   },
@@ -85,7 +85,7 @@ export const LIBRE: Paths = {
           "Languages.",
           z.array(z.object({ code, name: z.string(), targets: z.array(code) })),
         ),
-        ["405", "503"],
+        ["503"],
       ),
     },
   },
@@ -95,7 +95,6 @@ export const LIBRE: Paths = {
       tags: ["LibreTranslate"],
       ...OPEN,
       responses: libre(answer("Settings.", z.object({ keyRequired: z.boolean() }).loose()), [
-        "405",
         "503",
       ]),
     },
@@ -110,7 +109,7 @@ export const LIBRE: Paths = {
       ),
       responses: libre(
         answer("Where the translation is.", z.object({ translatedFileUrl: z.url() })),
-        [...KEY, ...BODY, "405", "503"],
+        [...KEY, ...BODY, "503"],
         QUOTA,
       ),
     },
@@ -124,6 +123,22 @@ export const LIBRE: Paths = {
       responses: libre({ description: "The document.", ...binary }, ["404"], {
         "404": "There is none, or no more.",
       }),
+    },
+  },
+  "/health": {
+    get: {
+      summary: "The model answers; /ready says why not",
+      tags: ["LibreTranslate"],
+      ...OPEN,
+      responses: libre(answer("It does.", z.object({ status: z.literal("ok") })), ["503"]),
+    },
+  },
+  "/suggest": {
+    post: {
+      summary: "Refused: no model here learns from suggestions",
+      tags: ["LibreTranslate"],
+      ...OPEN,
+      responses: failures(libreError, ["403"], { "403": "Always." }),
     },
   },
 };

@@ -82,13 +82,13 @@ export const KEY = ["403", "429"] as const;
 /** What routes that read a body may refuse, and how reading it may end. */
 export const BODY = ["400", "408", "413", "415", "499"] as const;
 
-/** Failures by status; `said` has other words for some. */
+/** Failures by status, another method's among them, which every path has; `said` has other words for some. */
 export const failures = (
   schema: z.ZodType,
   statuses: readonly Failure[],
   said: Partial<Record<Failure, string>> = {},
 ): Operation["responses"] =>
-  Object.fromEntries(statuses.map((status) => {
+  Object.fromEntries(["405" as const, ...statuses].map((status) => {
     const text = said[status] ?? SAID[status];
     return [status, status === "499" ? answer(text) : answer(text, schema)];
   }));

@@ -1,8 +1,10 @@
-/** GET /openapi.json (OpenAPI 3.1) and GET /docs: what the routes take and answer, made from the schemas they check by. */
+/**
+ * GET /openapi.json (OpenAPI 3.1), the same at LibreTranslate's GET /spec, and GET /docs: what the routes take and
+ * answer, made from the schemas they check by.
+ */
 import { Hono } from "hono";
 import { z } from "zod";
 import { VERSION } from "../../base/runtime.ts";
-import { methodNotAllowed } from "../errors.ts";
 import type { HttpEnv } from "../options.ts";
 import { DEEPL } from "./deepl.ts";
 import { GLOSSARIES } from "./glossaries.ts";
@@ -11,11 +13,11 @@ import { docsPage } from "./page.ts";
 import { answer, failures, KEY, OPEN, type Paths } from "./parts.ts";
 
 const plainError = z.object({ error: z.string() });
-const otherMethod = failures(plainError, ["405"]);
+const otherMethod = failures(plainError, []);
 const OPERATION: Paths = {
-  "/health": {
+  "/live": {
     get: {
-      summary: "The process lives",
+      summary: "The process runs",
       tags: ["Operation"],
       ...OPEN,
       responses: { "200": answer("It does."), ...otherMethod },
@@ -39,7 +41,7 @@ const OPERATION: Paths = {
       tags: ["Operation"],
       responses: {
         "200": answer("Metrics.", z.string(), "text/plain"),
-        ...failures(plainError, [...KEY, "405"]),
+        ...failures(plainError, KEY),
       },
     },
   },
@@ -57,7 +59,7 @@ const OPERATION: Paths = {
       tags: ["Operation"],
       responses: {
         "200": answer("Numbers.", z.object({ model: z.string() }).loose()),
-        ...failures(plainError, [...KEY, "405", "503"]),
+        ...failures(plainError, [...KEY, "503"]),
       },
     },
   },
@@ -96,14 +98,12 @@ export function openApiRoutes(): Hono<HttpEnv> {
   let document: ReturnType<typeof openApiDocument> | undefined;
   const made = () => document ??= openApiDocument();
   return new Hono<HttpEnv>()
-    .get("/openapi.json", (c) => c.json(made()))
-    .all("/openapi.json", methodNotAllowed("GET"))
+    .on("GET", ["/openapi.json", "/spec"], (c) => c.json(made()))
     .get("/docs", (c) => {
       c.header(
         "Content-Security-Policy",
         "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
       );
       return c.html(docsPage(made()));
-    })
-    .all("/docs", methodNotAllowed("GET"));
+    });
 }
