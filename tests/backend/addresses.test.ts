@@ -87,7 +87,10 @@ Deno.test("addresses: every operation above 2 GiB gives the bits it gives at the
 
 Deno.test("addresses: memory that was never touched is not resident", async () => {
   const child = new URL("./untouched_child.ts", import.meta.url).pathname;
-  const command = new Deno.Command(Deno.execPath(), { args: ["run", "-A", child] });
+  const lock = new URL("../../dev.lock", import.meta.url).pathname;
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", `--lock=${lock}`, child],
+  });
   const { success, stdout, stderr } = await command.output();
   assert(success, new TextDecoder().decode(stderr));
   const { bytes, grown } = JSON.parse(new TextDecoder().decode(stdout));

@@ -16,6 +16,7 @@ import type { Tiles } from "../../src/backend/webgpu/tiles.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
 import { gauss, type PackedTwin, type Random } from "../../src/backend/cpu/twin/packed.ts";
 import { sharedDevice } from "../support/gpu.ts";
+import { needs } from "../support/needs.ts";
 
 export { sharedDevice };
 
@@ -119,7 +120,7 @@ export type Open = (options?: OpenOptions) => Promise<Backend>;
 /** Registers a test for every backend. */
 export function each(name: string, body: (open: Open, backend: Backend["name"]) => Promise<void>) {
   Deno.test(`cpu, ${name}`, () => body(cpu, "cpu"));
-  Deno.test(`webgpu, ${name}`, () => body(webgpu, "webgpu"));
+  Deno.test(`webgpu, ${name}`, needs("vulkan"), () => body(webgpu, "webgpu"));
 }
 
 export function randoms(length: number, random: Random, size = 1): Float32Array<ArrayBuffer> {

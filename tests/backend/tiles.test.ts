@@ -9,9 +9,12 @@ import {
   TILES,
   type Tiles,
 } from "../../src/backend/webgpu/tiles.ts";
+import { testNeeding } from "../support/needs.ts";
 import * as on from "./device.ts";
 import { expertTwin, layer, load } from "./expert_blocks.ts";
 import { NMSE } from "./tolerances.ts";
+
+const test = testNeeding("vulkan");
 
 const n = 37, k = 700, rows = 40;
 
@@ -40,7 +43,7 @@ async function products(tiles: Tiles, format: string): Promise<Float32Array[]> {
   return found;
 }
 
-Deno.test("webgpu: tiles of many rows give the bits of one row", async () => {
+test("webgpu: tiles of many rows give the bits of one row", async () => {
   const want = await products({ ...TILES, gemvRows: 40 }, "2-bit group 64");
   assert(CANDIDATES.gemm.every(tileFits));
   for (const tile of some(CANDIDATES.gemm)) {
@@ -51,7 +54,7 @@ Deno.test("webgpu: tiles of many rows give the bits of one row", async () => {
   }
 });
 
-Deno.test("webgpu: whatever threads and lanes a row has, tiles have its bits", async () => {
+test("webgpu: whatever threads and lanes a row has, tiles have its bits", async () => {
   for (const [i, gemv] of some(CANDIDATES.gemv).entries()) {
     const format = i === 0 ? "f16" : "2-bit group 64";
     const found = await products({ ...TILES, ...gemv, gemvRows: 4 }, format);
@@ -59,7 +62,7 @@ Deno.test("webgpu: whatever threads and lanes a row has, tiles have its bits", a
   }
 });
 
-Deno.test("webgpu: experts are the same in every tile, and pair by pair", async () => {
+test("webgpu: experts are the same in every tile, and pair by pair", async () => {
   const d = 64, ff = 96, pairs = 120, random = seeded(82);
   const made = layer(3, d, ff, on.FORMATS["2-bit group 64"]!, random);
   const x = on.randoms(pairs * d, random);

@@ -8,7 +8,10 @@ import { openDevice } from "../../src/backend/webgpu/adapter.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { STAGING_BYTES } from "../../src/backend/webgpu/readback.ts";
 import { syncReadbackWorks } from "../../src/backend/webgpu/sync_readback.ts";
+import { testNeeding } from "../support/needs.ts";
 import * as on from "./device.ts";
+
+const test = testNeeding("vulkan");
 
 /** Rows that fit in a binding of 64 KiB as activations, and matrices that do not. */
 const SMALL = { ...on.SHAPE, maxRows: 20 };
@@ -20,7 +23,7 @@ async function partsAgree(name: string, run: (backend: Backend) => Promise<Float
   for (const b of [whole, parts]) b.close();
 }
 
-Deno.test("webgpu: a matrix larger than a binding gives the bits of a whole one", async () => {
+test("webgpu: a matrix larger than a binding gives the bits of a whole one", async () => {
   for (const [name, n, k] of [["8-bit group 64", 600, 320], ["f16", 301, 256]] as const) {
     for (const rows of [1, 7]) {
       await partsAgree(`${name}, ${rows} rows`, async (backend) => {
@@ -36,7 +39,7 @@ Deno.test("webgpu: a matrix larger than a binding gives the bits of a whole one"
   }
 });
 
-Deno.test("webgpu: a vocabulary and a table larger than a binding give the bits of whole ones", async () => {
+test("webgpu: a vocabulary and a table larger than a binding give the bits of whole ones", async () => {
   const vocab = 1400, d = 128, rows = 3;
   await partsAgree("vocabulary", async (backend) => {
     const random = seeded(2), x = on.tensor(backend, rows, d, on.randoms(rows * d, random));
@@ -62,7 +65,7 @@ Deno.test("webgpu: a vocabulary and a table larger than a binding give the bits 
   });
 });
 
-Deno.test("webgpu: results and the mask may share a buffer", async () => {
+test("webgpu: results and the mask may share a buffer", async () => {
   const backend = await on.webgpu(), random = seeded(3), rows = 3, n = 5, d = 16;
   const x = on.tensor(backend, rows, d, on.randoms(rows * d, random));
   const classifier = on.matrix(backend, packedRandom(n, d, on.FORMATS["f32"]!, random));
@@ -91,7 +94,7 @@ Deno.test("webgpu: results and the mask may share a buffer", async () => {
   backend.close();
 });
 
-Deno.test("webgpu: more calls and indices than one submission holds run in order", async () => {
+test("webgpu: more calls and indices than one submission holds run in order", async () => {
   const backend = await on.webgpu(), d = 64, mask = new Int32Array(300).fill(1);
   const x = on.tensor(backend, 300, d, new Float32Array(300 * d)), weights = 1 + 2 ** -10;
   const other = on.tensor(backend, 300, 2, new Float32Array(600).fill(weights));
@@ -107,7 +110,7 @@ Deno.test("webgpu: more calls and indices than one submission holds run in order
   backend.close();
 });
 
-Deno.test("webgpu: much work goes in several submissions, with the bits of one", async () => {
+test("webgpu: much work goes in several submissions, with the bits of one", async () => {
   const d = 64, rows = 40, experts = 3;
   const run = async (maxProducts: number) => {
     const opened = await openDevice(), ledger = new Ledger({ gpuBytes: 2 ** 28, hostBytes: 0 });
@@ -130,7 +133,7 @@ Deno.test("webgpu: much work goes in several submissions, with the bits of one",
   assertEquals(several.values, one.values);
 });
 
-Deno.test("webgpu: readbacks of any length and place, both ways, several at once", async () => {
+test("webgpu: readbacks of any length and place, both ways, several at once", async () => {
   for (const synchronousReadback of [false, true]) {
     const ledger = new Ledger({ gpuBytes: 2 ** 24, hostBytes: 0 });
     const opened = await on.sharedDevice();
@@ -158,7 +161,7 @@ Deno.test("webgpu: readbacks of any length and place, both ways, several at once
   }
 });
 
-Deno.test("webgpu: the ledger is asked, refuses, and gets back what is freed", async () => {
+test("webgpu: the ledger is asked, refuses, and gets back what is freed", async () => {
   const ledger = new Ledger({ gpuBytes: 2 ** 22, hostBytes: 0 });
   const backend = await createWebGpuBackend({
     ledger,
@@ -178,7 +181,7 @@ Deno.test("webgpu: the ledger is asked, refuses, and gets back what is freed", a
   assertEquals(ledger.snapshot().gpu.usedBytes, 0);
 });
 
-Deno.test("webgpu: input that would end the process is refused", async () => {
+test("webgpu: input that would end the process is refused", async () => {
   const backend = await on.webgpu();
   const a = backend.alloc("a", 100, "staging"), b = backend.alloc("b", 100, "staging");
   assert((await backend.readback(a, 0, 100)).every((byte) => byte === 0));
@@ -201,7 +204,7 @@ Deno.test("webgpu: input that would end the process is refused", async () => {
   backend.close();
 });
 
-Deno.test("webgpu: a refused command is told by the next readback, and from then on", async () => {
+test("webgpu: a refused command is told by the next readback, and from then on", async () => {
   const opened = await on.sharedDevice();
   const backend = await on.webgpu(), x = on.tensor(backend, 1, 4);
   opened.device.createBuffer({ size: 2 ** 45, usage: GPUBufferUsage.STORAGE });
@@ -216,7 +219,7 @@ Deno.test("webgpu: a refused command is told by the next readback, and from then
   next.close();
 });
 
-Deno.test("webgpu: a lost device is told, whatever was under way, and gives its reservations back", async () => {
+test("webgpu: a lost device is told, whatever was under way, and gives its reservations back", async () => {
   const ledger = new Ledger({ gpuBytes: 2 ** 26, hostBytes: 0 }), opened = await openDevice();
   const backend = await createWebGpuBackend({ ledger, opened });
   backend.prepare(on.SHAPE);
@@ -236,7 +239,7 @@ Deno.test("webgpu: a lost device is told, whatever was under way, and gives its 
   assertEquals(ledger.snapshot().gpu.usedBytes, 0);
 });
 
-Deno.test("webgpu: the readback's self-test is run in a child once, and remembered", async () => {
+test("webgpu: the readback's self-test is run in a child once, and remembered", async () => {
   const folder = await Deno.makeTempDir({ prefix: "moqe-test-" }), file = `${folder}/state/a.json`;
   try {
     const works = await syncReadbackWorks("this adapter", file);

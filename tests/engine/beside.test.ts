@@ -19,6 +19,9 @@ import {
   residentRun,
   turn,
 } from "../support/gated.ts";
+import { testNeeding } from "../support/needs.ts";
+
+const test = testNeeding("vulkan");
 
 const LIST = CASES["16 mixed"];
 
@@ -123,7 +126,7 @@ for (const steps of ["park", "waves", "auto"] as const) {
   });
 }
 
-Deno.test("webgpu: sentences that come at any time get the tokens of its own resident run", async () => {
+test("webgpu: sentences that come at any time get the tokens of its own resident run", async () => {
   const cases: Case[] = ["16 mixed"], device = "webgpu";
   const want = (await residentRun(device, cases))["16 mixed"];
   for (const maxSlots of [3, 1000]) {

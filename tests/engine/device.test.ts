@@ -2,6 +2,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { Ledger } from "../../src/base/ledger.ts";
 import { chooseDevice, createBackend } from "../../src/engine/device.ts";
+import { testNeeding } from "../support/needs.ts";
+
+const test = testNeeding("vulkan");
 
 Deno.test("auto takes a real GPU, else the CPU, and says why", async () => {
   const chosen = await chooseDevice("auto"),
@@ -17,7 +20,7 @@ Deno.test("auto takes a real GPU, else the CPU, and says why", async () => {
   backend.close();
 });
 
-Deno.test("webgpu takes any adapter, cpu none, and neither explains itself", async () => {
+test("webgpu takes any adapter, cpu none, and neither explains itself", async () => {
   const ledger = new Ledger({ gpuBytes: 2 ** 24, hostBytes: 0 });
   for (const name of ["webgpu", "cpu"] as const) {
     const { backend, description } = await createBackend(await chooseDevice(name), ledger, 1);

@@ -6,6 +6,9 @@ import { loadEngine } from "../../src/engine/load.ts";
 import type { EngineOptions, Event } from "../../src/engine/protocol.ts";
 import { answerCommands } from "../../src/engine/worker.ts";
 import { DISTURBANCES, TOLD } from "../support/disturb.ts";
+import { testNeeding } from "../support/needs.ts";
+
+const test = testNeeding("vulkan");
 
 const MIB = 2 ** 20;
 const options: EngineOptions = {
@@ -29,7 +32,7 @@ const params = {
   alternatives: 0,
 };
 
-Deno.test("a lost device: what runs is answered 503, the model is loaded anew and answers as before", async () => {
+test("a lost device: what runs is answered 503, the model is loaded anew and answers as before", async () => {
   const devices: OpenedDevice[] = [], asked: string[] = [];
   const events: Event[] = [];
   let look = () => {};
@@ -77,7 +80,7 @@ Deno.test("a lost device: what runs is answered 503, the model is loaded anew an
   for (const { device } of devices) device.destroy();
 });
 
-Deno.test("a device that has less memory than it was asked for is told before a weight is read", async () => {
+test("a device that has less memory than it was asked for is told before a weight is read", async () => {
   const opened = await openDevice(), { device } = opened;
   const createBuffer = device.createBuffer.bind(device);
   device.createBuffer = (descriptor) => {

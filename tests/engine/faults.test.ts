@@ -6,6 +6,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { seeded } from "../../src/backend/cpu/twin/packed.ts";
 import { MoqeError } from "../../src/base/errors.ts";
 import { type Case, CASES, encoded, gated, residentRun, turn } from "../support/gated.ts";
+import { testNeeding } from "../support/needs.ts";
+
+const test = testNeeding("vulkan");
 
 for (const steps of ["park", "auto"] as const) {
   for (const maxSlots of [2, 3, 5, 9, 1000]) {
@@ -24,7 +27,7 @@ for (const steps of ["park", "auto"] as const) {
   }
 }
 
-Deno.test("webgpu: any order of faults and arrivals gives the tokens of its own resident run", async () => {
+test("webgpu: any order of faults and arrivals gives the tokens of its own resident run", async () => {
   const device = "webgpu", want = await residentRun(device);
   for (const [i, [name, list]] of Object.entries(CASES).entries()) {
     const maxSlots = [3, 5, 1000][i % 3]!;

@@ -16,6 +16,7 @@ import {
   readGolden,
 } from "../support/golden.ts";
 import { type TestModel, withModel } from "../support/model.ts";
+import { testNeeding } from "../support/needs.ts";
 
 /**
  * How far logits may be off where keys and values are rounded to f16 (2^-11), as a share of the largest one. Switch
@@ -50,9 +51,10 @@ const RUNS = CHECKPOINTS.flatMap((c) => [
 ]);
 
 for (const { name, folder, golden, device } of RUNS) {
+  const test = testNeeding(...device === "webgpu" ? ["vulkan" as const] : []);
   for (const kvBits of [32, 16] as const) {
     const what = `encoder output and teacher-forced logits are within tolerance of transformers`;
-    Deno.test(`${name}, f${kvBits} pages: ${what}`, async () => {
+    test(`${name}, f${kvBits} pages: ${what}`, async () => {
       const tolerance = kvBits === 32 ? golden.tolerance : halfTolerance(name);
       await withModel(folder, LOSSLESS, async (m) => {
         for (const [i, sentence] of golden.sentences.entries()) {
@@ -74,7 +76,7 @@ for (const { name, folder, golden, device } of RUNS) {
     });
   }
 
-  Deno.test(`${name}: greedy and beam search give transformers' tokens and scores`, async () => {
+  test(`${name}: greedy and beam search give transformers' tokens and scores`, async () => {
     await withModel(folder, LOSSLESS, async (m) => {
       const scheduler = new Scheduler(m.model, m.spec, { maxRows: m.maxRows, maxQueue: 1000 });
       const job = (

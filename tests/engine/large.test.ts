@@ -14,9 +14,9 @@ import { largeTokenizer, writeLargeModel } from "../support/large_model.ts";
 import { NLLB_MOE_54B } from "../support/nllb_54b.ts";
 import { peakBytes } from "../support/peak.ts";
 import { leastOf } from "../support/least.ts";
+import { needs } from "../support/needs.ts";
 
 const MIB = 2 ** 20;
-const ELSEWHERE = Deno.build.os !== "linux";
 
 /** Writes the narrow model with so many experts a layer. */
 async function write(store: ChunkStore, experts: number, tokenizer: unknown): Promise<Manifest> {
@@ -60,7 +60,7 @@ function least(manifest: Manifest): { gpu: number; host: number } {
 Deno.test({
   name:
     "1,536 experts and 256,206 pieces run within the least budgets, whatever the number of experts",
-  ignore: ELSEWHERE,
+  ...needs("linux"),
   async fn() {
     const folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
     const few = new ChunkStore(`${folder}/few`), all = new ChunkStore(`${folder}/all`);

@@ -3,11 +3,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { modelAddress, modelAddresses } from "../../src/cli/model.ts";
 import { Served } from "../http/served.ts";
 import { leastOf } from "../support/least.ts";
+import { needs } from "../support/needs.ts";
 import { peakBytes } from "../support/peak.ts";
 
 const MIB = 2 ** 20;
-const ELSEWHERE = Deno.build.os !== "linux";
-if (ELSEWHERE) console.log("peak memory from outside: skipped, it is read from Linux's /proc");
 
 type Pair = [source: string, target: string];
 const PAIRS: Pair[] = [["en", "de"], ["en", "fr"], ["en", "es"]];
@@ -90,13 +89,13 @@ async function staysWithin(flags: string[], pairs: Pair[], tooLittle?: number): 
 
 Deno.test({
   name: "too small budgets are refused with the least that does, and its peak stays within",
-  ignore: ELSEWHERE,
+  ...needs("linux"),
   fn: () => staysWithin(["--model", modelAddress(undefined)], PAIRS),
 });
 
 Deno.test({
   name: "so they are for all models that ship, which share them",
-  ignore: ELSEWHERE,
+  ...needs("linux"),
   fn: () => {
     const back = PAIRS.map(([source, target]): Pair => [target, source]);
     return staysWithin(["--model", modelAddresses([]).join(",")], [...PAIRS, ...back], 8);

@@ -8,6 +8,7 @@ import { type Manifest, MANIFEST_NAME, parseManifest } from "../../src/store/man
 import { type Agreement, agreement, type Shipped } from "../support/agreement.ts";
 import { GOLDENS } from "../support/golden.ts";
 import { withPacked } from "../support/model.ts";
+import { testNeeding } from "../support/needs.ts";
 
 const MODELS = new URL("../../models/", import.meta.url);
 const MAX_BYTES = 28 * 2 ** 20;
@@ -114,7 +115,7 @@ for (const shipped of MODELS_SHIPPED) {
     }
   });
 
-  Deno.test(`${name} gives the same tokens on a GPU`, async () => {
+  testNeeding("vulkan")(`${name} gives the same tokens on a GPU`, async () => {
     // The first sentences by beam, a few more greedily: a software GPU takes seconds a sentence.
     const sentences = golden.sentences.slice(0, 8).map((s, i) => i < 2 ? s : without(s));
     await withPacked(folder.pathname, manifest, async (m) => {

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { checkDocs, checkDocument } from "./docs.ts";
 import { checkLadder, importsOf } from "./ladder.ts";
+import { checkPackages } from "./packages.ts";
 import { readTree } from "./tree.ts";
 
 Deno.test("this repository keeps to its ladder", () => {
@@ -91,4 +92,35 @@ Deno.test("a document's links and paths must exist", () => {
     "D.md names src/x.ts, which does not exist",
     "D.md names src/y.ts, which does not exist",
   ]);
+});
+
+const graph = {
+  modules: [{ npmPackage: "hono@1.0.0" }, { npmPackage: "prom-client@1.0.0" }, {}],
+  npmPackages: {
+    "hono@1.0.0": { name: "hono", dependencies: [] },
+    "prom-client@1.0.0": { name: "prom-client", dependencies: ["left-pad@1.0.0"] },
+    "left-pad@1.0.0": { name: "left-pad", dependencies: [] },
+    "yaml@1.0.0": { name: "yaml", dependencies: [] },
+  },
+};
+/** Faults that name one of these packages; the graph lacks most of the product's. */
+function packageFaults(names: string[], locked: string[], dev: string[] = locked): string[] {
+  const lock = (keys: string[]) => ({
+    npm: Object.fromEntries(keys.map((k) => [k, { integrity: k }])),
+  });
+  return checkPackages(graph, lock(locked), lock(dev))
+    .filter((fault) => names.some((name) => fault.includes(name)));
+}
+
+Deno.test("a package that main.ts should not load is named, whichever package brings it", () => {
+  const faults = packageFaults(["left-pad"], ["hono@1.0.0", "left-pad@1.0.0"]);
+  assertEquals([faults.length, faults[0]?.split(":")[0]], [1, "main.ts loads left-pad"]);
+});
+
+Deno.test("a package of deno.lock that main.ts never loads is named, and one that dev.lock has otherwise", () => {
+  assertEquals(packageFaults(["hono", "yaml"], ["hono@1.0.0"]), []);
+  const [unused] = packageFaults(["yaml"], ["hono@1.0.0", "yaml@1.0.0"]);
+  assertEquals(unused?.startsWith("deno.lock has yaml@1.0.0"), true, unused);
+  const [other] = packageFaults(["hono"], ["hono@1.0.0"], ["hono@1.0.1"]);
+  assertEquals(other?.startsWith("dev.lock lacks the hono@1.0.0"), true, other);
 });

@@ -1,6 +1,7 @@
-/** The checks of `deno task ok` that are neither format, lint, types nor tests: ladder, documents, committed kernels. */
+/** The checks of `deno task ok` that are neither format, lint, types nor tests: ladder, packages, documents, kernels. */
 import { checkDocs, checkDocument } from "./docs.ts";
 import { checkLadder } from "./ladder.ts";
+import { checkProductPackages } from "./packages.ts";
 import { readTree, ROOT } from "./tree.ts";
 
 /** Documents whose links and paths must exist. */
@@ -38,7 +39,7 @@ function exists(path: string): boolean {
 /** kernels/cpu.wasm must equal a rebuild of its source. */
 async function checkKernels(): Promise<string[]> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "kernels/build.ts", "--check"],
+    args: ["run", "-A", "--lock=dev.lock", "kernels/build.ts", "--check"],
     cwd: ROOT,
   }).output();
   if (success) return [];
@@ -51,6 +52,7 @@ if (import.meta.main) {
   const program = new Map([...source, ...readTree("main.ts")]);
   const passed = [
     await check("imports keep to the ladder", () => checkLadder(program)),
+    await check("main.ts loads the product's packages alone", checkProductPackages),
     await check("exports and files say what they are", () => checkDocs(program)),
     await check("documents name what exists", checkDocuments),
     await check("kernels/cpu.wasm equals a rebuild", checkKernels),

@@ -5,7 +5,10 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { modelAddress } from "../../src/cli/model.ts";
 import { type Disturbance, TOLD } from "../support/disturb.ts";
+import { testNeeding } from "../support/needs.ts";
 import { after, Served } from "./served.ts";
+
+const test = testNeeding("vulkan");
 
 const SERVICE = new URL("../support/disturbed_service.ts", import.meta.url).pathname;
 const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
@@ -16,7 +19,7 @@ const FLAGS = ["--port", "0", "--device", "webgpu", "--detection", "off", "--hos
 const pair = { source: "en", target: "de", beams: 1 };
 const text = "Open the file in the window and save it to another folder of this computer.";
 
-Deno.test("a GPU that refuses or goes away: 503 with a reason, then the model answers again", async () => {
+test("a GPU that refuses or goes away: 503 with a reason, then the model answers again", async () => {
   const served = await Served.of(
     new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", "--config", CONFIG, SERVICE, ...FLAGS, ...MODEL],

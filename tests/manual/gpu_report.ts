@@ -14,7 +14,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 const bench = (
   ...flags: string[]
 ) => ["run", "-A", "main.ts", "bench", "--device", "webgpu", ...flags];
-const tests = (...paths: string[]) => ["test", "-A", "--no-check", ...paths];
+const tests = (...paths: string[]) => ["test", "-A", "--no-check", "--lock=dev.lock", ...paths];
 /** Folders whose tests run the kernels: these come first. */
 const ON_GPU = ["backend", "engine"];
 

@@ -4,6 +4,7 @@ import { JOURNAL_NAME } from "../../src/pack/journal.ts";
 import { verifyModel } from "../../src/pack/verify.ts";
 import { parseManifest } from "../../src/store/manifest.ts";
 import { makeBucket, s3Store } from "../support/buckets.ts";
+import { needs } from "../support/needs.ts";
 import { NLLB_MOE_54B } from "../support/nllb_54b.ts";
 import { rangeServer } from "../support/range_server.ts";
 import { startSwift } from "../support/swift.ts";
@@ -33,7 +34,7 @@ function journalled(text: string): number {
 
 Deno.test({
   name: "a checkpoint larger than the packer's memory, from HTTP to S3, killed in between",
-  ignore: Deno.build.os !== "linux",
+  ...needs("linux", "swift"),
   async fn() {
     const swift = await startSwift();
     await makeBucket("remote", swift.env);

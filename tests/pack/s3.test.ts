@@ -6,13 +6,19 @@ import { goldenFolder } from "../support/golden.ts";
 import { finishPack, killPack } from "../support/killed_pack.ts";
 import { contents } from "../support/packed.ts";
 import { temporaryFolder } from "../support/safetensors.ts";
-import { startSwift, STORAGE_DOMAIN } from "../support/swift.ts";
+import { isThere, testNeeding } from "../support/needs.ts";
+import { startSwift, STORAGE_DOMAIN, type SwiftServer } from "../support/swift.ts";
 import type { Manifest } from "../../src/store/manifest.ts";
 import { forwardProxy, tcpProxy } from "../support/tcp_proxy.ts";
 
-const swift = await startSwift();
-Deno.test.afterAll(() => swift.close());
-const { env } = swift;
+const test = testNeeding("swift");
+let swift: SwiftServer | undefined, env: SwiftServer["env"];
+Deno.test.beforeAll(async () => {
+  if (!isThere("swift")) return;
+  swift = await startSwift();
+  env = swift.env;
+});
+Deno.test.afterAll(() => swift?.close());
 const SHIPPED = new URL("../../models/tiny-en-de-fr-es", import.meta.url).pathname;
 
 /** Objects of a bucket under a prefix, by name. */
@@ -27,7 +33,7 @@ async function objects(bucket: string, prefix: string): Promise<Map<string, Uint
   return found;
 }
 
-Deno.test("pack, verify and plan take s3 addresses; the bucket holds what a folder would", async () => {
+test("pack, verify and plan take s3 addresses; the bucket holds what a folder would", async () => {
   await makeBucket("packed", env);
   using folder = temporaryFolder();
   const pairs = ["--pairs", "en-de", "--licence", "CC0-1.0", "--name", "tiny"];
@@ -65,10 +71,10 @@ Deno.test("pack, verify and plan take s3 addresses; the bucket holds what a fold
   assertStringIncludes(nowhere.err, "NoSuchBucket");
 });
 
-Deno.test("a bucket with a host name of its own, through the proxy that HTTP_PROXY names", async () => {
+test("a bucket with a host name of its own, through the proxy that HTTP_PROXY names", async () => {
   await makeBucket("hosted", env);
   await putModel(SHIPPED, s3Store("s3://hosted/tiny", env));
-  const proxy = forwardProxy(swift.endpoint);
+  const proxy = forwardProxy(swift!.endpoint);
   const address = `s3://hosted/tiny?style=virtual&endpoint=http://${STORAGE_DOMAIN}`;
   const through = { ...env, HTTP_PROXY: proxy.url };
   const verified = await moqe(["verify", address], { env: through });
@@ -81,11 +87,11 @@ Deno.test("a bucket with a host name of its own, through the proxy that HTTP_PRO
   await proxy.close();
 });
 
-Deno.test("kill -9 at random moments of a pack into a bucket, then again: the same objects, none sent twice", async () => {
+test("kill -9 at random moments of a pack into a bucket, then again: the same objects, none sent twice", async () => {
   await makeBucket("killed", env);
   using folder = temporaryFolder();
   await finishPack(folder.path);
-  const proxy = tcpProxy(swift.endpoint);
+  const proxy = tcpProxy(swift!.endpoint);
   const through = { ...env, AWS_ENDPOINT_URL: proxy.url };
   let kills = 0;
   for (let i = 0; i < 4; i++) {
@@ -110,10 +116,10 @@ Deno.test("kill -9 at random moments of a pack into a bucket, then again: the sa
   await proxy.close();
 });
 
-Deno.test("a model in a bucket translates as the same one on disk, and its trunk takes few requests", async () => {
+test("a model in a bucket translates as the same one on disk, and its trunk takes few requests", async () => {
   await makeBucket("shipped", env);
   await putModel(SHIPPED, s3Store("s3://shipped/tiny", env));
-  const proxy = tcpProxy(swift.endpoint);
+  const proxy = tcpProxy(swift!.endpoint);
   const args = ["translate", "--from", "en", "--to", "de", "--beams", "1", "--model"];
   const input = "The file could not be opened.\nSave changes before closing?\n";
   const local = await moqe([...args, SHIPPED], { input });

@@ -1,43 +1,33 @@
-/** Debian packages that tests need: there, installed now, or a failure that says what to do. Never skipped. */
+/** Installs the Debian packages of missing parts: `deno task test --install`, and nothing else, comes here. */
+import { installCommand, type Part, type PartName, PARTS } from "./parts.ts";
 
-async function succeeds(command: string, args: string[], env: Record<string, string> = {}) {
+/** Says what it installs, then does so. Where that fails it says why; the parts are then missing still. */
+export async function installParts(names: readonly PartName[]): Promise<void> {
+  const parts = names.map((name): Part => PARTS[name]).filter((part) => part.packages.length > 0);
+  if (parts.length === 0) return;
+  const command = installCommand(parts.flatMap((part) => part.packages));
+  console.log("Installing what tests need and this machine lacks, from Debian:");
+  for (const { what, packages } of parts) console.log(`  ${packages.join(" ")}: ${what}`);
+  console.log(`  ${command.join(" ")}`);
+  console.log("Debian starts what is a service among them; the tests start their own.\n");
+  if (await succeeds(command)) return;
+  // The lists of packages may be missing or old.
+  await succeeds([...command.slice(0, command.indexOf("install")), "update"]);
+  if (!await succeeds(command)) console.error("They could not be installed.\n");
+}
+
+/** Whether a command of apt-get ends well; where nobody can be asked, neither it nor sudo asks. */
+async function succeeds([program, ...args]: readonly string[]): Promise<boolean> {
+  if (program === "sudo" && !Deno.stdin.isTerminal()) args.unshift("-n");
+  // Another test run may be installing, too.
+  const lock = args.indexOf("apt-get") + 1;
+  args.splice(lock, 0, "-q", "-o", "DPkg::Lock::Timeout=300");
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
   try {
-    const { success, stdout, stderr } = await new Deno.Command(command, { args, env }).output();
-    const decoder = new TextDecoder();
-    return { success, text: decoder.decode(stdout) + decoder.decode(stderr) };
+    const { success } = await new Deno.Command(program!, { args, env }).spawn().status;
+    return success;
   } catch (error) {
-    return { success: false, text: String(error) };
+    console.error(`${program} does not start: ${(error as Error).message}`);
+    return false;
   }
 }
-
-/**
- * Makes sure that packages are there. As root they are installed; otherwise it throws with the line that does.
- *
- * @param why what they are needed for
- */
-export async function needPackages(packages: readonly string[], why: string): Promise<void> {
-  const missing: string[] = [];
-  for (const name of packages) {
-    const { success, text } = await succeeds("dpkg-query", ["-W", "-f", "${Status}", name]);
-    if (!success || !text.includes("ok installed")) missing.push(name);
-  }
-  if (missing.length === 0) return;
-  const line = `apt-get install -y --no-install-recommends ${missing.join(" ")}`;
-  let said = "this needs root";
-  if (Deno.uid() === 0) {
-    const env = { DEBIAN_FRONTEND: "noninteractive" };
-    const install = () => succeeds("apt-get", [...WAIT, ...line.split(" ").slice(1)], env);
-    let last = await install();
-    if (!last.success) {
-      // The lists of packages may be missing or old.
-      await succeeds("apt-get", [...WAIT, "update"], env);
-      last = await install();
-    }
-    if (last.success) return;
-    said = last.text.trim().split("\n").slice(-5).join("\n");
-  }
-  throw new Error(`${why}: as root, ${line}\n${said}`);
-}
-
-/** Another test run may be installing, too. */
-const WAIT = ["-o", "DPkg::Lock::Timeout=300", "-q"];

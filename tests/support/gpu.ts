@@ -3,7 +3,7 @@ import { openDevice, type OpenedDevice } from "../../src/backend/webgpu/adapter.
 
 let shared: Promise<OpenedDevice> | undefined;
 
-/** Whatever adapter there is, software ones included. Throws where there is none: tests/support/prepare.ts helps. */
+/** Whatever adapter there is, software ones included. Throws where there is none: a test that may meet that says needs("vulkan"). */
 export function sharedDevice(): Promise<OpenedDevice> {
   return shared ??= openDevice();
 }

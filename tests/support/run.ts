@@ -2,13 +2,18 @@
  * The test command: every test file in a process of its own, as many at once as this machine has processors.
  *
  * A process of its own, because engines hold memory against the resident memory of their process: two files in one
- * would see each other's. A file's output is shown when it ends, and the totals come last, in one line of the form
- * that `deno test` ends with.
+ * would see each other's. A file's output is shown when it ends. Last come the tests that were left out, a line for
+ * each part that this machine lacks, and the totals, in one line of the form that `deno test` ends with.
  *
- * deno run -A tests/support/run.ts [--filter WORDS] [FILE or FOLDER...]
+ * deno run -A tests/support/run.ts [--install] [--filter WORDS] [FILE or FOLDER...]
+ *
+ * --install adds the missing parts first; one that is missing still is a failure.
  */
 import { parseArgs } from "node:util";
 import { readTree, ROOT } from "../house/tree.ts";
+import { installParts } from "./debian.ts";
+import { LEFT_OUT, THERE } from "./needs.ts";
+import { leftOutLine, PART_NAMES, type PartName, PARTS } from "./parts.ts";
 
 /** These take longest, so they begin first; the rest fills what they leave. Longest first. */
 const LONGEST = [
@@ -31,6 +36,14 @@ const BYTES_EACH = 1.5 * 1024 ** 3;
 
 /** A file that takes longer hangs. */
 const MOST_MS = 12 * 60_000;
+
+/** What a command line asks for. */
+interface Asked {
+  readonly install: boolean;
+  /** Of deno test. */
+  readonly options: readonly string[];
+  readonly files: string[];
+}
 
 interface Outcome {
   readonly file: string;
@@ -94,12 +107,16 @@ function end(child: Deno.ChildProcess, signal: Deno.Signal, after?: (nothing: un
 const running = new Map<string, Deno.ChildProcess>();
 
 /** Runs one file, for no longer than any may take. */
-async function runFile(file: string, options: readonly string[]): Promise<Outcome> {
+async function runFile(
+  file: string,
+  options: readonly string[],
+  env: Record<string, string>,
+): Promise<Outcome> {
   const from = performance.now(), decoder = new TextDecoder();
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--no-check", ...options, file],
+    args: ["test", "-A", "--no-check", "--lock=dev.lock", ...options, file],
     cwd: ROOT,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -137,57 +154,101 @@ function stopOn(signal: "SIGINT" | "SIGTERM"): void {
   });
 }
 
-function report(outcomes: readonly Outcome[], seconds: number): boolean {
+/** Parts that this machine lacks; each is looked for by its own means. */
+function missingParts(): PartName[] {
+  return PART_NAMES.filter((name) => !PARTS[name].isThere());
+}
+
+/** Prints the totals, what was left out just before them; whether all is well. */
+function report(outcomes: readonly Outcome[], leftOut: LeftOut, seconds: number): boolean {
   const sum = (of: keyof Omit<Outcome, "file">) => outcomes.reduce((all, o) => all + o[of], 0);
-  const broken = outcomes.filter((o) => o.failed > 0);
-  for (const { file, failed } of broken) console.log(`FAILED ${file}: ${failed}`);
+  for (const { file, failed } of outcomes) if (failed > 0) console.log(`FAILED ${file}: ${failed}`);
+  for (const line of leftOut.lines) console.log(line);
+  const failed = sum("failed") + leftOut.failed;
   const steps = sum("steps") > 0 ? ` (${sum("steps")} steps)` : "";
   const also = (["ignored", "filtered"] as const).map((name) =>
     sum(name) > 0 ? ` | ${sum(name)} ${name === "filtered" ? "filtered out" : name}` : ""
   ).join("");
   const time = `${Math.floor(seconds / 60)}m${Math.round(seconds % 60)}s`;
-  console.log(
-    `${broken.length === 0 ? "ok" : "FAILED"} | ${sum("passed")} passed${steps} | ` +
-      `${sum("failed")} failed${also} (${time})`,
-  );
-  const ran = sum("passed") + sum("failed");
+  const word = failed === 0 ? "ok" : "FAILED";
+  console.log(`${word} | ${sum("passed")} passed${steps} | ${failed} failed${also} (${time})`);
+  const ran = sum("passed") + failed;
   if (ran === 0) console.log("no test was run");
-  return broken.length === 0 && ran > 0;
+  return failed === 0 && ran > 0;
+}
+
+/** What was left out: lines to print, and how much of it counts as failed. */
+export interface LeftOut {
+  readonly lines: readonly string[];
+  readonly failed: number;
+}
+
+/**
+ * A line for each missing part that tests asked for, and the one command that adds all that can be added. After
+ * `--install` each such part is a failure.
+ */
+export function leftOutOf(noted: readonly string[], install: boolean): LeftOut {
+  const lines = PART_NAMES.flatMap((name) => {
+    const tests = noted.filter((n) => n === name).length;
+    return tests > 0 ? [leftOutLine(name, tests)] : [];
+  });
+  if (install) return { lines: lines.map((l) => `FAILED ${l}`), failed: lines.length };
+  const all = "to run every test, with all that packages add: deno task test --install";
+  return { lines: lines.length === 0 ? [] : [...lines, all], failed: 0 };
 }
 
 /** What the command line asks for; a line and exit code 2 if that is nothing that there is. */
-function asked(): { options: string[]; files: string[] } {
+function asked(): Asked {
   try {
-    const filter = { type: "string" } as const;
-    const { values, positionals } = parseArgs({ options: { filter }, allowPositionals: true });
+    const { values, positionals } = parseArgs({
+      options: { install: { type: "boolean", default: false }, filter: { type: "string" } },
+      allowPositionals: true,
+    });
     const paths = positionals.length > 0 ? positionals : ["tests"];
     const options = values.filter === undefined ? [] : [`--filter=${values.filter}`];
-    return { options, files: inOrder(paths.flatMap(filesAt)) };
+    return { install: values.install, options, files: inOrder(paths.flatMap(filesAt)) };
   } catch (error) {
     console.error(
-      `${(error as Error).message}\ndeno task test [--filter WORDS] [FILE or FOLDER...]`,
+      `${
+        (error as Error).message
+      }\ndeno task test [--install] [--filter WORDS] [FILE or FOLDER...]`,
     );
     Deno.exit(2);
   }
 }
 
-/** Takes files from a common list until it is empty. */
-async function work(files: string[], options: readonly string[], outcomes: Outcome[], all: number) {
-  for (let file = files.shift(); file !== undefined; file = files.shift()) {
-    console.log(`-- begins ${file}\n`);
-    const outcome = await runFile(file, options);
-    outcomes.push(outcome);
-    console.log(`-- ${outcomes.length} of ${all} files, ${file} ${outcome.seconds.toFixed(1)}s\n`);
-  }
+/** Runs files, so many at once, until none is left. */
+async function runAll({ files, options }: Asked, env: Record<string, string>): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [], all = files.length, width = processesAtOnce();
+  console.log(`${all} test files, ${width} at once\n`);
+  const work = async () => {
+    for (let file = files.shift(); file !== undefined; file = files.shift()) {
+      console.log(`-- begins ${file}\n`);
+      const outcome = await runFile(file, options, env);
+      outcomes.push(outcome);
+      console.log(
+        `-- ${outcomes.length} of ${all} files, ${file} ${outcome.seconds.toFixed(1)}s\n`,
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: width }, work));
+  return outcomes;
 }
 
 if (import.meta.main) {
   stopOn("SIGINT");
   stopOn("SIGTERM");
-  const from = performance.now();
-  const { options, files } = asked();
-  const outcomes: Outcome[] = [], all = files.length, width = processesAtOnce();
-  console.log(`${all} test files, ${width} at once\n`);
-  await Promise.all(Array.from({ length: width }, () => work(files, options, outcomes, all)));
-  Deno.exit(report(outcomes, (performance.now() - from) / 1000) ? 0 : 1);
+  const from = performance.now(), wanted = asked();
+  let missing = missingParts();
+  if (wanted.install && missing.length > 0) {
+    await installParts(missing);
+    missing = missingParts();
+  }
+  const file = await Deno.makeTempFile({ prefix: "moqe-left-out-" });
+  const there = PART_NAMES.filter((name) => !missing.includes(name));
+  const outcomes = await runAll(wanted, { [THERE]: there.join(), [LEFT_OUT]: file });
+  const noted = (await Deno.readTextFile(file)).split("\n");
+  await Deno.remove(file);
+  const leftOut = leftOutOf(noted, wanted.install);
+  Deno.exit(report(outcomes, leftOut, (performance.now() - from) / 1000) ? 0 : 1);
 }
