@@ -1,20 +1,18 @@
 /**
- * What @huggingface/tokenizers 0.2.0 does otherwise than the Python (Rust) library before its model sees a text.
+ * What is done to a text before it is cut into words, by the rules of the Python (Rust) library.
+ *
+ * @huggingface/tokenizers 0.2.0 differs in these:
  *
  * - `Precompiled` is approximated there; here the character map is read (precompiled.ts).
  * - NFC, NFD, NFKC and NFKD are of an older Unicode in the Python library (forms.ts).
- * - `Strip` and `WhitespaceSplit` use JavaScript's white space, which has U+FEFF and lacks U+0085; Rust's does not.
- * - `Metaspace` ignores `split` and the older `add_prefix_space`. Splitting also keeps words short, so that the
- *   model's cache serves them, and keeps merges from crossing them.
+ * - `Strip` uses JavaScript's white space, which has U+FEFF and lacks U+0085; Rust's does not.
  *
  * All other kinds are the package's own.
  */
 import {
   BertNormalizer,
   LowercaseNormalizer,
-  Normalizer,
   PrependNormalizer,
-  PreTokenizer,
   ReplaceNormalizer,
   StripAccentsNormalizer,
 } from "@huggingface/tokenizers";
@@ -28,7 +26,8 @@ export interface Part {
   [key: string]: unknown;
 }
 
-type TextStep = (text: string) => string;
+/** Turns a text into another. */
+export type TextStep = (text: string) => string;
 
 const PACKAGE_NORMALIZERS: Record<string, new (config: never) => { normalize: TextStep }> = {
   BertNormalizer,
@@ -38,22 +37,14 @@ const PACKAGE_NORMALIZERS: Record<string, new (config: never) => { normalize: Te
   StripAccents: StripAccentsNormalizer,
 };
 
-/** A normalizer that the package calls, made of plain functions. */
-class Steps extends Normalizer {
-  constructor(readonly steps: readonly TextStep[], readonly bytes: number) {
-    super({ type: "Sequence" } as never);
-  }
-
-  normalize(text: string): string {
-    return this.steps.reduce((value, step) => step(value), text);
-  }
-}
-
-/** The normalizer of a tokenizer.json, or null; `bytes` is what its tables hold. */
-export function normalizerOf(part: Part | null): (Normalizer & { bytes: number }) | null {
-  if (part === null) return null;
+/** The normalizer of a tokenizer.json as one function; `bytes` is what its tables hold. Throws MoqeError `unsupported` by name. */
+export function normalizerOf(part: Part | null): { normalize: TextStep; bytes: number } {
   const tables = { bytes: 0 };
-  return new Steps(stepsOf(part, tables), tables.bytes);
+  const steps = part === null ? [] : stepsOf(part, tables);
+  return {
+    normalize: (text) => steps.reduce((value, step) => step(value), text),
+    bytes: tables.bytes,
+  };
 }
 
 function stepsOf(part: Part, tables: { bytes: number }): TextStep[] {
@@ -94,52 +85,12 @@ function strip(text: string, left: boolean, right: boolean): string {
   return text.slice(start, end);
 }
 
-type WordStep = (pieces: string[]) => string[];
-
-/** A pre-tokenizer that the package calls. */
-class Words extends PreTokenizer {
-  constructor(readonly steps: readonly WordStep[]) {
-    super();
-  }
-
-  override pre_tokenize_text(text: string): string[] {
-    return this.steps.reduce((pieces, step) => step(pieces), [text]);
-  }
-}
-
-/** Our pre-tokenizer for the kinds that sentencepiece models use; undefined leaves the package's. */
-export function preTokenizerOf(part: Part | null): PreTokenizer | undefined {
-  const parts = part?.type === "Sequence" ? part["pretokenizers"] as Part[] : part ? [part] : [];
-  const steps = parts.map(wordStepOf);
-  const known = steps.filter((step) => step !== undefined);
-  return known.length === 0 || known.length < steps.length ? undefined : new Words(known);
-}
-
-function wordStepOf(part: Part): WordStep | undefined {
-  if (part.type === "WhitespaceSplit") {
-    return (pieces) => pieces.flatMap((piece) => piece.match(/\P{White_Space}+/gu) ?? []);
-  }
-  if (part.type !== "Metaspace") return undefined;
-  const mark = String(part["replacement"] ?? "▁");
-  const older = part["add_prefix_space"] === false ? "never" : "always";
-  const scheme = part["prepend_scheme"] ?? older;
-  const splits = part["split"] !== false;
-  const boundary = new RegExp(`(?=${RegExp.escape(mark)})`, "u");
-  return (pieces) =>
-    pieces.flatMap((piece, index) => {
-      const prepends = scheme === "always" || (scheme === "first" && index === 0);
-      let word = piece.replaceAll(" ", mark);
-      if (prepends && !word.startsWith(mark)) word = mark + word;
-      return splits ? word.split(boundary) : [word];
-    });
-}
-
 /** The error for a part of tokenizer.json that is not known here. */
 export function unknownPart(what: string, type: string): MoqeError {
   return new MoqeError("unsupported", {
     action: "load the tokenizer",
     rule: `its ${what} must be of a kind that moqe knows`,
     observed: type,
-    remedy: "convert it with transformers to the parts of a sentencepiece tokenizer",
+    remedy: "convert it with transformers to the parts of a sentencepiece or byte-level tokenizer",
   });
 }

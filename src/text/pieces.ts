@@ -3,9 +3,10 @@
  *
  * @huggingface/tokenizers 0.2.0 differs in three: a run of byte tokens that is not UTF-8 becomes one U+FFFD a byte
  * there and not the browser's fewer ones, a byte order mark is text, and every mark of the first Metaspace token
- * is dropped rather than one. Decoders of other families (WordPiece, CTC, byte level) are not NLLB's: refused.
+ * is dropped rather than one. Decoders of other families (WordPiece, CTC) are refused.
  */
 import { ReplaceDecoder } from "@huggingface/tokenizers";
+import { ByteLevelText } from "./byte_level.ts";
 import { type Part, unknownPart } from "./normalizers.ts";
 
 /** Turns a chain of token texts into another; the last one is joined. */
@@ -17,6 +18,8 @@ export function pieceSteps(part: Part | null): PieceStep[] {
   switch (part.type) {
     case "Sequence":
       return (part["decoders"] as Part[]).flatMap(pieceSteps);
+    case "ByteLevel":
+      return [joinByteLevel];
     case "ByteFallback":
       return [joinBytes];
     case "Fuse":
@@ -39,6 +42,17 @@ export function pieceSteps(part: Part | null): PieceStep[] {
     }
   }
   throw unknownPart("decoder", part.type);
+}
+
+/** Whether the steps are byte level's alone: then text can be decoded token by token. */
+export function isByteLevel(steps: readonly PieceStep[]): boolean {
+  return steps.length === 1 && steps[0] === joinByteLevel;
+}
+
+/** Joins the bytes of all tokens to one text. */
+function joinByteLevel(pieces: string[]): string[] {
+  const text = new ByteLevelText();
+  return [pieces.map((piece) => text.push(piece)).join("") + text.end()];
 }
 
 /** The byte that a byte-fallback token stands for, or undefined. */

@@ -1,23 +1,27 @@
-/** Text to NLLB ids and back: @huggingface/tokenizers, held to the Python library where the two differ. */
-import { Tokenizer } from "@huggingface/tokenizers";
+/** Text to ids and back: the models of @huggingface/tokenizers, held to the Python library where the two differ. */
+import { type Model, Tokenizer } from "@huggingface/tokenizers";
 import { MoqeError } from "../base/errors.ts";
+import { type AddedToken, AddedTokens } from "./added_tokens.ts";
+import { ByteLevelText } from "./byte_level.ts";
+import { type Frame, frameOf } from "./frame.ts";
 import { findLanguage } from "./languages.ts";
-import { normalizerOf, type Part, preTokenizerOf } from "./normalizers.ts";
-import { byteOf, type PieceStep, pieceSteps } from "./pieces.ts";
+import { normalizerOf, type Part } from "./normalizers.ts";
+import { byteOf, isByteLevel, type PieceStep, pieceSteps } from "./pieces.ts";
+import { type WordStep, wordSteps } from "./pre_tokenizers.ts";
 
-/** The fields of tokenizer.json that are read here; the rest is the package's affair. */
+/** The fields of tokenizer.json that are read. */
 export interface TokenizerJson {
   model: { vocab: Record<string, number>; merges?: unknown[]; unk_token?: string | null };
-  added_tokens?: { id: number; content: string; special?: boolean }[];
+  added_tokens?: AddedToken[];
   normalizer?: Part | null;
   pre_tokenizer?: Part | null;
+  post_processor?: Part | null;
   decoder?: Part | null;
   [key: string]: unknown;
 }
 
-/** The fields of tokenizer_config.json that are read here. */
+/** The fields of tokenizer_config.json that are read here: `bos_token`, `eos_token` and relatives name tokens. */
 export interface TokenizerConfig {
-  eos_token?: string | { content: string } | null;
   [key: string]: unknown;
 }
 
@@ -51,47 +55,56 @@ export function languageToken(languages: readonly string[], code: string): strin
 export class TextTokenizer {
   /** An estimate of what this holds in host memory, for the ledger's `tokenizer` line. */
   readonly hostBytes: number;
-  readonly eosId: number;
   readonly unkId: number | undefined;
+  /** Ids of the control tokens, by their text. */
+  readonly specials: ReadonlyMap<string, number>;
+  /** Texts of the tokens that tokenizer_config.json names: `bos_token`, `eos_token`, `pad_token` and others. */
+  readonly named: Readonly<Record<string, string>>;
   /** Codes that have a token, as the model names them, in the vocabulary's order. */
   readonly languages: readonly string[];
-  readonly #package: Tokenizer;
-  readonly #added = new Map<number, string>();
-  readonly #ids = new Map<string, number>();
-  readonly #special = new Set<string>();
+  /** What transformers puts around a text that is no chat. */
+  readonly frame: Frame;
+  /** Whether text can be decoded token by token, as bytes. */
+  readonly isByteLevel: boolean;
+  readonly #model: Model;
+  readonly #added: AddedTokens;
+  readonly #addedText = new Map<number, string>();
+  readonly #addedId = new Map<string, number>();
+  readonly #wordSteps: readonly WordStep[];
   readonly #pieceSteps: readonly PieceStep[];
   readonly #vocab: readonly (string | undefined)[];
 
   constructor(json: TokenizerJson, config: TokenizerConfig = {}) {
-    for (const { id, content, special } of json.added_tokens ?? []) {
-      this.#added.set(id, content);
-      this.#ids.set(content, id);
-      if (special) this.#special.add(content);
+    const added = json.added_tokens ?? [];
+    for (const { id, content } of added) {
+      this.#addedText.set(id, content);
+      this.#addedId.set(content, id);
     }
-    // The package must not know special tokens: what looks like one in a user's text is text.
-    const plain = (json.added_tokens ?? []).filter((token) => !token.special);
-    const model = { ...json.model };
-    const parts = { pre_tokenizer: null, ...json, normalizer: null, post_processor: null };
-    this.#package = new Tokenizer({ ...parts, model, decoder: null, added_tokens: plain }, {});
-    // The package has made its own maps of these; the parsed file's would be twice that much again.
-    Object.assign(model, { merges: [], vocab: {} });
-    Object.assign(this.#package.model!, { merges: [], max_length_to_cache: LONGEST_CACHED });
+    this.specials = new Map(added.filter((t) => t.special).map((t) => [t.content, t.id]));
     const normalizer = normalizerOf(json.normalizer ?? null);
-    this.#package.normalizer = normalizer;
-    this.#package.pre_tokenizer = preTokenizerOf(json.pre_tokenizer ?? null) ??
-      this.#package.pre_tokenizer;
+    this.#added = new AddedTokens(added, normalizer.normalize);
+    this.#wordSteps = wordSteps(json.pre_tokenizer ?? null);
     this.#pieceSteps = pieceSteps(json.decoder ?? null);
-    this.#vocab = this.#package.model!.vocab;
-    this.unkId = this.#package.model!.unk_token_id;
-    this.eosId = this.#required(nameOf(config.eos_token) ?? "</s>");
-    this.languages = [...this.#special].filter((content) => LANGUAGE.test(content));
-    this.hostBytes = tokenizerBytes(this.#vocab.length, json.model.merges?.length ?? 0) +
-      (normalizer?.bytes ?? 0);
+    this.isByteLevel = isByteLevel(this.#pieceSteps);
+    this.frame = frameOf(json.post_processor ?? null);
+    this.#model = modelOf(json.model);
+    this.#vocab = this.#model.vocab;
+    this.unkId = this.#model.unk_token_id;
+    this.named = namedTokens(config);
+    if (this.named["eos_token"] !== undefined) this.#required(this.named["eos_token"]);
+    this.languages = [...this.specials.keys()].filter((content) => LANGUAGE.test(content));
+    this.hostBytes = this.#vocab.length * ENTRY_BYTES +
+      (json.model.merges?.length ?? 0) * MERGE_BYTES + CACHE_BYTES + normalizer.bytes;
+  }
+
+  /** The token that ends a text: the configuration's, else `</s>`. Throws `bad_input` where there is neither. */
+  get eosId(): number {
+    return this.#required(this.named["eos_token"] ?? "</s>");
   }
 
   /** The id of a token's exact text, or undefined. */
   tokenId(content: string): number | undefined {
-    return this.#ids.get(content) ?? this.#package.token_to_id(content);
+    return this.#addedId.get(content) ?? this.#model.tokens_to_ids.get(content);
   }
 
   #required(content: string): number {
@@ -115,11 +128,47 @@ export class TextTokenizer {
     });
   }
 
-  /** Ids of `text` alone, no special token among them but `<unk>`. Lone surrogates count as U+FFFD. */
-  encode(text: string): number[] {
-    const { ids } = this.#package.encode(text.toWellFormed(), { add_special_tokens: false });
-    // A vocabulary whose merges happen to spell a special token must not let a user write one.
-    return ids.map((id) => id !== this.unkId && this.#isControl(id) ? this.unkId ?? id : id);
+  /**
+   * Ids of `text` alone. Lone surrogates count as U+FFFD.
+   *
+   * @param options.special whether control tokens written in `text` are read as such, as in a rendered chat template;
+   *   without it no id is a control token's, but for `<unk>`
+   */
+  encode(text: string, { special = false }: { special?: boolean } = {}): number[] {
+    const ids: number[] = [];
+    for (const section of this.#added.sections(text.toWellFormed(), special)) {
+      if ("id" in section) ids.push(section.id);
+      else for (const id of this.#idsOf(section.text, section.isFirst)) ids.push(id);
+    }
+    return ids;
+  }
+
+  #idsOf(text: string, isFirst: boolean): number[] {
+    const words = this.#wordSteps.reduce((pieces, step) => step(pieces, isFirst), [text]);
+    return this.#model(words).flatMap((token) => {
+      const id = this.#model.tokens_to_ids.get(token) ?? this.unkId;
+      if (id === undefined) return [];
+      // A vocabulary whose merges happen to spell a control token must not let a user write one.
+      return id === this.unkId || !this.specials.has(token) ? id : this.#spelled(token);
+    });
+  }
+
+  /** A control token's text as `<unk>`, or by its characters where there is no such token. */
+  #spelled(token: string): number[] {
+    if (this.unkId !== undefined) return [this.unkId];
+    const ids = [...token].map((character) => this.#model.tokens_to_ids.get(character));
+    return ids.filter((id) => id !== undefined);
+  }
+
+  /** `text` as content of a prompt: `encode` with `special` gives no control token for what is written in it. */
+  asContent(text: string): string {
+    return this.#added.shield(text.toWellFormed());
+  }
+
+  /** Ids of a prompt that is no chat, as transformers makes them: control tokens are read, the model's own put around. */
+  encodePrompt(text: string): number[] {
+    const { before, after } = this.frame;
+    return [...before, ...this.encode(text, { special: true }), ...after];
   }
 
   /** Ids of a source sentence: [language, text..., </s>]. */
@@ -136,37 +185,37 @@ export class TextTokenizer {
 
   /** The token text of an id as decoding sees it: undefined for special tokens and ids outside the vocabulary. */
   piece(id: number): string | undefined {
-    const piece = this.#added.get(id) ?? this.#vocab[id];
-    return piece !== undefined && this.#special.has(piece) ? undefined : piece;
-  }
-
-  #isControl(id: number): boolean {
-    const piece = this.#vocab[id];
-    return piece !== undefined && this.#special.has(piece);
+    const piece = this.#addedText.get(id) ?? this.#vocab[id];
+    return piece !== undefined && this.specials.has(piece) ? undefined : piece;
   }
 }
 
 /**
  * Decodes ids one at a time into text that will not change: the parts joined equal `decode` of all ids.
- * A run of byte tokens is kept back until it ends, since one wrong byte turns all of it into U+FFFD.
+ * What is not yet a whole character is kept back; so is a run of byte-fallback tokens until it ends, since one wrong
+ * byte turns all of it into U+FFFD.
  */
 export class StreamDecoder {
   readonly #ids: number[] = [];
+  readonly #bytes: ByteLevelText | undefined;
   #sent = "";
 
-  constructor(readonly tokenizer: TextTokenizer) {}
+  constructor(readonly tokenizer: TextTokenizer) {
+    if (tokenizer.isByteLevel) this.#bytes = new ByteLevelText();
+  }
 
   /** Takes the next id; returns the text that became certain, often "". */
   push(id: number): string {
     const piece = this.tokenizer.piece(id);
     if (piece === undefined) return "";
+    if (this.#bytes) return this.#bytes.push(piece);
     this.#ids.push(id);
     return byteOf(piece) === undefined ? this.#rest() : "";
   }
 
   /** Returns what was kept back. */
   end(): string {
-    return this.#rest();
+    return this.#bytes?.end() ?? this.#rest();
   }
 
   #rest(): string {
@@ -192,6 +241,24 @@ export function loadTokenizer(json: unknown, config: unknown = {}): TextTokenize
   return new TextTokenizer(json as TokenizerJson, (config ?? {}) as TokenizerConfig);
 }
 
-function nameOf(token: TokenizerConfig["eos_token"]): string | undefined {
-  return typeof token === "string" ? token : token?.content;
+/** The package's model. It gets vocabulary and merges alone: all else that a tokenizer.json says is done here. */
+function modelOf(json: TokenizerJson["model"]): Model {
+  const model = { ...json };
+  const none = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
+  const made = new Tokenizer({ ...none, model, added_tokens: [] } as never, {}).model!;
+  // The package has made its own maps of these; the parsed file's would be twice that much again.
+  Object.assign(model, { merges: [], vocab: {} });
+  return Object.assign(made, { merges: [], max_length_to_cache: LONGEST_CACHED });
+}
+
+/** What the configuration's fields `..._token` name. */
+function namedTokens(config: TokenizerConfig): Record<string, string> {
+  const named: Record<string, string> = {};
+  for (const [field, value] of Object.entries(config)) {
+    const text = typeof value === "string"
+      ? value
+      : (value as { content?: unknown } | null)?.content;
+    if (field.endsWith("_token") && typeof text === "string") named[field] = text;
+  }
+  return named;
 }
