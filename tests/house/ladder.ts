@@ -22,6 +22,7 @@ const PACKAGES: ReadonlyMap<string, readonly string[]> = new Map([
   ["zod", ["store", "checkpoint", "pack", "arch", "http"]],
   ["aws4fetch", ["store"]],
   ["@huggingface/tokenizers", ["text"]],
+  ["@huggingface/jinja", ["text"]],
   ["eld", ["text"]],
   ["htmlparser2", ["text"]],
   ["entities", ["text"]],
