@@ -1,4 +1,5 @@
 /** What a checkpoint is to the packer: named tensors read by rows, and a few texts. */
+import type { NamedTemplate } from "../text/chat_template.ts";
 
 /** Element types of checkpoints; weights are read from F32, F16 and BF16. */
 export const DTYPE_BYTES = {
@@ -88,8 +89,10 @@ export interface CheckpointTexts {
   readonly generation: Record<string, unknown>;
   /** tokenizer.json as bytes. */
   readonly tokenizer: Uint8Array<ArrayBuffer>;
-  /** tokenizer_config.json, parsed; {} where there is none. */
+  /** tokenizer_config.json, parsed and without its chat template; {} where there is none. */
   readonly tokenizerConfig: Record<string, unknown>;
+  /** Of tokenizer_config.json or chat_template.jinja; none where there is none. */
+  readonly chatTemplates: readonly NamedTemplate[];
 }
 
 /** What a model hub says of a repository. */

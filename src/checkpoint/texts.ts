@@ -1,6 +1,8 @@
 /** The JSON files of a checkpoint, with limits. */
 import { MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
+import { chatTemplatesSchema, MAX_TEMPLATES_CHARS } from "../store/manifest.ts";
+import type { NamedTemplate } from "../text/chat_template.ts";
 import type { CheckpointTexts, Folder } from "./contract.ts";
 
 const MAX_CONFIG_BYTES = 2 ** 20;
@@ -8,7 +10,7 @@ const MAX_CONFIG_BYTES = 2 ** 20;
 const MAX_TOKENIZER_BYTES = 64 * 2 ** 20;
 
 /**
- * Reads config.json and tokenizer.json, which must be there, and the two that may. `accept` is called with the first of
+ * Reads config.json and tokenizer.json, which must be there, and what may: two more of JSON, and a chat template. `accept` is called with the first of
  * them before the others are read, and may throw.
  */
 export async function readTexts(
@@ -18,12 +20,42 @@ export async function readTexts(
   const config = await readConfig(folder);
   accept(config);
   const tokenizer = await folder.stat("tokenizer.json");
+  const { chat_template, ...tokenizerConfig } = await readObject(
+    folder,
+    "tokenizer_config.json",
+    {},
+  );
   return {
     config,
     generation: await readObject(folder, "generation_config.json", {}),
     tokenizer: await readBytes(folder, "tokenizer.json", MAX_TOKENIZER_BYTES, tokenizer?.bytes),
-    tokenizerConfig: await readObject(folder, "tokenizer_config.json", {}),
+    tokenizerConfig,
+    chatTemplates: await chatTemplates(folder, chat_template),
   };
+}
+
+/** A checkpoint's chat templates: those of its configuration, the default one from chat_template.jinja where that is. */
+async function chatTemplates(folder: Folder, configured: unknown): Promise<NamedTemplate[]> {
+  const file = await folder.stat("chat_template.jinja");
+  const named = typeof configured === "string"
+    ? [{ name: "default", template: configured }]
+    : configured ?? [];
+  const all = file === undefined || !Array.isArray(named) ? named : [
+    {
+      name: "default",
+      template: await readText(folder, "chat_template.jinja", MAX_TEMPLATES_CHARS, file.bytes),
+    },
+    ...named.filter((t) => t?.name !== "default"),
+  ];
+  if (Array.isArray(all) && all.length === 0) return [];
+  const read = chatTemplatesSchema.safeParse(all);
+  if (read.success) return read.data;
+  throw new MoqeError("bad_input", {
+    action: `read the chat templates of ${folder.origin}`,
+    rule: read.error.issues.map((i) => `${["chat_template", ...i.path].join(".")} ${i.message}`)
+      .join("; "),
+    remedy: "mend chat_template of tokenizer_config.json: a text, or a list of names and texts",
+  });
 }
 
 /** config.json, parsed. Throws MoqeError where it is missing or no JSON object. */

@@ -144,6 +144,7 @@ function assemble(
     config: texts.config as Manifest["config"],
     generation: texts.generation,
     tokenizer: { block: made.tokenizer, config: texts.tokenizerConfig },
+    ...(texts.chatTemplates.length === 0 ? {} : { chatTemplates: [...texts.chatTemplates] }),
     pairs: [...options.pairs],
     formats: made.formats.map(({ levels, ...f }) => levels ? { ...f, levels: [...levels] } : f),
     objects: made.objects,

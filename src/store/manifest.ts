@@ -59,6 +59,19 @@ const storeObject = z.strictObject({
   bytes: positive,
 });
 
+/** UTF-16 units of a model's chat templates together. */
+export const MAX_TEMPLATES_CHARS = 256 * 1024;
+
+/** A model's chat templates: Jinja under its name, "default" for the one that serves any chat. */
+export const chatTemplatesSchema = z.array(
+  z.strictObject({ name: z.string().min(1).max(64), template: z.string() }),
+).min(1).max(16).superRefine((all, context) => {
+  if (all.reduce((sum, t) => sum + t.template.length, 0) > MAX_TEMPLATES_CHARS) {
+    context.addIssue(`has more than ${MAX_TEMPLATES_CHARS} characters`);
+  }
+  if (new Set(all.map((t) => t.name)).size < all.length) context.addIssue("has a name twice");
+});
+
 /** A pair of FLORES-200 codes, "eng_Latn-deu_Latn". */
 const pair = z.string().regex(
   /^[a-z]{3}_[A-Z][a-z]{3}-[a-z]{3}_[A-Z][a-z]{3}$/,
@@ -75,6 +88,8 @@ export const manifestSchema = z.strictObject({
   generation: z.looseObject({}),
   /** tokenizer.json as one block, and tokenizer_config.json inline. */
   tokenizer: z.strictObject({ block: blockRef, config: z.looseObject({}) }),
+  /** Left out where the checkpoint has none. */
+  chatTemplates: chatTemplatesSchema.optional(),
   pairs: z.array(pair).min(1),
   formats: z.array(matrixFormat).min(1).max(64),
   objects: z.array(storeObject).min(1).max(100_000),

@@ -33,9 +33,6 @@ export interface ChatOptions {
   date?: Date;
 }
 
-/** Bytes of all templates of a model, as UTF-8. */
-export const MAX_TEMPLATE_BYTES = 256 * 1024;
-
 /** UTF-16 units of messages, tools and variables, VALUE_CHARS a value counted in. */
 const MAX_INPUT_CHARS = 4 * 2 ** 20;
 /** Of each limit: a part for the template, and a part for each unit of the input. */

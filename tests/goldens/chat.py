@@ -65,6 +65,7 @@ ROLES = """\
 CHANNELS = """\
 {%- macro type_of(spec, required=[]) -%}
     {%- if spec.type == 'array' -%}{{ type_of(spec['items']) + '[]' }}
+    {%- elif spec.type is defined and spec.type is iterable and spec.type is not string and spec.type is not mapping and spec.type[0] is defined -%}{{ spec.type | join(' | ') if spec.type | length > 1 else spec.type[0] }}
     {%- elif spec.enum -%}{{ '"' + spec.enum | join('" | "') + '"' }}
     {%- elif spec.type == 'object' and spec.properties -%}
         {{- '{' }}{% for name, inner in spec.properties.items() %}{{ name }}{{ '' if name in (spec.required or []) else '?' }}: {{ type_of(inner) }}{{ '' if loop.last else ', ' }}{% endfor %}{{ '}' -}}
@@ -84,6 +85,9 @@ CHANNELS = """\
     {%- set last.seen = last.seen + 1 %}
     {%- if message.tool_calls is defined and message.tool_calls %}
         {%- set call = message.tool_calls[0].function %}
+        {%- set later = namespace(found=false) %}
+        {%- for next in messages[loop.index:] if next.role == 'assistant' and 'tool_calls' not in next %}{% set later.found = true %}{% endfor %}
+        {%- if 'content' in message and message.content and not later.found %}{{ '<|start|>assistant<|channel|>analysis<|message|>' + message.content + '<|end|>' }}{% endif %}
         {%- set last.call = call.name %}
         {{- '<|start|>assistant<|channel|>commentary to=functions.' ~ call.name ~ '<|message|>' ~ call.arguments | tojson ~ '<|call|>' }}
     {%- elif message.role == 'tool' %}
@@ -108,8 +112,9 @@ TOOLS = [{"type": "function", "function": {
     "name": "weather", "description": "The weather\nof a place: <sun> & 'rain'",
     "parameters": {"type": "object", "required": ["place"], "properties": {
         "place": {"type": "string", "description": "Where, e.g. Zürich"}, "unit": {"type": "string", "enum": ["C", "F"]},
-        "days": {"type": "array", "items": {"type": "integer"}}}}}}]
-CALL = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": {"name": "weather", "arguments": {"place": "Zürich", "days": [1, 2]}}}]}
+        "days": {"type": "array", "items": {"type": "integer"}}, "more": {"type": ["string", "null"]},
+        "deep": {"type": "object", "required": ["a"], "properties": {"a": {"type": ["number"]}, "b": {}}}}}}}]
+CALL = {"role": "assistant", "content": "Let me see.", "tool_calls": [{"type": "function", "function": {"name": "weather", "arguments": {"place": "Zürich", "days": [1, 2]}}}]}
 
 
 def say(role: str, content) -> dict:
