@@ -1,5 +1,4 @@
-/** Text to ids and back: the models of @huggingface/tokenizers, held to the Python library where the two differ. */
-import { type Model, Tokenizer } from "@huggingface/tokenizers";
+/** Text to ids and back, as the Python (Rust) library does it. */
 import { MoqeError } from "../base/errors.ts";
 import { type AddedToken, AddedTokens } from "./added_tokens.ts";
 import { ByteLevelText } from "./byte_level.ts";
@@ -8,10 +7,11 @@ import { findLanguage } from "./languages.ts";
 import { normalizerOf, type Part } from "./normalizers.ts";
 import { byteOf, isByteLevel, type PieceStep, pieceSteps } from "./pieces.ts";
 import { type WordStep, wordSteps } from "./pre_tokenizers.ts";
+import { type ModelJson, modelOf, type TokenModel } from "./token_model.ts";
 
 /** The fields of tokenizer.json that are read. */
 export interface TokenizerJson {
-  model: { vocab: Record<string, number>; merges?: unknown[]; unk_token?: string | null };
+  model: ModelJson;
   added_tokens?: AddedToken[];
   normalizer?: Part | null;
   pre_tokenizer?: Part | null;
@@ -28,22 +28,6 @@ export interface TokenizerConfig {
 /** A language's token: eng_Latn as NLLB names it, __en__ as M2M-100 does. */
 const LANGUAGE = /^(?:[a-z]{3}_[A-Z][a-z]{3}|__[a-z_]+__)$/;
 
-/**
- * Bytes that a vocabulary entry and a merge take in the package's tables, and its cache of words when full.
- * Measured with V8 15 (60, 72 and 3.4 MB, with short ASCII pieces) and rounded up for longer ones.
- */
-const ENTRY_BYTES = 100;
-const MERGE_BYTES = 110;
-const CACHE_BYTES = 6 << 20;
-
-/** Longer words are not cached: 10,000 of the package's own limit of 256 would hold 30 MB. */
-const LONGEST_CACHED = 32;
-
-/** About what a tokenizer holds in host memory, its normalizer aside. */
-export function tokenizerBytes(entries: number, merges: number): number {
-  return entries * ENTRY_BYTES + merges * MERGE_BYTES + CACHE_BYTES;
-}
-
 /** The token among `languages` of a language, by the model's name for it or its FLORES code. */
 export function languageToken(languages: readonly string[], code: string): string | undefined {
   if (languages.includes(code)) return code;
@@ -51,7 +35,7 @@ export function languageToken(languages: readonly string[], code: string): strin
   return languages.find((l) => l.startsWith("__") && findLanguage(l.slice(2, -2))?.flores === code);
 }
 
-/** Encodes and decodes. Holds the vocabulary; has no state between calls apart from the package's bounded cache. */
+/** Encodes and decodes. Holds the vocabulary; has no state between calls. */
 export class TextTokenizer {
   /** An estimate of what this holds in host memory, for the ledger's `tokenizer` line. */
   readonly hostBytes: number;
@@ -66,15 +50,16 @@ export class TextTokenizer {
   readonly frame: Frame;
   /** Whether text can be decoded token by token, as bytes. */
   readonly isByteLevel: boolean;
-  readonly #model: Model;
+  readonly #model: TokenModel;
   readonly #added: AddedTokens;
   readonly #addedText = new Map<number, string>();
   readonly #addedId = new Map<string, number>();
   readonly #wordSteps: readonly WordStep[];
   readonly #pieceSteps: readonly PieceStep[];
-  readonly #vocab: readonly (string | undefined)[];
+  readonly #control: ReadonlySet<number>;
 
-  constructor(json: TokenizerJson, config: TokenizerConfig = {}) {
+  /** @param model of `json.model`, where it was read already */
+  constructor(json: TokenizerJson, config: TokenizerConfig = {}, model = modelOf(json.model)) {
     const added = json.added_tokens ?? [];
     for (const { id, content } of added) {
       this.#addedText.set(id, content);
@@ -87,14 +72,13 @@ export class TextTokenizer {
     this.#pieceSteps = pieceSteps(json.decoder ?? null);
     this.isByteLevel = isByteLevel(this.#pieceSteps);
     this.frame = frameOf(json.post_processor ?? null);
-    this.#model = modelOf(json.model);
-    this.#vocab = this.#model.vocab;
-    this.unkId = this.#model.unk_token_id;
+    this.#model = model;
+    this.unkId = model.unkId;
+    this.#control = new Set(this.specials.values());
     this.named = namedTokens(config);
     if (this.named["eos_token"] !== undefined) this.#required(this.named["eos_token"]);
     this.languages = [...this.specials.keys()].filter((content) => LANGUAGE.test(content));
-    this.hostBytes = this.#vocab.length * ENTRY_BYTES +
-      (json.model.merges?.length ?? 0) * MERGE_BYTES + CACHE_BYTES + normalizer.bytes;
+    this.hostBytes = model.hostBytes + normalizer.bytes;
   }
 
   /** The token that ends a text: the configuration's, else `</s>`. Throws `bad_input` where there is neither. */
@@ -104,7 +88,7 @@ export class TextTokenizer {
 
   /** The id of a token's exact text, or undefined. */
   tokenId(content: string): number | undefined {
-    return this.#addedId.get(content) ?? this.#model.tokens_to_ids.get(content);
+    return this.#addedId.get(content) ?? this.#model.vocabulary.id(content);
   }
 
   #required(content: string): number {
@@ -145,19 +129,18 @@ export class TextTokenizer {
 
   #idsOf(text: string, isFirst: boolean): number[] {
     const words = this.#wordSteps.reduce((pieces, step) => step(pieces, isFirst), [text]);
-    return this.#model(words).flatMap((token) => {
-      const id = this.#model.tokens_to_ids.get(token) ?? this.unkId;
-      if (id === undefined) return [];
-      // A vocabulary whose merges happen to spell a control token must not let a user write one.
-      return id === this.unkId || !this.specials.has(token) ? id : this.#spelled(token);
-    });
+    // A vocabulary whose merges happen to spell a control token must not let a user write one.
+    return this.#model.ids(words).flatMap((id) =>
+      id !== this.unkId && this.#control.has(id) ? this.#spelled(id) : id
+    );
   }
 
   /** A control token's text as `<unk>`, or by its characters where there is no such token. */
-  #spelled(token: string): number[] {
+  #spelled(control: number): number[] {
     if (this.unkId !== undefined) return [this.unkId];
-    const ids = [...token].map((character) => this.#model.tokens_to_ids.get(character));
-    return ids.filter((id) => id !== undefined);
+    const token = this.#model.vocabulary.token(control) ?? "";
+    const ids = [...token].map((character) => this.#model.vocabulary.id(character));
+    return ids.filter((id) => id !== undefined && !this.#control.has(id)) as number[];
   }
 
   /** `text` as content of a prompt: `encode` with `special` gives no control token for what is written in it. */
@@ -185,7 +168,7 @@ export class TextTokenizer {
 
   /** The token text of an id as decoding sees it: undefined for special tokens and ids outside the vocabulary. */
   piece(id: number): string | undefined {
-    const piece = this.#addedText.get(id) ?? this.#vocab[id];
+    const piece = this.#addedText.get(id) ?? this.#model.vocabulary.token(id);
     return piece !== undefined && this.specials.has(piece) ? undefined : piece;
   }
 }
@@ -239,16 +222,6 @@ export function loadTokenizer(json: unknown, config: unknown = {}): TextTokenize
     });
   }
   return new TextTokenizer(json as TokenizerJson, (config ?? {}) as TokenizerConfig);
-}
-
-/** The package's model. It gets vocabulary and merges alone: all else that a tokenizer.json says is done here. */
-function modelOf(json: TokenizerJson["model"]): Model {
-  const model = { ...json };
-  const none = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
-  const made = new Tokenizer({ ...none, model, added_tokens: [] } as never, {}).model!;
-  // The package has made its own maps of these; the parsed file's would be twice that much again.
-  Object.assign(model, { merges: [], vocab: {} });
-  return Object.assign(made, { merges: [], max_length_to_cache: LONGEST_CACHED });
 }
 
 /** What the configuration's fields `..._token` name. */
