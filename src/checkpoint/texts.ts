@@ -10,8 +10,8 @@ const MAX_CONFIG_BYTES = 2 ** 20;
 const MAX_TOKENIZER_BYTES = 64 * 2 ** 20;
 
 /**
- * Reads config.json and tokenizer.json, which must be there, and what may: two more of JSON, and a chat template. `accept` is called with the first of
- * them before the others are read, and may throw.
+ * Reads config.json and tokenizer.json, which must be there, and what may: two more of JSON, and a chat template.
+ * `accept` is called with the first of them before the others are read, and may throw.
  */
 export async function readTexts(
   folder: Folder,

@@ -21,7 +21,7 @@ async function textsWith(configured: unknown, file?: string) {
   if (file !== undefined) write("chat_template.jinja", file);
   const opened = new DiskFolder(folder.path);
   try {
-    return await readTexts(opened);
+    return await readTexts(opened, () => {});
   } finally {
     opened.close();
   }

@@ -54,6 +54,7 @@ export async function withDecoder(
       generation: {},
       tokenizer: new TextEncoder().encode("{}"),
       tokenizerConfig: {},
+      chatTemplates: [],
     };
     const { manifest } = await packCheckpoint({ texts, weights }, plan, new FileStore(out), {
       name,
