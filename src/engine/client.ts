@@ -2,12 +2,16 @@
 import { MoqeError } from "../base/errors.ts";
 import { type EnginePort, openPort } from "./port.ts";
 import type {
+  Ask,
   Command,
   Engine,
   EngineOptions,
   EngineState,
   EngineStats,
   Event,
+  GenerateOptions,
+  GenerateParams,
+  Generation,
   ModelInfo,
   TranslateOptions,
   TranslateParams,
@@ -37,7 +41,7 @@ class EngineClient implements Engine {
   loaded = { doneBytes: 0, totalBytes: 0 };
   readonly ready: Promise<ModelInfo>;
   readonly #port: EnginePort;
-  readonly #translations = new Map<number, Pending<Translation[]>>();
+  readonly #asked = new Map<number, Pending<Translation[] | Generation>>();
   readonly #stats = new Map<number, Pending<EngineStats>>();
   readonly #ready: PromiseWithResolvers<ModelInfo>;
   readonly #closed = Promise.withResolvers<void>();
@@ -61,19 +65,29 @@ class EngineClient implements Engine {
     this.#port.send(command);
   }
 
-  translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
+  async translate(params: TranslateParams, options?: TranslateOptions): Promise<Translation[]> {
+    return await this.#ask({ kind: "translate", params }, options) as Translation[];
+  }
+
+  async generate(params: GenerateParams, options: GenerateOptions = {}): Promise<Generation> {
+    const { onText } = options, piece = onText && ((_: number, text: string) => onText(text));
+    const ask = { kind: "generate", params } as const;
+    return await this.#ask(ask, { ...options, onText: piece }) as Generation;
+  }
+
+  #ask(ask: Ask, options: TranslateOptions = {}): Promise<Translation[] | Generation> {
     const refusal = this.#refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     const { signal } = options;
     if (signal?.aborted) return Promise.reject(cancelled());
     const id = this.#nextId++;
-    const { promise, resolve, reject } = Promise.withResolvers<Translation[]>();
+    const { promise, resolve, reject } = Promise.withResolvers<Translation[] | Generation>();
     const { onProgress, onText } = options;
-    this.#translations.set(id, { resolve, reject, onProgress, onText });
+    this.#asked.set(id, { resolve, reject, onProgress, onText });
     const abort = () => this.#send({ type: "cancel", id });
     signal?.addEventListener("abort", abort, { once: true });
     const { timeoutMs } = options;
-    this.#send({ type: "translate", id, params, stream: onText !== undefined, timeoutMs });
+    this.#send({ type: "ask", id, ask, stream: onText !== undefined, timeoutMs });
     return promise.finally(() => signal?.removeEventListener("abort", abort));
   }
 
@@ -129,18 +143,18 @@ class EngineClient implements Engine {
       case "failed":
         return this.#die(fromWire(event.error));
       case "progress":
-        return this.#translations.get(event.id)?.onProgress?.(
+        return this.#asked.get(event.id)?.onProgress?.(
           event.doneSentences,
           event.totalSentences,
         );
       case "text":
-        return this.#translations.get(event.id)?.onText?.(event.text, event.piece);
+        return this.#asked.get(event.id)?.onText?.(event.text, event.piece);
       case "result":
-        return take(this.#translations, event.id)?.resolve(event.translations);
+        return take(this.#asked, event.id)?.resolve(event.answer);
       case "stats":
         return take(this.#stats, event.id)?.resolve(event.stats);
       case "error": {
-        const pending = take(this.#translations, event.id) ?? take(this.#stats, event.id);
+        const pending = take(this.#asked, event.id) ?? take(this.#stats, event.id);
         return pending?.reject(fromWire(event.error));
       }
       case "closed":
@@ -160,8 +174,8 @@ class EngineClient implements Engine {
     this.#port.terminate();
     const gone = this.#failure ??
       new MoqeError("unavailable", { action: "translate", rule: "the engine has stopped" });
-    for (const p of [...this.#translations.values(), ...this.#stats.values()]) p.reject(gone);
-    this.#translations.clear();
+    for (const p of [...this.#asked.values(), ...this.#stats.values()]) p.reject(gone);
+    this.#asked.clear();
     this.#stats.clear();
     this.#closed.resolve();
   }

@@ -6,6 +6,9 @@ import type {
   EngineOptions,
   EngineState,
   EngineStats,
+  GenerateOptions,
+  GenerateParams,
+  Generation,
   ModelInfo,
   TranslateOptions,
   TranslateParams,
@@ -101,6 +104,12 @@ export class Fleet implements Engine {
       info?.pairs.some((p) => p.source === params.source && p.target === params.target);
     // A pair that none has, and a model that is not there yet, are the first one's to refuse.
     return (this.#engines.find(has) ?? this.#engines[0]!).translate(params, options);
+  }
+
+  /** By the first model that generates; where none does, the first one says so. */
+  generate(params: GenerateParams, options?: GenerateOptions): Promise<Generation> {
+    const generates = ({ info }: Engine) => info?.limits.maxContextTokens !== undefined;
+    return (this.#engines.find(generates) ?? this.#engines[0]!).generate(params, options);
   }
 
   async stats(): Promise<EngineStats> {

@@ -1,6 +1,8 @@
 /** Opens a packed model and brings it to life: what runs inside the engine's Worker. */
 import { errorText, MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
+import { PAGE_TOKENS } from "../backend/contract.ts";
+import { ChatTemplates } from "../text/chat_template.ts";
 import type { InputObserver } from "../nn/context.ts";
 import { createLogger } from "../base/log.ts";
 import type { PolicyFactory } from "../experts/contract.ts";
@@ -9,13 +11,18 @@ import { type OpenedModel, openModel } from "../store/open.ts";
 import { type Manifest, pairSides } from "../store/manifest.ts";
 import { loadTokenizer, type TextTokenizer } from "../text/tokenizer.ts";
 import { assemble, type Assembly } from "./assemble.ts";
-import { MAX_TARGET_TOKENS } from "./budget.ts";
+import { contextTokens, MAX_TARGET_TOKENS } from "./budget.ts";
+import { chatEnds, chatPairs } from "./chat_model.ts";
+import { Generator } from "./generator.ts";
 import { Foresight } from "./foresight.ts";
 import { chooseDevice, createBackend } from "./device.ts";
 import { hostNeed, reserveHost, reserveRequest, widestBlock } from "./host_budget.ts";
 import type {
   EngineOptions,
   EngineStats,
+  GenerateOptions,
+  GenerateParams,
+  Generation,
   ModelInfo,
   TranslateOptions,
   TranslateParams,
@@ -31,6 +38,7 @@ import { Translator } from "./translator.ts";
 export interface LoadedEngine {
   readonly info: ModelInfo;
   translate(params: TranslateParams, options?: TranslateOptions): Promise<Translation[]>;
+  generate(params: GenerateParams, options?: GenerateOptions): Promise<Generation>;
   stats(): EngineStats;
   /** Resolves when the device is gone: nothing can be answered any more, and `abandon` is due. */
   readonly lost: Promise<MoqeError>;
@@ -148,31 +156,61 @@ async function bringToLife(
     onProgress: of.onProgress,
   });
   foresight.attach(assembly.residency);
-  const { model, spec } = assembly;
+  const { model } = assembly, isChat = assembly.spec.source.kind === "chat";
+  const templates = new ChatTemplates(manifest.chatTemplates ?? [], tokenizer.named);
+  const spec = isChat ? chatEnds(assembly.spec, manifest, tokenizer) : assembly.spec;
+  const maxContextTokens = Math.min(
+    assembly.budget.pages * PAGE_TOKENS,
+    contextTokens(spec, options),
+  );
   const scheduler = new Scheduler(model, spec, {
     maxRows: options.maxBatchTokens,
     maxQueue: options.maxQueue,
     onRunning: (languages) => foresight.running(languages),
     onEncoding: () => foresight.encoding(),
   });
-  const translator = new Translator(tokenizer, scheduler, manifest, spec, {
-    // A sentence is encoded in one pass: what is longer is cut, too.
-    maxSourceTokens: Math.min(
-      options.maxSourceTokens,
-      options.maxBatchTokens,
-      spec.embedding.maxPositions,
+  const pairs = isChat ? chatPairs(manifest) : manifest.pairs;
+  const translator = new Translator(tokenizer, scheduler, { pairs }, spec, templates, {
+    // A sentence is encoded in one pass, and a prompt is longer than its sentence.
+    maxSourceTokens: isChat
+      ? Math.min(options.maxSourceTokens, Math.floor(maxContextTokens / 4))
+      : Math.min(options.maxSourceTokens, options.maxBatchTokens, spec.embedding.maxPositions),
+    maxTargetTokens: Math.min(
+      MAX_TARGET_TOKENS,
+      Math.floor(spec.embedding.maxPositions / (isChat ? 2 : 1)),
     ),
-    maxTargetTokens: Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions),
   });
   const keepBytes = widestBlock(manifest);
-  const info = describe(manifest, {
+  const info = describe({ ...manifest, pairs: [...pairs] }, {
     device: description,
     batchInvariant: await batchInvariant(backend, model.probe),
-    limits: { ...translator.limits, maxQueue: options.maxQueue },
+    limits: {
+      ...translator.limits,
+      maxQueue: options.maxQueue,
+      ...isChat ? { maxContextTokens } : {},
+    },
+  });
+  const generator = new Generator({
+    tokenizer,
+    templates,
+    scheduler,
+    spec,
+    eos: spec.tokens.eos,
+    contextTokens: maxContextTokens,
   });
   let closed: Promise<void> | undefined;
   // Also those that are still being made ready, of which the scheduler does not know yet.
   const accepted = new Set<Promise<unknown>>();
+  const accept = async <T>(texts: readonly string[], run: () => Promise<T>): Promise<T> => {
+    const held = reserveRequest(ledger, [...texts], keepBytes), work = run();
+    accepted.add(work);
+    try {
+      return await work;
+    } finally {
+      accepted.delete(work);
+      held.release();
+    }
+  };
   const giveBack = async () => {
     while (accepted.size > 0) await Promise.allSettled(accepted);
     await scheduler.idle();
@@ -187,16 +225,13 @@ async function bringToLife(
   backend.lost.then((why) => closed === undefined && resolve(why));
   return {
     info,
-    async translate(params, o) {
-      const held = reserveRequest(ledger, params.texts, keepBytes);
-      const work = translator.translate(params, o);
-      accepted.add(work);
-      try {
-        return await work;
-      } finally {
-        accepted.delete(work);
-        held.release();
-      }
+    translate: (params, o) => accept(params.texts, () => translator.translate(params, o)),
+    generate: (params, o) => {
+      const texts = [
+        params.prompt ?? "",
+        ...params.messages === undefined ? [] : [JSON.stringify(params.messages)],
+      ];
+      return accept(texts, () => generator.generate(params, o));
     },
     stats: () => ({
       ...statsOf(ledger, assembly, fetcher, scheduler),

@@ -1,12 +1,13 @@
 /**
  * What the HTTP thread and the engine Worker say to each other: plain structured-clone messages.
- * The host sends Command, the Worker answers with Event. Every translate command is answered by exactly one
- * `result` or `error` with its id, also after `cancel`.
+ * The host sends Command, the Worker answers with Event. Every ask is answered by exactly one `result` or `error` with
+ * its id, also after `cancel`.
  */
 import type { ErrorCode, ErrorParts } from "../base/errors.ts";
 import type { KvBits } from "../backend/contract.ts";
 import type { LedgerSnapshot } from "../base/ledger.ts";
 import type { FetchStats } from "../store/contract.ts";
+import type { ChatMessage } from "../text/chat_template.ts";
 import type { SplitSentences } from "../text/documents/contract.ts";
 import type { Shared } from "./shares.ts";
 import type { TierStats } from "./tiers.ts";
@@ -71,6 +72,33 @@ export interface TranslateParams {
   split?: SplitSentences | undefined;
 }
 
+/** What to continue: a prompt as it is, or a chat in the model's own template. One of both. */
+export interface GenerateParams {
+  prompt?: string | undefined;
+  messages?: ChatMessage[] | undefined;
+  /** Beam width; 1 is greedy. */
+  beams: number;
+  /** As for translations. */
+  lengthPenalty: number;
+  /** Most tokens of the answer. */
+  maxTokens: number;
+}
+
+/** An answer. */
+export interface Generation {
+  text: string;
+  promptTokens: number;
+  /** Of the answer, its end included. */
+  tokens: number;
+  /** Whether the model ended it, or a limit did. */
+  finish: "stop" | "length";
+}
+
+/** What a request asks of the engine. */
+export type Ask =
+  | { kind: "translate"; params: TranslateParams }
+  | { kind: "generate"; params: GenerateParams };
+
 /** One text's translation; tokens are summed over its sentences. */
 export interface Translation {
   text: string;
@@ -90,7 +118,13 @@ export interface ModelInfo {
   device: string;
   /** False where the start-up self-test of batch invariance found that bits differ. */
   batchInvariant: boolean;
-  limits: { maxSourceTokens: number; maxTargetTokens: number; maxQueue: number };
+  limits: {
+    maxSourceTokens: number;
+    maxTargetTokens: number;
+    maxQueue: number;
+    /** Prompt and answer together; left out for a model that only translates. */
+    maxContextTokens?: number | undefined;
+  };
 }
 
 /** What the engine counts, for /metrics. */
@@ -118,9 +152,9 @@ export type Command =
   | { type: "start"; options: EngineOptions }
   /** With `stream`, `text` events come before the result. */
   | {
-    type: "translate";
+    type: "ask";
     id: number;
-    params: TranslateParams;
+    ask: Ask;
     stream: boolean;
     timeoutMs: number | undefined;
   }
@@ -136,9 +170,9 @@ export type Event =
   /** The device is gone: what was accepted is answered with this error, and the model is loaded anew. */
   | { type: "lost"; error: WireError }
   | { type: "progress"; id: number; doneSentences: number; totalSentences: number }
-  /** The next piece of a text's translation, certain and in order. */
+  /** The next piece of a text's translation or of an answer (text 0), certain and in order. */
   | { type: "text"; id: number; text: number; piece: string }
-  | { type: "result"; id: number; translations: Translation[] }
+  | { type: "result"; id: number; answer: Translation[] | Generation }
   | { type: "error"; id: number; error: WireError }
   | { type: "stats"; id: number; stats: EngineStats }
   | { type: "closed" };
@@ -159,6 +193,8 @@ export interface Engine {
    * retryAfterSeconds), `cancelled` (signal), `expired` (timeoutMs), `unavailable` (not ready, store or device gone), `internal`.
    */
   translate(params: TranslateParams, options?: TranslateOptions): Promise<Translation[]>;
+  /** Throws as `translate` does; `unsupported` for a model that only translates, or has no chat template. */
+  generate(params: GenerateParams, options?: GenerateOptions): Promise<Generation>;
   stats(): Promise<EngineStats>;
   /** Finishes what was accepted, then stops the Worker. */
   close(): Promise<void>;
@@ -175,4 +211,10 @@ export interface TranslateOptions {
    * pieces of a text joined are its translation.
    */
   onText?: ((text: number, piece: string) => void) | undefined;
+}
+
+/** What accompanies a generation and does not change it. */
+export interface GenerateOptions extends Pick<TranslateOptions, "signal" | "timeoutMs"> {
+  /** Gets the answer as it comes: by tokens under greedy search, whole under beam search. */
+  onText?: ((piece: string) => void) | undefined;
 }

@@ -2,41 +2,49 @@
 import type { ModelSpec } from "../nn/spec.ts";
 import { languageOf } from "../text/languages.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
+import type { ChatTemplates } from "../text/chat_template.ts";
+import { chatSource } from "./chat_source.ts";
+import type { Job } from "./queue.ts";
+
+/** A sentence as a job takes it. */
+export interface WrittenSource extends Pick<Job, "source" | "prefix" | "forced"> {
+  /** Of the source, or of the sentence where there is none. */
+  readonly tokens: number;
+}
 
 /** Writes the sentences of one pair of languages. */
 export interface SourceWriter {
-  /** The tokens of a sentence, end token included. */
-  write(sentence: string): number[];
-  /** How many of them are not the sentence's own. */
+  write(sentence: string): WrittenSource;
+  /** How many of a source's tokens are not the sentence's own. */
   readonly extraTokens: number;
-  /** What the translation begins with. */
-  readonly prefix: readonly number[];
-  /** How many of the prefix's last tokens count as generated. */
-  readonly forced: number;
+  /** The translation in what the model wrote for a sentence; the whole of it unless given. */
+  readonly answer?: ((sentence: string, text: string) => string) | undefined;
 }
 
 /** Languages are FLORES codes. Throws MoqeError `bad_input` for one that the tokenizer has no token of. */
 export function sourceWriter(
   { source: kind, tokens }: Pick<ModelSpec, "source" | "tokens">,
   tokenizer: TextTokenizer,
+  templates: ChatTemplates,
   languages: { source: string; target: string },
 ): SourceWriter {
+  if (kind.kind === "chat") return chatSource(tokenizer, templates, languages);
   const start = tokens.decoderStart;
+  const written = (source: number[], prefix: number[], forced: number) => (
+    { source: Int32Array.from(source), prefix, forced, tokens: source.length }
+  );
   if (kind.kind === "language tokens") {
-    return {
-      write: (sentence) => tokenizer.encodeSource(sentence, languages.source),
-      extraTokens: 2,
-      prefix: [start, tokenizer.languageId(languages.target)],
-      forced: 1,
-    };
+    const prefix = [start, tokenizer.languageId(languages.target)];
+    const write = (sentence: string) =>
+      written(tokenizer.encodeSource(sentence, languages.source), prefix, 1);
+    return { write, extraTokens: 2 };
   }
   const [from, to] = [languages.source, languages.target].map((code) => languageOf(code).name);
   const prompt = `translate ${from} to ${to}: `;
   return {
     // As one text: a prompt's last token may hold the space before the sentence.
-    write: (sentence) => [...tokenizer.encode(prompt + sentence), tokenizer.eosId],
+    write: (sentence) =>
+      written([...tokenizer.encode(prompt + sentence), tokenizer.eosId], [start], 0),
     extraTokens: tokenizer.encode(prompt).length + 1,
-    prefix: [start],
-    forced: 0,
   };
 }

@@ -2,12 +2,14 @@
 import type { SplitText } from "../text/sentences.ts";
 import { StreamDecoder, type TextTokenizer } from "../text/tokenizer.ts";
 import type { PartialTokens } from "./queue.ts";
+import type { SourceWriter } from "./source.ts";
 
 /** Gets the next piece of one text; a text's pieces joined are its translation. */
 export type OnText = (text: number, piece: string) => void;
 
 interface SentenceStream {
   readonly text: number;
+  readonly source: string;
   readonly decoder: StreamDecoder;
   /** Tokens that the decoder has. */
   taken: number;
@@ -27,12 +29,14 @@ export class TextStreams {
     splits: readonly SplitText[],
     tokenizer: TextTokenizer,
     private readonly onText: OnText,
+    /** Finds a sentence's translation in the whole of an answer, which is then told in one piece. */
+    private readonly answer?: SourceWriter["answer"],
   ) {
     for (const [text, split] of splits.entries()) {
       this.#texts.push({ split, first: this.#sentences.length, next: 0 });
-      for (const _ of split.sentences) {
+      for (const source of split.sentences) {
         const decoder = new StreamDecoder(tokenizer);
-        this.#sentences.push({ text, decoder, taken: 0, waiting: "", done: false });
+        this.#sentences.push({ text, source, decoder, taken: 0, waiting: "", done: false });
       }
     }
   }
@@ -45,10 +49,14 @@ export class TextStreams {
   /** Takes what became certain of a sentence. */
   take({ sentence: index, tokens, done }: PartialTokens): void {
     const sentence = this.#sentences[index]!;
+    if (this.answer !== undefined && !done) return;
     while (sentence.taken < tokens.length) {
       sentence.waiting += sentence.decoder.push(tokens[sentence.taken++]!);
     }
     if (done) sentence.waiting += sentence.decoder.end();
+    if (this.answer !== undefined) {
+      sentence.waiting = this.answer(sentence.source, sentence.waiting);
+    }
     sentence.done = done;
     this.#tell(sentence.text);
   }

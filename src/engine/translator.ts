@@ -3,6 +3,7 @@ import { MoqeError } from "../base/errors.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { languageOf } from "../text/languages.ts";
 import { joinText, splitSteps, type SplitText } from "../text/sentences.ts";
+import type { ChatTemplates } from "../text/chat_template.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { Breaths } from "./breaths.ts";
@@ -11,7 +12,7 @@ import type { TranslateOptions, TranslateParams, Translation } from "./protocol.
 import type { Job, PartialTokens } from "./queue.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Finished } from "./search.ts";
-import { sourceWriter } from "./source.ts";
+import { type SourceWriter, sourceWriter, type WrittenSource } from "./source.ts";
 import { TextStreams } from "./stream.ts";
 
 /** A translation runs away (an early model repeats itself) at this many tokens a source token, and some more. */
@@ -35,6 +36,7 @@ export class Translator {
     private readonly scheduler: Scheduler,
     manifest: Pick<Manifest, "pairs">,
     private readonly spec: Pick<ModelSpec, "source" | "tokens">,
+    private readonly templates: ChatTemplates,
     readonly limits: TranslatorLimits,
   ) {
     this.#pairs = new Set(manifest.pairs);
@@ -44,7 +46,7 @@ export class Translator {
   async translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
     this.#check(params);
     const languages = { source: params.source, target: params.target };
-    const writer = sourceWriter(this.spec, this.tokenizer, languages);
+    const writer = sourceWriter(this.spec, this.tokenizer, this.templates, languages);
     const limit = {
       maxTokens: this.limits.maxSourceTokens - writer.extraTokens,
       maxChars: MAX_CHARS_A_TOKEN * this.limits.maxSourceTokens,
@@ -52,7 +54,7 @@ export class Translator {
     };
     const language = languageOf(params.source).code;
     const turns = new Breaths(options);
-    const texts: SplitText[] = [], sources: number[][][] = [];
+    const texts: SplitText[] = [], sources: WrittenSource[][] = [];
     let count = 0;
     for (const text of params.texts) {
       const split = await turns.through(splitSteps(text, { language, limit, mode: params.split }));
@@ -61,17 +63,15 @@ export class Translator {
       texts.push(split);
       sources.push(await turns.through(written(split.sentences, writer)));
     }
-    const jobs = sources.flat().map((source): Job => ({
-      source: Int32Array.from(source),
-      prefix: writer.prefix,
-      forced: writer.forced,
+    const jobs = sources.flat().map(({ tokens, ...source }): Job => ({
+      ...source,
       languages,
       beams: params.beams,
       lengthPenalty: params.lengthPenalty,
-      maxTokens: this.#limit(source.length, params),
+      maxTokens: this.#limit(tokens, params),
     }));
     const { signal, onProgress, onText } = options, timeoutMs = turns.leftMs();
-    const streams = onText && new TextStreams(texts, this.tokenizer, onText);
+    const streams = onText && new TextStreams(texts, this.tokenizer, onText, writer.answer);
     const onTokens = streams && ((partial: PartialTokens) => streams.take(partial));
     const found = await this.scheduler.run(jobs, { signal, timeoutMs, onProgress, onTokens });
     // Of texts without a sentence nothing was told yet.
@@ -79,22 +79,22 @@ export class Translator {
     let next = 0;
     return texts.map((split, i) => {
       const hypotheses = found.slice(next, next += split.sentences.length);
+      const text = (h: readonly Finished[], sentence: number, rank: number) => {
+        const decoded = this.tokenizer.decode(h[Math.min(rank, h.length - 1)]!.tokens);
+        return writer.answer?.(split.sentences[sentence]!, decoded) ?? decoded;
+      };
       const version = (rank: number) =>
-        joinText(split, hypotheses.map((h) => this.#text(h[Math.min(rank, h.length - 1)]!)));
+        joinText(split, hypotheses.map((h, sentence) => text(h, sentence, rank)));
       return {
         text: version(0),
         alternatives: distinct(
           version(0),
           Array.from({ length: params.alternatives }, (_, r) => version(r + 1)),
         ),
-        sourceTokens: sources[i]!.reduce((n, s) => n + s.length, 0),
+        sourceTokens: sources[i]!.reduce((n, s) => n + s.tokens, 0),
         targetTokens: hypotheses.reduce((n, h) => n + h[0]!.tokens.length, 0),
       };
     });
-  }
-
-  #text(hypothesis: Finished): string {
-    return this.tokenizer.decode(hypothesis.tokens);
   }
 
   /** Longest translation of a sentence: what was asked for, the model's limit, and no runaway. */
@@ -128,9 +128,9 @@ export class Translator {
 
 function* written(
   sentences: readonly string[],
-  writer: ReturnType<typeof sourceWriter>,
-): Generator<void, number[][]> {
-  const sources: number[][] = [];
+  writer: SourceWriter,
+): Generator<void, WrittenSource[]> {
+  const sources: WrittenSource[] = [];
   for (const sentence of sentences) {
     sources.push(writer.write(sentence));
     yield;

@@ -2,7 +2,13 @@
 import { errorCode, MoqeError } from "../base/errors.ts";
 import { isWorkerNamed } from "../base/workers.ts";
 import { type Inside, type LoadedEngine, loadEngine } from "./load.ts";
-import { type Command, ENGINE_WORKER_NAME, type Event } from "./protocol.ts";
+import {
+  type Command,
+  ENGINE_WORKER_NAME,
+  type Event,
+  type Generation,
+  type Translation,
+} from "./protocol.ts";
 import { keepAlive } from "./revive.ts";
 import { type Remains, Sleeper } from "./sleeper.ts";
 import { toWire } from "./wire.ts";
@@ -29,20 +35,24 @@ export function answerCommands(
   const cancels = new Map<number, AbortController>();
   let loading: Promise<Sleeper> | undefined;
 
-  const translate = async (command: Command & { type: "translate" }) => {
-    const { id, params, stream, timeoutMs } = command;
+  const answer = async (command: Command & { type: "ask" }) => {
+    const { id, ask, stream, timeoutMs } = command;
+    const tell = (text: number, piece: string) => send({ type: "text", id, text, piece });
     const stop = new AbortController();
     cancels.set(id, stop);
     try {
       const sleeper = await loading!;
-      const translations = await sleeper.use((engine, left) =>
-        engine.translate(params, {
-          ...left,
-          onProgress: (doneSentences, totalSentences) =>
-            send({ type: "progress", id, doneSentences, totalSentences }),
-          onText: stream ? (text, piece) => send({ type: "text", id, text, piece }) : undefined,
-        }), { signal: stop.signal, timeoutMs });
-      send({ type: "result", id, translations });
+      const answer = await sleeper.use<Translation[] | Generation>((engine, left) => {
+        if (ask.kind === "generate") {
+          const onText = stream ? (piece: string) => tell(0, piece) : undefined;
+          return engine.generate(ask.params, { ...left, onText });
+        }
+        const onProgress = (doneSentences: number, totalSentences: number) =>
+          send({ type: "progress", id, doneSentences, totalSentences });
+        const onText = stream ? tell : undefined;
+        return engine.translate(ask.params, { ...left, onProgress, onText });
+      }, { signal: stop.signal, timeoutMs });
+      send({ type: "result", id, answer });
     } catch (error) {
       send({ type: "error", id, error: toWire(error) });
     } finally {
@@ -92,8 +102,8 @@ export function answerCommands(
         action: command.type,
         rule: "the first command must be start",
       });
-    } else if (command.type === "translate") {
-      await translate(command);
+    } else if (command.type === "ask") {
+      await answer(command);
     } else if (command.type === "cancel") {
       cancels.get(command.id)?.abort();
     } else if (command.type === "stats") {

@@ -61,6 +61,11 @@ export class ChatTemplates {
     this.hostBytes = templates.reduce((sum, t) => sum + t.template.length, 0) * PARSED_FACTOR;
   }
 
+  /** Whether the model has a template for plain chats. */
+  get hasAny(): boolean {
+    return this.templates.some((t) => t.name === "default");
+  }
+
   /**
    * The text of a chat, as transformers' apply_chat_template has it.
    *
