@@ -1,5 +1,5 @@
 /** Opens a packed model and brings it to life: what runs inside the engine's Worker. */
-import { errorText, MoqeError } from "../base/errors.ts";
+import { MoqeError } from "../base/errors.ts";
 import { Ledger } from "../base/ledger.ts";
 import { PAGE_TOKENS } from "../backend/contract.ts";
 import { ChatTemplates } from "../text/chat_template.ts";
@@ -9,7 +9,8 @@ import type { PolicyFactory } from "../experts/contract.ts";
 import { StoreFetcher } from "../store/fetcher.ts";
 import { type OpenedModel, openModel } from "../store/open.ts";
 import { type Manifest, pairSides } from "../store/manifest.ts";
-import { loadTokenizer, type TextTokenizer } from "../text/tokenizer.ts";
+import type { TextTokenizer } from "../text/tokenizer.ts";
+import { readTokenizer } from "../text/tokenizer_bytes.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import { contextTokens, MAX_TARGET_TOKENS } from "./budget.ts";
 import { chatEnds, chatPairs } from "./chat_model.ts";
@@ -260,23 +261,9 @@ async function openTokenizer({ manifest, store, mirrors }: OpenedModel): Promise
     block,
   );
   try {
-    return loadTokenizer(parsed(bytes), config);
+    return readTokenizer(bytes, config);
   } finally {
     release();
-  }
-}
-
-/** tokenizer.json as objects. Throws MoqeError `corrupt`: the hash was right, so that it was packed so. */
-function parsed(bytes: Uint8Array): Parameters<typeof loadTokenizer>[0] {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new MoqeError("corrupt", {
-      action: "read the model's tokenizer.json",
-      rule: errorText(cause),
-      remedy: "pack the model anew, from a checkpoint whose tokenizer.json is whole",
-      cause,
-    });
   }
 }
 

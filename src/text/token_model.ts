@@ -2,6 +2,7 @@
 import { type Model, Tokenizer } from "@huggingface/tokenizers";
 import { MoqeError } from "../base/errors.ts";
 import { Bpe, type BpeOptions, Merges } from "./bpe.ts";
+import { faulty } from "./json_reader.ts";
 
 /** Words to ids. */
 export interface TokenModel {
@@ -126,14 +127,4 @@ class PackageModel implements TokenModel {
     const ids = this.#model(words).map((t) => this.vocabulary.id(t) ?? this.unkId);
     return ids.filter((id) => id !== undefined);
   }
-}
-
-/** The error for a tokenizer.json that is not what it says. */
-export function faulty(rule: string, observed?: string): MoqeError {
-  return new MoqeError("corrupt", {
-    action: "read the model's tokenizer.json",
-    rule,
-    observed,
-    remedy: "pack the model anew, from a checkpoint whose tokenizer.json is whole",
-  });
 }

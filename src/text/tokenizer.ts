@@ -211,17 +211,26 @@ export class StreamDecoder {
   }
 }
 
-/** Reads a parsed tokenizer.json, and tokenizer_config.json where there is one. Throws MoqeError. */
-export function loadTokenizer(json: unknown, config: unknown = {}): TextTokenizer {
-  const model = (json as TokenizerJson | null)?.model;
-  if (typeof model?.vocab !== "object" || model.vocab === null) {
+/**
+ * Reads a parsed tokenizer.json, and tokenizer_config.json where there is one.
+ *
+ * @param model of it, where that was read already: then `json` has no vocabulary
+ * @throws MoqeError
+ */
+export function loadTokenizer(
+  json: unknown,
+  config: unknown = {},
+  model?: TokenModel,
+): TextTokenizer {
+  const vocab = (json as TokenizerJson | null)?.model?.vocab;
+  if (model === undefined && (typeof vocab !== "object" || vocab === null)) {
     throw new MoqeError("bad_input", {
       action: "load the tokenizer",
       rule: "tokenizer.json must have a model with a vocabulary",
       remedy: "save it with transformers' save_pretrained from a fast tokenizer",
     });
   }
-  return new TextTokenizer(json as TokenizerJson, (config ?? {}) as TokenizerConfig);
+  return new TextTokenizer(json as TokenizerJson, (config ?? {}) as TokenizerConfig, model);
 }
 
 /** What the configuration's fields `..._token` name. */
