@@ -38,6 +38,7 @@ interface Needs {
 const NEEDS: Readonly<Record<string, Needs>> = {
   serve: { workers: true, listens: true },
   translate: { workers: true },
+  generate: { workers: true },
   eval: { workers: true },
   calibrate: { workers: true, checkpoints: true },
   profile: { workers: true },

@@ -4,6 +4,7 @@ import {
   benchFlags,
   cacheFlags,
   evalFlags,
+  generateFlags,
   healthFlags,
   keyFlags,
   profileFlags,
@@ -69,6 +70,17 @@ export const COMMANDS: readonly Command[] = [
     ],
     flags: translateFlags,
     load: async () => (await import("./translate.ts")).translate,
+  }),
+  defineCommand({
+    name: "generate",
+    summary: "continue a prompt, or answer a message, with a model that generates",
+    details: [
+      "moqe generate MODEL --chat --prompt 'Name three rivers.' writes the answer as it comes. Models with an encoder",
+      "(NLLB, Switch) translate and do not generate.",
+    ],
+    positionals: [{ name: "MODEL", help: "the packed model's address" }],
+    flags: generateFlags,
+    load: async () => (await import("./generate.ts")).generate,
   }),
   defineCommand({
     name: "pack",

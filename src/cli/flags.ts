@@ -150,13 +150,25 @@ export const translateFlags = {
   progress: toggle("show progress on stderr also when that is no terminal"),
 };
 
-/** Scores against a reference. */
 /** Of commands whose first argument is the model. */
 const { model: _, ...placed } = engineFlags;
 
 /** Of commands that are given the model as a word. */
 export const placedEngineFlags = placed;
 
+/** What a model writes after a prompt. */
+export const generateFlags = {
+  prompt: optionalText("TEXT", "what to continue; read from standard input unless given"),
+  chat: toggle("the prompt is a message to an assistant, in the model's own chat template"),
+  system: optionalText("TEXT", "with --chat: the instruction that comes first"),
+  ...placedEngineFlags,
+  beams: int(1, { min: 1, max: 8 }, "beam width; 1 is greedy and tells tokens as they come"),
+  lengthPenalty: searchFlags.lengthPenalty,
+  maxTokens: int(512, { min: 1, max: 1 << 20 }, "most tokens of the answer"),
+  progress: translateFlags.progress,
+};
+
+/** Scores against a reference. */
 export const evalFlags = {
   from: translateFlags.from,
   to: translateFlags.to,

@@ -45,6 +45,10 @@ export async function pack(
   let widths: PackWidths;
   const { checkpoint, plan, spec } = await openKnown(folder, (config) => {
     const known = architectureOf(config).read(config);
+    // A model that is prompted can be asked for any language.
+    if (flags.pairs.length === 0 && known.spec.source.kind !== "chat") {
+      throw pairsNeeded("pack", folder.card);
+    }
     widths = packWidths(flags, known.plan);
     return known;
   });
@@ -108,7 +112,6 @@ function packOptions(
   flags: Values<typeof packFlags>,
   card: ModelCard | undefined,
 ): Omit<PackOptions, keyof PackWidths> {
-  if (flags.pairs.length === 0) throw pairsNeeded("pack", card);
   const licence = flags.licence === undefined ? card?.licence : { id: flags.licence };
   if (licence === undefined) {
     const why = "it is shown to all who serve the model";

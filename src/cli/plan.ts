@@ -12,7 +12,7 @@ import { WORKER_START_BYTES } from "../engine/shares.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { openModel } from "../store/open.ts";
-import { tokenizerBytes } from "../text/tokenizer.ts";
+import { tokenizerBytes } from "../text/token_model.ts";
 import { EXIT, type Invocation } from "./command.ts";
 import type { planFlags } from "./pack_flags.ts";
 import { kvBits, modelAddress, threadCount } from "./model.ts";

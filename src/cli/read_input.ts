@@ -3,6 +3,7 @@ import { errorText, MoqeError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { Glossary } from "../text/documents/contract.ts";
 import { parseGlossary } from "../text/glossary.ts";
+import { usage } from "./parse.ts";
 import { STANDARD } from "./output_paths.ts";
 
 /** A longer file is refused before it is read whole. */
@@ -26,6 +27,14 @@ export async function readInput(path: string): Promise<Uint8Array> {
     if (size > MAX_BYTES) throw tooLong("standard input");
   }
   return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
+}
+
+/** All of standard input as text. Throws MoqeError `bad_input` where it is a terminal, so that nobody waits for it. */
+export async function readStandardText(command: string): Promise<string> {
+  if (Deno.stdin.isTerminal()) {
+    throw usage({ name: command }, "a prompt is needed: --prompt TEXT, or text on standard input");
+  }
+  return new TextDecoder().decode(await readInput(STANDARD)).replace(/\r?\n$/, "");
 }
 
 function tooLong(what: string): MoqeError {

@@ -7,7 +7,9 @@ const AND = " + ";
 /** One description of all: every pair once, the least of each limit. */
 export function infoOfAll(infos: readonly ModelInfo[]): ModelInfo {
   const joined = (of: (info: ModelInfo) => string) => [...new Set(infos.map(of))].join(AND);
-  const least = (of: keyof ModelInfo["limits"]) => Math.min(...infos.map((i) => i.limits[of]));
+  const least = (of: "maxSourceTokens" | "maxTargetTokens" | "maxQueue") =>
+    Math.min(...infos.map((i) => i.limits[of]));
+  const contexts = infos.flatMap((i) => i.limits.maxContextTokens ?? []);
   const texts = [...new Set(infos.flatMap(({ licence }) => licence.text ?? []))];
   const pairs = new Map(
     infos.flatMap((i) => i.pairs).map((p) => [`${p.source} ${p.target}`, p]),
@@ -31,6 +33,7 @@ export function infoOfAll(infos: readonly ModelInfo[]): ModelInfo {
       maxSourceTokens: least("maxSourceTokens"),
       maxTargetTokens: least("maxTargetTokens"),
       maxQueue: least("maxQueue"),
+      ...contexts.length > 0 ? { maxContextTokens: Math.min(...contexts) } : {},
     },
   };
 }

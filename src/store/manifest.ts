@@ -90,7 +90,8 @@ export const manifestSchema = z.strictObject({
   tokenizer: z.strictObject({ block: blockRef, config: z.looseObject({}) }),
   /** Left out where the checkpoint has none. */
   chatTemplates: chatTemplatesSchema.optional(),
-  pairs: z.array(pair).min(1),
+  /** None for a model that is prompted and may be asked for any language. */
+  pairs: z.array(pair),
   formats: z.array(matrixFormat).min(1).max(64),
   objects: z.array(storeObject).min(1).max(100_000),
   trunk: z.array(trunkTensor).min(1).max(100_000),

@@ -27,6 +27,13 @@ export interface ModelJson extends BpeOptions {
  * characters, and rounded up for longer ones.
  */
 const ENTRY_BYTES = 100;
+/** About what a vocabulary and its merges hold in host memory, before either is read. */
+export function tokenizerBytes(entries: number, merges: number): number {
+  return entries * ENTRY_BYTES + merges * MERGE_BYTES;
+}
+
+/** Of a merge: three numbers, and its slots in a table that is filled by a third to two thirds. */
+const MERGE_BYTES = 24;
 /** Ids beyond are refused: the list has a place for each. */
 const HIGHEST_ID = 2 ** 22;
 

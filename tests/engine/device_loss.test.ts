@@ -58,11 +58,17 @@ test("a lost device: what runs is answered 503, the model is loaded anew and ans
     }
   };
   const translate = (id: number) =>
-    answer({ type: "translate", id, params, stream: false, timeoutMs: undefined });
+    answer({
+      type: "ask",
+      id,
+      ask: { kind: "translate", params },
+      stream: false,
+      timeoutMs: undefined,
+    });
   await answer({ type: "start", options: { ...options, device: "auto" } });
   await next("ready");
   translate(1);
-  const expected = (await next("result")).translations;
+  const expected = (await next("result")).answer;
 
   translate(2);
   // In the midst of it: the sentence has been taken from the queue.
@@ -75,7 +81,7 @@ test("a lost device: what runs is answered 503, the model is loaded anew and ans
   assertEquals(devices.length, 2, "on a device of its own");
   assertEquals(asked, ["auto", "webgpu"], "a GPU that is not back yet is waited for");
   translate(3);
-  assertEquals((await next("result")).translations, expected);
+  assertEquals((await next("result")).answer, expected);
   await answer({ type: "close" });
   for (const { device } of devices) device.destroy();
 });

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { loadEngine } from "../../src/engine/load.ts";
 import type { EngineOptions } from "../../src/engine/protocol.ts";
+import { ChatTemplates } from "../../src/text/chat_template.ts";
 import { sourceWriter } from "../../src/engine/source.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { goldenFolder } from "../support/golden.ts";
@@ -12,6 +13,7 @@ const tokenizerOf = (folder: string) =>
   loadTokenizer(JSON.parse(Deno.readTextFileSync(`${folder}/tokenizer.json`)));
 const LANGUAGES = { source: "eng_Latn", target: "deu_Latn" };
 
+const NO_TEMPLATES = new ChatTemplates([], {});
 const TOKENS = { pad: 0, eos: [1], decoderStart: 3 };
 
 Deno.test("NLLB reads its source language's token first and must begin with the target's", () => {
@@ -19,13 +21,18 @@ Deno.test("NLLB reads its source language's token first and must begin with the 
   const writer = sourceWriter(
     { source: { kind: "language tokens" }, tokens: TOKENS },
     tokenizer,
+    NO_TEMPLATES,
     LANGUAGES,
   );
   const own = tokenizer.encode("ab");
-  assertEquals(writer.write("ab"), [tokenizer.languageId("eng_Latn"), ...own, tokenizer.eosId]);
+  const source = [tokenizer.languageId("eng_Latn"), ...own, tokenizer.eosId];
+  assertEquals(writer.write("ab"), {
+    source: Int32Array.from(source),
+    prefix: [3, tokenizer.languageId("deu_Latn")],
+    forced: 1,
+    tokens: source.length,
+  });
   assertEquals(writer.extraTokens, 2);
-  assertEquals(writer.prefix, [3, tokenizer.languageId("deu_Latn")]);
-  assertEquals(writer.forced, 1);
 });
 
 Deno.test("M2M-100's tokens are found by FLORES codes", () => {
@@ -43,10 +50,16 @@ Deno.test("M2M-100's tokens are found by FLORES codes", () => {
 Deno.test("T5's relatives read a prompt, are forced to nothing, and translate", async () => {
   const checkpoint = goldenFolder("baseline", "switch_transformers");
   const tokenizer = tokenizerOf(checkpoint);
-  const writer = sourceWriter({ source: { kind: "prompt" }, tokens: TOKENS }, tokenizer, LANGUAGES);
-  const whole = tokenizer.encode("translate English to German: ab");
-  assertEquals(writer.write("ab"), [...whole, tokenizer.eosId]);
-  assertEquals([writer.prefix, writer.forced], [[3], 0]);
+  const writer = sourceWriter(
+    { source: { kind: "prompt" }, tokens: TOKENS },
+    tokenizer,
+    NO_TEMPLATES,
+    LANGUAGES,
+  );
+  const source = [...tokenizer.encode("translate English to German: ab"), tokenizer.eosId];
+  const { length: tokens } = source;
+  const expected = { source: Int32Array.from(source), prefix: [3], forced: 0, tokens };
+  assertEquals(writer.write("ab"), expected);
   const folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
   try {
     await packFolder(checkpoint, folder, {
@@ -75,7 +88,7 @@ Deno.test("T5's relatives read a prompt, are forced to nothing, and translate", 
         alternatives: 0,
       };
       const [translation] = await engine.translate(params);
-      assertEquals(translation!.sourceTokens, whole.length + 1);
+      assertEquals(translation!.sourceTokens, tokens);
     } finally {
       await engine.close();
     }

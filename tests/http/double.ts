@@ -7,6 +7,9 @@ import type {
   Engine,
   EngineState,
   EngineStats,
+  GenerateOptions,
+  GenerateParams,
+  Generation,
   ModelInfo,
   TranslateOptions,
   TranslateParams,
@@ -48,6 +51,14 @@ export class EngineDouble implements Engine {
   readonly timeouts: (number | undefined)[] = [];
   cancelled = 0;
   #waiting: (() => void)[] = [];
+
+  async generate(params: GenerateParams, options: GenerateOptions = {}): Promise<Generation> {
+    if (this.refusal !== undefined) throw this.refusal;
+    if (this.held) await this.#hold(options.signal);
+    const text = `after ${params.prompt ?? JSON.stringify(params.messages)}`;
+    options.onText?.(text);
+    return { text, promptTokens: 3, tokens: 4, finish: "stop" };
+  }
 
   async translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
     this.calls.push(params);
