@@ -79,7 +79,7 @@ def left_out(config: PretrainedConfig) -> dict[str, torch.Tensor]:
     extra = {name: torch.randn(4, d) for name in names}
     extra["mtp.norm.weight"] = torch.randn(d)
     extra["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.randn(config.head_dim // 2)
-    return extra
+    return {name: tiny.exact(value, "f32") for name, value in extra.items()}
 
 
 def save(model: PreTrainedModel, folder: pathlib.Path, options: dict) -> None:
