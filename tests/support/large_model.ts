@@ -50,7 +50,7 @@ function madeUp(plan: ModelPlan): TensorSource {
     readRows(name, rowStart, rowCount, options = {}) {
       const { shape } = tensors.get(name)!, cols = shape.at(-1)!, count = rowCount * cols;
       const into = options.into ?? new Float32Array(count);
-      if (shape.length === 1 && /norm\.weight$/.test(name)) into.fill(1, 0, count);
+      if (shape.length === 1 && /norm\d*\.weight$/.test(name)) into.fill(1, 0, count);
       else {
         let phase = rowStart * cols % PATTERN;
         for (let at = 0; at < count;) {
@@ -165,7 +165,7 @@ async function trunkBlocks(item: TrunkItem, work: Work): Promise<BlockRef[]> {
   return refs;
 }
 
-/** One sparse layer's blocks, in objects of their own: one encoding, with another last bias in each. */
+/** One sparse layer's blocks, in objects of their own: one encoding, with another last bias or first codes in each. */
 async function expertBlocks(
   spec: ExpertLayerSpec,
   layer: number,
@@ -183,7 +183,9 @@ async function expertBlocks(
     const block = new Uint8Array(made);
     const ordinal = layer * spec.count + e;
     const own = distinct === undefined ? ordinal : ordinal % distinct;
-    new DataView(block.buffer).setFloat32(biasOffset, own * 1e-6, true);
+    const view = new DataView(block.buffer);
+    if (biasOffset < 0) view.setUint32(0, own, true);
+    else view.setFloat32(biasOffset, own * 1e-6, true);
     refs.push(await writer.add(block));
   }
   await writer.flush();
