@@ -5,6 +5,8 @@ export class PagePool {
   readonly #free: number[];
   readonly #references: Uint32Array;
   #promised = 0;
+  /** Releases a page that is only kept in case it is wanted again; false where there is none. */
+  onEmpty: () => boolean = () => false;
 
   constructor(readonly count: number) {
     this.#free = Array.from({ length: count }, (_, i) => count - 1 - i);
@@ -28,6 +30,7 @@ export class PagePool {
 
   /** A page of one's own. Throws when the pool is empty, which promises rule out. */
   take(): number {
+    if (this.#free.length === 0) this.onEmpty();
     const page = this.#free.pop();
     if (page === undefined) {
       throw new Error("the K/V page pool is empty although pages were promised");

@@ -9,26 +9,27 @@ import type { SequenceModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { yieldToEvents } from "./breaths.ts";
 import { type Active, canDecode, tellTokens } from "./active.ts";
-import { type DecodeCounts, Decoder, type Decoding } from "./decoder.ts";
+import { Decoder, type Decoding } from "./decoder.ts";
 import { PagePool } from "./pages.ts";
+import { PrefixCache } from "./prefix_cache.ts";
 import { PrefixPasses } from "./prefix_passes.ts";
 import type { Finished } from "./search.ts";
 import { cancelled, expired, refuseTooLarge } from "./refusals.ts";
-import { type Job, type Limits, type Request, type RunOptions, WaitingLine } from "./queue.ts";
+import {
+  type Job,
+  type Limits,
+  type Request,
+  type RunOptions,
+  type SchedulerStats,
+  WaitingLine,
+} from "./queue.ts";
 import { pagesNeeded, rowsNeeded, Sequence, sizeOf } from "./sequence.ts";
 import { Turns } from "./turns.ts";
-
-/** What the scheduler counts. */
-export interface SchedulerStats {
-  queue: { waiting: number; running: number; parked: number };
-  tokens: { source: number; target: number };
-  steps: { encode: number; decode: number };
-  decode: DecodeCounts;
-}
 
 /** Runs the sentences of all requests on one model, which nobody else may use meanwhile. */
 export class Scheduler {
   readonly #pool: PagePool;
+  readonly #cache: PrefixCache | undefined;
   readonly #waiting: WaitingLine;
   readonly #turns = new Turns();
   readonly #prefixes: PrefixPasses;
@@ -38,7 +39,7 @@ export class Scheduler {
   readonly #closing: Sequence[] = [];
   #loop: Promise<void> | undefined;
   #ended: MoqeError | undefined;
-  readonly #tokens = { source: 0, target: 0 };
+  readonly #tokens = { source: 0, target: 0, cached: 0 };
   readonly #steps = { encode: 0, decode: 0 };
   /** Languages of the last pass; sentences of one request share one object. */
   #running: ReadonlySet<SentenceLanguages> = new Set();
@@ -51,6 +52,8 @@ export class Scheduler {
     private readonly limits: Limits,
   ) {
     this.#pool = new PagePool(model.pages);
+    // With an encoder, keys depend on the source as well, and prefixes are a token or two.
+    this.#cache = spec.encoder === undefined ? new PrefixCache(this.#pool) : undefined;
     this.#waiting = new WaitingLine(limits.maxQueue);
     const { maxRows, steps } = limits;
     this.#prefixes = new PrefixPasses(model, spec, this.#turns, maxRows);
@@ -77,6 +80,7 @@ export class Scheduler {
       closed: false,
       onProgress: options.onProgress,
       onTokens: options.onTokens,
+      onStarted: options.onStarted,
       resolve,
       reject,
     };
@@ -191,6 +195,8 @@ export class Scheduler {
       rows += rowsNeeded(job.beams);
       this.#waiting.take();
       const sequence = this.#sequence(job), { source } = job;
+      this.#tokens.cached += sequence.cachedTokens;
+      request.onStarted?.(index, sequence.cachedTokens);
       started.push({ request, index, source, sequence, needsMemory: source !== undefined });
     }
     return started;
@@ -198,7 +204,7 @@ export class Scheduler {
 
   #sequence(job: Job): Sequence {
     const copyPage = (from: number, to: number) => this.model.copyPage(from, to);
-    return new Sequence(this.#pool, copyPage, job, this.spec.tokens.eos);
+    return new Sequence(this.#pool, copyPage, job, this.spec.tokens.eos, this.#cache);
   }
 
   /** Runs a pass over given tokens of a batch, beside decoder steps where it waits. */

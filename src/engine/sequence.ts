@@ -1,6 +1,7 @@
 /** One sequence on the device: its prefix, its search, its K/V pages, and the rows that it asks for. */
 import { PAGE_TOKENS } from "../backend/contract.ts";
 import type { PagePool } from "./pages.ts";
+import type { KeptPage, PrefixCache } from "./prefix_cache.ts";
 import type { Job } from "./queue.ts";
 import { type Continuations, Search } from "./search.ts";
 
@@ -48,17 +49,26 @@ export class Sequence {
   readonly search: Search;
   readonly crossPages: readonly number[];
   /** Pages of each running hypothesis. */
-  #pages: number[][] = [[]];
+  #pages: number[][];
   /** Tokens of the prefix whose K and V are in pages. */
-  #computed = 0;
+  #computed: number;
   readonly #promised: number;
+  /** The last full page that the cache knows of, and how many those are. */
+  #kept: KeptPage | undefined;
+  #keptPages: number;
+  /** Prefix tokens that were found in the cache. */
+  readonly cachedTokens: number;
 
-  /** Takes promised pages from the pool; `close` gives them back. */
+  /**
+   * Takes promised pages from the pool, and what is known of the prefix from the cache; `close` gives all back. Without
+   * a cache nothing is looked for, and nothing kept.
+   */
   constructor(
     private readonly pool: PagePool,
     private readonly copyPage: (from: number, to: number) => void,
     private readonly job: Job,
     eos: readonly number[],
+    private readonly cache?: PrefixCache,
   ) {
     const { prefix, forced = 0, source } = job;
     this.search = new Search({ ...job, eos }, prefix.slice(prefix.length - forced));
@@ -67,6 +77,12 @@ export class Sequence {
       { length: Math.ceil((source?.length ?? 0) / PAGE_TOKENS) },
       () => pool.take(),
     );
+    // Of a prefix the last token always runs: its logits are wanted.
+    const found = this.cache?.take(prefix, Math.floor((prefix.length - 1) / PAGE_TOKENS));
+    this.#pages = [[...found?.pages ?? []]];
+    this.#kept = found?.last;
+    this.#keptPages = this.#pages[0]!.length;
+    this.#computed = this.cachedTokens = this.#keptPages * PAGE_TOKENS;
   }
 
   /** Tokens of the memory. */
@@ -93,6 +109,19 @@ export class Sequence {
   /** The rows of the last `prefillRows` ran. */
   prefilled(count: number): void {
     this.#computed += count;
+    this.#keep(this.job.prefix, this.#computed);
+  }
+
+  /** Tells the cache of pages that are full now: the first `computed` of `tokens` have their K and V. */
+  #keep(tokens: readonly number[], computed: number): void {
+    if (this.cache === undefined) return;
+    const pages = this.#pages[0]!;
+    for (; (this.#keptPages + 1) * PAGE_TOKENS <= computed; this.#keptPages++) {
+      // Pages behind one that was given up could not be found.
+      if (this.#kept !== undefined && !this.cache.has(this.#kept)) return;
+      const at = this.#keptPages * PAGE_TOKENS;
+      this.#kept = this.cache.keep(this.#kept, tokens, at, pages[this.#keptPages]!);
+    }
   }
 
   /** Prefix tokens from the first that is not computed to `end`. */
@@ -118,7 +147,16 @@ export class Sequence {
 
   /** Takes the continuations of the wanted rows of `rows()`. */
   advance(continuations: readonly Continuations[]): void {
-    this.#computed = this.job.prefix.length;
+    const { prefix, forced = 0, beams } = this.job;
+    this.#computed = prefix.length;
+    // Of several hypotheses nobody knows yet which one will be asked for again.
+    if (beams === 1 && this.cache !== undefined) {
+      const { tokens } = this.search.running[0]!, given = prefix.length - forced;
+      const computed = given + tokens.length;
+      if (computed >= (this.#keptPages + 1) * PAGE_TOKENS) {
+        this.#keep([...prefix.slice(0, given), ...tokens], computed);
+      }
+    }
     const before = this.#pages;
     const parents = this.search.advance(continuations);
     this.#pages = parents.map((p) => before[p]!.map((page) => this.pool.share(page)));
