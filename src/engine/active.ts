@@ -22,3 +22,8 @@ export function tellTokens({ request, index, gone, sequence: { search } }: Activ
   const { done } = search, tokens = done ? search.finished[0]?.tokens : search.certain;
   if (tokens !== undefined) request.onTokens({ sentence: index, tokens, done });
 }
+
+/** Pages that the next rows take at the most; parked ones have theirs. */
+export function pagesForStep(of: readonly Active[]): number {
+  return of.reduce((n, a) => n + (a.parked === undefined ? a.sequence.pagesForStep : 0), 0);
+}

@@ -24,6 +24,12 @@ export class PagePool {
     return true;
   }
 
+  /** Whether so many pages can be taken now; kept ones are given up for it. */
+  hasRoom(pages: number): boolean {
+    while (this.#free.length < pages && this.onEmpty());
+    return this.#free.length >= pages;
+  }
+
   unpromise(pages: number): void {
     this.#promised -= pages;
   }

@@ -143,4 +143,6 @@ export interface SchedulerStats {
   tokens: { source: number; target: number; cached: number };
   steps: { encode: number; decode: number };
   decode: DecodeCounts;
+  /** Sequences that gave their pages up for older ones. */
+  preempted: number;
 }
