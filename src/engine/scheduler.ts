@@ -3,12 +3,11 @@
  * batch that they join and leave between steps. These passes and decoder steps alternate on the device.
  */
 import { errorText, MoqeError } from "../base/errors.ts";
-import { PAGE_TOKENS } from "../backend/contract.ts";
 import type { SentenceLanguages } from "../experts/contract.ts";
 import type { SequenceModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { yieldToEvents } from "./breaths.ts";
-import { type Active, canDecode, pagesForStep, tellTokens } from "./active.ts";
+import { type Active, canDecode, pagesForChunk, pagesForStep, tellTokens } from "./active.ts";
 import { Decoder, type Decoding } from "./decoder.ts";
 import { PagePool } from "./pages.ts";
 import { Preemption, rowsOf } from "./preemption.ts";
@@ -44,7 +43,7 @@ export class Scheduler {
   #ended: MoqeError | undefined;
   readonly #tokens = { source: 0, target: 0, cached: 0 };
   readonly #steps = { encode: 0, decode: 0 };
-  /** Languages of the last pass; sentences of one request share one object. */
+  /** Of the last pass; sentences of one request share one object. */
   #running: ReadonlySet<SentenceLanguages> = new Set();
   /** Sentences a second of late, for Retry-After. */
   #rate = 1;
@@ -55,7 +54,7 @@ export class Scheduler {
     private readonly limits: Limits,
   ) {
     this.#pool = new PagePool(model.pages);
-    // With an encoder, keys depend on the source as well, and prefixes are a token or two.
+    // With an encoder, K and V depend on the source as well.
     this.#cache = spec.encoder === undefined ? new PrefixCache(this.#pool) : undefined;
     this.#waiting = new WaitingLine(limits.maxQueue);
     const { maxRows, steps } = limits;
@@ -133,7 +132,7 @@ export class Scheduler {
       const now = performance.now();
       this.#rate = 0.95 * this.#rate + 0.05 * 1e3 * finished / Math.max(now - since, 1e-3);
       since = now;
-      // All wait for experts: the next to come wakes this, as do a request and the end of an encoder pass.
+      // All wait for experts: the next to come wakes this, as do a request and the end of a pass.
       const waits = this.#active.length > 0 || this.#prefixes.busy;
       if (waits && !began && ran === 0 && finished === 0) await this.#decoder.changed();
       await yieldToEvents();
@@ -160,7 +159,7 @@ export class Scheduler {
     }
     const long = this.#preemption.withPages(
       this.#active.filter((a) => a.sequence.prefillTokens > 0),
-      (of) => Math.min(pagesForStep(of), Math.ceil(this.limits.maxRows / PAGE_TOKENS) + of.length),
+      (of) => pagesForChunk(of, this.limits.maxRows),
     );
     if (long.length === 0) return false;
     this.#pass(long, async () => {

@@ -14,9 +14,9 @@ const tokens = (count: number, seed = 0) =>
 /** Long answers to short prompts, greedy and by beams. */
 const JOBS: readonly Job[] = Array.from({ length: 9 }, (_, i) => ({
   prefix: tokens(5 + 7 * i, i),
-  beams: [1, 4, 2][i % 3]!,
+  beams: i === 4 ? 2 : 1,
   lengthPenalty: 1,
-  maxTokens: 100 + 9 * i,
+  maxTokens: 120 + 5 * i,
 }));
 
 /** A scheduler that sees only some of the model's pages. */
@@ -38,10 +38,10 @@ for (const [family, name] of [["qwen3_moe", "baseline"], ["gpt_oss", "layer_type
     await withDecoder(family, name, async (m) => {
       const free = withPages(m, m.model.pages), expected = await free.run(JOBS);
       assertEquals(free.stats().preempted, 0);
-      for (const pages of [LARGEST, LARGEST + 7, 2 * LARGEST]) {
+      for (const pages of [LARGEST, LARGEST + 3, LARGEST + 9]) {
         const scheduler = withPages(m, pages);
         assertEquals(await scheduler.run(JOBS), expected, `${pages} pages`);
-        if (pages === LARGEST) assert(scheduler.stats().preempted > 0);
+        assert(scheduler.stats().preempted > 0, `${pages} pages`);
         // Again, with what the first run left in the cache.
         assertEquals(await scheduler.run(JOBS), expected, `${pages} pages, again`);
       }
