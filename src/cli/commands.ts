@@ -25,7 +25,7 @@ export const COMMANDS: readonly Command[] = [
     name: "serve",
     summary: "answer POST /translate and its neighbours over HTTP",
     details: [
-      "SIGTERM and SIGINT let accepted requests finish; a second signal, half a second later or more, ends at once.",
+      "SIGTERM and SIGINT let accepted requests finish; a second one, after half a second, ends at once.",
       "GET /live says that the process runs, GET /ready that the model answers.",
     ],
     positionals: [],

@@ -29,7 +29,6 @@ const usesBucket = (line: string) => line.includes("s3://");
 const WRITES: Readonly<Record<string, RegExp>> = {
   "curl -s": /"translatedText":"Die Datei konnte nicht geöffnet werden\."/,
   "--to fr": /^Le fichier n'a pas pu être ouvert\.$/m,
-  "--to de README.md": /README\.de\.md/,
   "moqe plan hf://": /least --gpu-memory: /,
   "moqe pack hf://": /from hf:\/\/facebook\/nllb-moe-54b@/,
 };
@@ -86,7 +85,7 @@ async function runAll(commands: readonly string[], env: Record<string, string>):
   try {
     for (const line of commands) {
       if (!isServe(line)) {
-        await runOne(line, start(line));
+        await runOne(line, start(line), tree.path);
         continue;
       }
       await interrupt(served);
@@ -102,8 +101,8 @@ async function runAll(commands: readonly string[], env: Record<string, string>):
   }
 }
 
-/** One command to its end. */
-async function runOne(line: string, child: Deno.ChildProcess): Promise<void> {
+/** One command to its end; a file that its comment says it writes must be there. */
+async function runOne(line: string, child: Deno.ChildProcess, folder: string): Promise<void> {
   await child.stdin.close();
   const { code, stdout, stderr } = await child.output();
   const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
@@ -111,6 +110,8 @@ async function runOne(line: string, child: Deno.ChildProcess): Promise<void> {
   for (const [words, writes] of Object.entries(WRITES)) {
     if (line.includes(words)) assertMatch(out + err!, writes, line);
   }
+  const file = /# writes (\S+)$/.exec(line)?.[1];
+  if (file !== undefined) assert(Deno.statSync(`${folder}/${file}`).size > 1000, line);
 }
 
 /** Ctrl-C, as the terminal sends it: to every process of the group. All of them end, after a drain. */
