@@ -142,7 +142,7 @@ Deno.test("README's command for the tests is what CI runs", async () => {
   assertMatch(ci, /^"\$\{deno\[@\]\}" task test --install 2>&1 \| tee /m);
 });
 
-Deno.test("README's commands run as written", async () => {
+testNeeding("curl")("README's commands run as written", async () => {
   await runAll(COMMANDS.filter((line) => !usesBucket(line) && !isTests(line)), {});
 });
 
