@@ -26,7 +26,7 @@ export const COMMANDS: readonly Command[] = [
     name: "serve",
     summary: "answer POST /translate and its neighbours over HTTP",
     details: [
-      "SIGTERM and SIGINT let accepted requests finish; a second signal ends at once.",
+      "SIGTERM and SIGINT let accepted requests finish; a second one, after half a second, ends at once.",
       "GET /live says that the process runs, GET /ready that the model answers.",
     ],
     positionals: [],

@@ -1,10 +1,13 @@
-/** Ctrl-C and SIGTERM: the first asks for a clean end, the second ends at once. */
+/** Ctrl-C and SIGTERM: the first asks for a clean end, a later one ends at once. */
 import { MoqeError } from "../base/errors.ts";
 import { EXIT } from "./command.ts";
 
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK"]
   : ["SIGINT", "SIGTERM"];
+
+/** Runners (deno task, npx) send Ctrl-C on to a process that the terminal has sent it to: these are one. */
+const SAME_SIGNAL_MS = 500;
 
 /** Aborts at the first signal. Give it up with `dispose` when there is nothing left to end cleanly. */
 export interface Interrupt {
@@ -15,8 +18,10 @@ export interface Interrupt {
 /** Listens from now on. */
 export function listenForInterrupt(): Interrupt {
   const controller = new AbortController();
+  let first: number | undefined;
   const onSignal = () => {
-    if (controller.signal.aborted) Deno.exit(EXIT.interrupted);
+    const now = performance.now();
+    if (now - (first ??= now) > SAME_SIGNAL_MS) Deno.exit(EXIT.interrupted);
     controller.abort(new MoqeError("cancelled", { action: "go on", rule: "interrupted" }));
   };
   for (const name of SIGNALS) Deno.addSignalListener(name, onSignal);

@@ -52,19 +52,35 @@ function documented(lines: readonly string[], at: number): boolean {
   return false;
 }
 
+/** What must stay small, in bytes: documents, so that they are read, and the picture that README shows. */
+export const MOST_BYTES: ReadonlyMap<string, number> = new Map([
+  ["README.md", 8_000],
+  ["ARCHITECTURE.md", 12_000],
+  ["deploy/README.md", 10_000],
+  ["models/recipe/README.md", 8_000],
+  ["tools/page.png", 200_000],
+]);
+
+/** Files of MOST_BYTES that are larger. */
+export function checkSizes(sizeOf: (path: string) => number): string[] {
+  return [...MOST_BYTES].filter(([path, most]) => sizeOf(path) > most)
+    .map(([path, most]) => `${path} has ${sizeOf(path)} bytes, more than ${most}: shorten it`);
+}
+
 /**
- * Files that a document names and that do not exist: relative links, and `paths` in backticks that begin with a
- * top folder of the repository.
+ * Files that a document names and that do not exist: links, from its own folder, and `paths` in backticks that begin
+ * with a top folder of the repository.
  */
 export function checkDocument(
   document: { path: string; text: string },
   exists: (path: string) => boolean,
 ): string[] {
-  const named = new Set<string>();
+  const named = new Set<string>(), root = "file:///";
   for (const [, target] of document.text.matchAll(/\]\(([^)#\s]+)[^)]*\)/g)) {
-    if (!/^[a-z]+:/i.test(target!)) named.add(target!.replace(/^\.\//, ""));
+    if (/^[a-z]+:/i.test(target!)) continue;
+    named.add(new URL(target!, new URL(document.path, root)).href.slice(root.length));
   }
-  const tops = /`((?:src|tests|kernels|models|deploy|\.ci)\/[\w./-]*)`/g;
+  const tops = /`((?:src|tests|kernels|models|deploy|tools|\.ci)\/[\w./-]*)`/g;
   // A code block shows files of its reader's, not the repository's.
   const prose = document.text.replace(/^```[^]*?^```/gm, "");
   for (const [, target] of prose.matchAll(tops)) named.add(target!);

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { checkDocs, checkDocument } from "./docs.ts";
+import { checkDocs, checkDocument, checkSizes } from "./docs.ts";
 import { checkLadder, importsOf } from "./ladder.ts";
 import { checkPackages } from "./packages.ts";
 import { readTree } from "./tree.ts";
@@ -92,6 +92,17 @@ Deno.test("a document's links and paths must exist", () => {
     "D.md names src/x.ts, which does not exist",
     "D.md names src/y.ts, which does not exist",
   ]);
+  const inside = { path: "a/D.md", text: "[x](../b/c.md#d) [y](e.md) `src/y.ts`" };
+  assertEquals(checkDocument(inside, (path) => path === "b/c.md"), [
+    "a/D.md names a/e.md, which does not exist",
+    "a/D.md names src/y.ts, which does not exist",
+  ]);
+});
+
+Deno.test("a document that has grown too large is named", () => {
+  assertEquals(checkSizes(() => 8_000), []);
+  const large = checkSizes((path) => path === "README.md" ? 8_001 : 0);
+  assertEquals(large, ["README.md has 8001 bytes, more than 8000: shorten it"]);
 });
 
 const graph = {

@@ -1,11 +1,11 @@
 /** The checks of `deno task ok` that are neither format, lint, types nor tests: ladder, packages, documents, kernels. */
-import { checkDocs, checkDocument } from "./docs.ts";
+import { checkDocs, checkDocument, checkSizes } from "./docs.ts";
 import { checkLadder } from "./ladder.ts";
 import { checkProductPackages } from "./packages.ts";
 import { readTree, ROOT } from "./tree.ts";
 
 /** Documents whose links and paths must exist. */
-const DOCUMENTS = ["README.md", "ARCHITECTURE.md"];
+const DOCUMENTS = ["README.md", "ARCHITECTURE.md", "deploy/README.md", "models/recipe/README.md"];
 
 /** Runs a check and says how it went. */
 async function check(name: string, run: () => string[] | Promise<string[]>): Promise<boolean> {
@@ -36,6 +36,10 @@ function exists(path: string): boolean {
   }
 }
 
+function sizeOf(path: string): number {
+  return Deno.statSync(new URL(path, ROOT)).size;
+}
+
 /** kernels/cpu.wasm must equal a rebuild of its source. */
 async function checkKernels(): Promise<string[]> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -55,6 +59,7 @@ if (import.meta.main) {
     await check("main.ts loads the product's packages alone", checkProductPackages),
     await check("exports and files say what they are", () => checkDocs(program)),
     await check("documents name what exists", checkDocuments),
+    await check("documents and the picture are small", () => checkSizes(sizeOf)),
     await check("kernels/cpu.wasm equals a rebuild", checkKernels),
   ];
   Deno.exit(passed.every(Boolean) ? 0 : 1);

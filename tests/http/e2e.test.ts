@@ -80,8 +80,19 @@ Deno.test("a second signal ends at once", async () => {
   await served.busy();
   served.child.kill("SIGINT");
   await served.wrote("draining");
+  await after(600);
   assertEquals(await served.end("SIGINT"), 130);
   await cut;
+});
+
+Deno.test("a Ctrl-C that a runner sends on comes twice, and is one", async () => {
+  const served = await Served.start(["--drain-timeout", "5m"]);
+  const accepted = served.translate({ q: LONG, ...pair, beams: 1 });
+  await served.busy();
+  served.child.kill("SIGINT");
+  await after(50);
+  assertEquals(await served.end("SIGINT"), 0);
+  assertEquals((await accepted).status, 200);
 });
 
 Deno.test("the queue is bounded: too many sentences are refused with 503 and Retry-After", async () => {

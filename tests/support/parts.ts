@@ -56,6 +56,12 @@ export const PARTS = {
     packages: ["systemd"],
     isThere: () => findProgram("systemd-analyze") !== undefined,
   },
+  curl: {
+    what: "curl",
+    tests: "README's commands",
+    packages: ["curl"],
+    isThere: () => findProgram("curl") !== undefined,
+  },
   linux: {
     what: "Linux",
     tests: "peak memory, which is read from /proc",

@@ -21,6 +21,7 @@ const LONGEST = [
   "tests/cli/files.test.ts",
   "tests/engine/memory.test.ts",
   "tests/http/e2e.test.ts",
+  "tests/house/readme.test.ts",
   "tests/cli/translate.test.ts",
   "tests/engine/large.test.ts",
   "tests/pack/s3.test.ts",
