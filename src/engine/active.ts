@@ -1,4 +1,5 @@
 /** A sequence that was admitted and has not ended. */
+import { PAGE_TOKENS } from "../backend/contract.ts";
 import type { Decoding } from "./decoder.ts";
 import type { Prefixed } from "./prefix_passes.ts";
 import type { Request } from "./queue.ts";
@@ -21,4 +22,14 @@ export function tellTokens({ request, index, gone, sequence: { search } }: Activ
   if (request.onTokens === undefined || gone) return;
   const { done } = search, tokens = done ? search.finished[0]?.tokens : search.certain;
   if (tokens !== undefined) request.onTokens({ sentence: index, tokens, done });
+}
+
+/** Pages that the next rows take at the most; parked ones have theirs. */
+export function pagesForStep(of: readonly Active[]): number {
+  return of.reduce((n, a) => n + (a.parked === undefined ? a.sequence.pagesForStep : 0), 0);
+}
+
+/** Pages that a chunk of at most `rows` rows of them takes at the most. */
+export function pagesForChunk(of: readonly Active[], rows: number): number {
+  return Math.min(pagesForStep(of), Math.ceil(rows / PAGE_TOKENS) + of.length);
 }

@@ -141,7 +141,7 @@ export class Decoder {
   /** Lets go of whatever a sentence waits for. */
   drop(s: Decoding): void {
     s.gone = true;
-    this.#unpark(s);
+    this.unpark(s);
     if (this.#running?.sentences.every((r) => r.gone)) this.#running.stop.abort();
   }
 
@@ -170,7 +170,7 @@ export class Decoder {
       const first = row;
       row += rows.length;
       if (of.gone) continue;
-      this.#unpark(of);
+      this.unpark(of);
       const layer = result.faults[first]!;
       if (layer >= 0) {
         of.parked = this.#park(rows, first, layer, result);
@@ -196,7 +196,8 @@ export class Decoder {
     return { layer, rows, places, hold };
   }
 
-  #unpark(s: Decoding): void {
+  /** Lets go of the experts and places of a sentence between steps; its rows begin anew. */
+  unpark(s: Decoding): void {
     const { parked } = s;
     if (parked === undefined) return;
     s.parked = undefined;

@@ -34,6 +34,7 @@ export class Generator {
     if (room < 1) throw tooLong(prefix.length, contextTokens);
     const { signal, timeoutMs, onText } = options;
     const stream = onText && this.#stream(onText);
+    let cachedTokens = 0;
     const [found] = await scheduler.run([{
       prefix,
       beams: params.beams,
@@ -42,12 +43,14 @@ export class Generator {
     }], {
       signal,
       timeoutMs,
+      onStarted: (_, tokens) => cachedTokens = tokens,
       onTokens: stream && (({ tokens, done }) => stream(tokens, done)),
     });
     const { tokens } = found![0]!, stopped = eos.includes(tokens.at(-1)!);
     return {
       text: this.parts.tokenizer.decode(stopped ? tokens.slice(0, -1) : tokens),
       promptTokens: prefix.length,
+      cachedTokens,
       tokens: tokens.length,
       finish: stopped ? "stop" : "length",
     };

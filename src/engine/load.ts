@@ -122,10 +122,11 @@ async function prepare(
   });
   const { manifest, store, mirrors } = opened;
   const tokenizer = await openTokenizer(opened);
+  const templates = new ChatTemplates(manifest.chatTemplates ?? [], tokenizer.named);
   const need = hostNeed(manifest, {
     rssBytes,
     manifestBytes: opened.manifestBytes,
-    tokenizerBytes: tokenizer.hostBytes,
+    tokenizerBytes: tokenizer.hostBytes + templates.hostBytes,
     threads: options.threads + (stores === undefined ? 0 : 1),
     serviceBytes: options.serviceBytes,
     shared: options.shared,
@@ -135,12 +136,14 @@ async function prepare(
   const tiers = await openTiers(options, { ledger, manifest, log });
   const foresight = await Foresight.open(options, { manifest, store, log });
   const fetcher = new StoreFetcher(store, manifest, ledger, { mirrors, tiers: tiers.list });
-  return { ledger, manifest, tokenizer, tiers, foresight, fetcher };
+  return { ledger, manifest, tokenizer, templates, tiers, foresight, fetcher };
 }
 
 /** Trunk and arenas onto the backend, and what answers requests. Who calls it closes the backend if it throws. */
 async function bringToLife(
-  { ledger, manifest, tokenizer, tiers, foresight, fetcher }: Awaited<ReturnType<typeof prepare>>,
+  { ledger, manifest, tokenizer, templates, tiers, foresight, fetcher }: Awaited<
+    ReturnType<typeof prepare>
+  >,
   { backend, description }: Awaited<ReturnType<typeof createBackend>>,
   of: {
     options: EngineOptions;
@@ -158,7 +161,6 @@ async function bringToLife(
   });
   foresight.attach(assembly.residency);
   const { model } = assembly, isChat = assembly.spec.source.kind === "chat";
-  const templates = new ChatTemplates(manifest.chatTemplates ?? [], tokenizer.named);
   const spec = isChat ? chatEnds(assembly.spec, manifest, tokenizer) : assembly.spec;
   const maxContextTokens = Math.min(
     assembly.budget.pages * PAGE_TOKENS,

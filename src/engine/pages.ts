@@ -5,6 +5,8 @@ export class PagePool {
   readonly #free: number[];
   readonly #references: Uint32Array;
   #promised = 0;
+  /** Releases a page that is only kept in case it is wanted again; false where there is none. */
+  onEmpty: () => boolean = () => false;
 
   constructor(readonly count: number) {
     this.#free = Array.from({ length: count }, (_, i) => count - 1 - i);
@@ -22,12 +24,19 @@ export class PagePool {
     return true;
   }
 
+  /** Whether so many pages can be taken now; kept ones are given up for it. */
+  hasRoom(pages: number): boolean {
+    while (this.#free.length < pages && this.onEmpty());
+    return this.#free.length >= pages;
+  }
+
   unpromise(pages: number): void {
     this.#promised -= pages;
   }
 
   /** A page of one's own. Throws when the pool is empty, which promises rule out. */
   take(): number {
+    if (this.#free.length === 0) this.onEmpty();
     const page = this.#free.pop();
     if (page === undefined) {
       throw new Error("the K/V page pool is empty although pages were promised");

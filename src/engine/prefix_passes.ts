@@ -41,6 +41,11 @@ export class PrefixPasses {
     private readonly maxRows: number,
   ) {}
 
+  /** Whether a pass that is under way writes to the sequence's pages. */
+  has(s: Prefixed): boolean {
+    return this.#pass?.wanted.has(s) === true;
+  }
+
   /** A pass is under way: the next must wait. */
   get busy(): boolean {
     return this.#pass !== undefined;
@@ -73,21 +78,24 @@ export class PrefixPasses {
     }));
     const rows = decodeRows(entries, this.spec.embedding), total = rows.ids.length;
     let workedMs = 0;
-    await this.#run(batch, async ({ signal, pause }) => {
-      let since = performance.now();
-      const timed: Pause = async (until) => {
+    // Branches of a resumed search may have all in common.
+    if (total > 0) {
+      await this.#run(batch, async ({ signal, pause }) => {
+        let since = performance.now();
+        const timed: Pause = async (until) => {
+          workedMs += performance.now() - since;
+          try {
+            return await pause!(until);
+          } finally {
+            since = performance.now();
+          }
+        };
+        await this.model.prefill(rows, { signal, pause: timed });
         workedMs += performance.now() - since;
-        try {
-          return await pause!(until);
-        } finally {
-          since = performance.now();
-        }
-      };
-      await this.model.prefill(rows, { signal, pause: timed });
-      workedMs += performance.now() - since;
-    });
-    this.#rowMs = workedMs / total;
-    for (const [sequence, count] of parts) sequence.prefilled(count);
+      });
+    }
+    if (total > 0) this.#rowMs = workedMs / total;
+    for (const s of batch) s.sequence.prefilled();
     return total;
   }
 

@@ -91,6 +91,8 @@ export interface GenerateParams {
 export interface Generation {
   text: string;
   promptTokens: number;
+  /** Of the prompt, those that were run before and are still known. */
+  cachedTokens: number;
   /** Of the answer, its end included. */
   tokens: number;
   /** Whether the model ended it, or a limit did. */
@@ -138,7 +140,7 @@ export interface EngineStats {
   tiers: TierStats;
   prefetch: PrefetchStats;
   queue: { waiting: number; running: number; parked?: number };
-  tokens: { source: number; target: number };
+  tokens: { source: number; target: number; cached?: number };
   steps: { encode: number; decode: number };
   /** Decoder steps by kind, and the sentences that waited for an expert beside them. */
   decode?: { parkSteps: number; waveSteps: number; faults: number };

@@ -1,7 +1,7 @@
 /** Sequences that wait: one bounded line of requests, served in turn. */
 import { MoqeError } from "../base/errors.ts";
 import type { SentenceLanguages } from "../experts/contract.ts";
-import type { StepMode } from "./decoder.ts";
+import type { DecodeCounts, StepMode } from "./decoder.ts";
 import type { Finished } from "./search.ts";
 
 /** A sequence to extend. */
@@ -46,6 +46,8 @@ export interface RunOptions {
    * beam search when the sentence has ended. Called between steps: it must be quick and must not throw.
    */
   onTokens?: ((partial: PartialTokens) => void) | undefined;
+  /** Told when a sequence starts: its index, and how many of its prefix's tokens need not be run. */
+  onStarted?: ((sentence: number, cachedTokens: number) => void) | undefined;
 }
 
 /** The tokens of one sentence that will not change any more. */
@@ -68,6 +70,7 @@ export interface Request {
   closed: boolean;
   onProgress: RunOptions["onProgress"];
   onTokens?: RunOptions["onTokens"];
+  onStarted?: RunOptions["onStarted"];
   resolve(results: Finished[][]): void;
   reject(error: unknown): void;
 }
@@ -131,4 +134,15 @@ export class WaitingLine {
     const at = this.#requests.indexOf(request);
     if (at >= 0) this.#requests.splice(at, 1);
   }
+}
+
+/** What the scheduler counts. */
+export interface SchedulerStats {
+  queue: { waiting: number; running: number; parked: number };
+  /** `cached`: of prefixes, those whose K and V were there already. */
+  tokens: { source: number; target: number; cached: number };
+  steps: { encode: number; decode: number };
+  decode: DecodeCounts;
+  /** Sequences that gave their pages up for older ones. */
+  preempted: number;
 }

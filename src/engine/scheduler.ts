@@ -1,46 +1,49 @@
 /**
- * Who runs when: sentences of all requests wait in one bounded queue, are encoded together, and decode in one
- * continuous batch that they join and leave between steps. Encoder passes and decoder steps take turns on the device;
- * who waits for experts gives it up meanwhile.
+ * Sequences of all requests wait in one bounded queue, are encoded or prefilled together, and decode in one continuous
+ * batch that they join and leave between steps. These passes and decoder steps alternate on the device.
  */
 import { errorText, MoqeError } from "../base/errors.ts";
 import type { SentenceLanguages } from "../experts/contract.ts";
 import type { SequenceModel } from "../nn/model.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import { yieldToEvents } from "./breaths.ts";
-import { type Active, canDecode, tellTokens } from "./active.ts";
-import { type DecodeCounts, Decoder, type Decoding } from "./decoder.ts";
+import { type Active, canDecode, pagesForChunk, pagesForStep, tellTokens } from "./active.ts";
+import { Decoder, type Decoding } from "./decoder.ts";
 import { PagePool } from "./pages.ts";
+import { Preemption, rowsOf } from "./preemption.ts";
+import { PrefixCache } from "./prefix_cache.ts";
 import { PrefixPasses } from "./prefix_passes.ts";
 import type { Finished } from "./search.ts";
-import { cancelled, expired, refuseTooLarge } from "./refusals.ts";
-import { type Job, type Limits, type Request, type RunOptions, WaitingLine } from "./queue.ts";
-import { pagesNeeded, rowsNeeded, Sequence, sizeOf } from "./sequence.ts";
+import { refuseTooLarge } from "./refusals.ts";
+import { openRequest } from "./request.ts";
+import {
+  type Job,
+  type Limits,
+  type Request,
+  type RunOptions,
+  type SchedulerStats,
+  WaitingLine,
+} from "./queue.ts";
+import { rowsNeeded, Sequence } from "./sequence.ts";
 import { Turns } from "./turns.ts";
-
-/** What the scheduler counts. */
-export interface SchedulerStats {
-  queue: { waiting: number; running: number; parked: number };
-  tokens: { source: number; target: number };
-  steps: { encode: number; decode: number };
-  decode: DecodeCounts;
-}
 
 /** Runs the sentences of all requests on one model, which nobody else may use meanwhile. */
 export class Scheduler {
   readonly #pool: PagePool;
+  readonly #cache: PrefixCache | undefined;
   readonly #waiting: WaitingLine;
   readonly #turns = new Turns();
   readonly #prefixes: PrefixPasses;
   readonly #decoder: Decoder;
-  #active: Active[] = [];
+  readonly #active: Active[] = [];
+  readonly #preemption: Preemption;
   /** Dropped while a pass writes to their pages: closed when it ends. */
   readonly #closing: Sequence[] = [];
   #loop: Promise<void> | undefined;
   #ended: MoqeError | undefined;
-  readonly #tokens = { source: 0, target: 0 };
+  readonly #tokens = { source: 0, target: 0, cached: 0 };
   readonly #steps = { encode: 0, decode: 0 };
-  /** Languages of the last pass; sentences of one request share one object. */
+  /** Of the last pass; sentences of one request share one object. */
   #running: ReadonlySet<SentenceLanguages> = new Set();
   /** Sentences a second of late, for Retry-After. */
   #rate = 1;
@@ -51,10 +54,19 @@ export class Scheduler {
     private readonly limits: Limits,
   ) {
     this.#pool = new PagePool(model.pages);
+    // With an encoder, K and V depend on the source as well.
+    this.#cache = spec.encoder === undefined ? new PrefixCache(this.#pool) : undefined;
     this.#waiting = new WaitingLine(limits.maxQueue);
     const { maxRows, steps } = limits;
     this.#prefixes = new PrefixPasses(model, spec, this.#turns, maxRows);
     this.#decoder = new Decoder(model, spec, { maxRows, mode: steps ?? "auto" });
+    this.#preemption = new Preemption({
+      pool: this.#pool,
+      decoder: this.#decoder,
+      prefixes: this.#prefixes,
+      active: this.#active,
+      maxRows,
+    });
   }
 
   /**
@@ -66,40 +78,17 @@ export class Scheduler {
     if (jobs.length === 0) return [];
     if (this.#ended !== undefined) throw this.#ended;
     this.#admit(jobs);
-    const { signal, timeoutMs } = options;
-    if (signal?.aborted) throw cancelled();
-    const { promise, resolve, reject } = Promise.withResolvers<Finished[][]>();
-    const request: Request = {
-      jobs,
-      results: [],
-      next: 0,
-      done: 0,
-      closed: false,
-      onProgress: options.onProgress,
-      onTokens: options.onTokens,
-      resolve,
-      reject,
-    };
-    const abort = () => this.#close(request, cancelled());
-    signal?.addEventListener("abort", abort, { once: true });
-    const timer = timeoutMs === undefined
-      ? undefined
-      : setTimeout(() => this.#close(request, expired(timeoutMs)), timeoutMs);
+    const { request, answer } = openRequest(jobs, options, (r, error) => this.#close(r, error));
     this.#waiting.push(request);
     this.#decoder.nudge();
     this.#loop ??= this.#run().finally(() => this.#loop = undefined);
-    try {
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
-    }
+    return await answer();
   }
 
   /** Answers every request, waiting, running or yet to come, with an error. */
   failAll(error: MoqeError): void {
     this.#ended = error;
-    const requests = new Set(this.#active.map((a) => a.request));
+    const requests = new Set([...this.#active, ...this.#preemption.waiting].map((a) => a.request));
     for (const r of [...requests, ...this.#waiting.requests]) this.#close(r, error);
   }
 
@@ -107,12 +96,13 @@ export class Scheduler {
     return {
       queue: {
         waiting: this.#waiting.length,
-        running: this.#active.length,
+        running: this.#active.length + this.#preemption.waiting.length,
         parked: this.#active.filter((a) => a.parked !== undefined).length,
       },
       tokens: { ...this.#tokens },
       steps: { ...this.#steps },
       decode: { ...this.#decoder.counts },
+      preempted: this.#preemption.count,
     };
   }
 
@@ -133,14 +123,16 @@ export class Scheduler {
 
   async #run(): Promise<void> {
     let since = performance.now();
-    while (this.#waiting.length > 0 || this.#active.length > 0 || this.#prefixes.busy) {
+    const count = () =>
+      this.#waiting.length + this.#active.length + this.#preemption.waiting.length;
+    while (count() > 0 || this.#prefixes.busy) {
       const began = this.#beginPass();
       const ran = await this.#decode();
       const finished = this.#sweep();
       const now = performance.now();
       this.#rate = 0.95 * this.#rate + 0.05 * 1e3 * finished / Math.max(now - since, 1e-3);
       since = now;
-      // All wait for experts: the next to come wakes this, as do a request and the end of an encoder pass.
+      // All wait for experts: the next to come wakes this, as do a request and the end of a pass.
       const waits = this.#active.length > 0 || this.#prefixes.busy;
       if (waits && !began && ran === 0 && finished === 0) await this.#decoder.changed();
       await yieldToEvents();
@@ -153,7 +145,8 @@ export class Scheduler {
     const { residency } = this.model;
     const noSlot = residency.arenas.length > 0 && residency.room < 1;
     if (noSlot || this.#prefixes.busy) return false;
-    this.#active.push(...this.#admitWaiting());
+    this.#preemption.resume();
+    if (this.#preemption.waiting.length === 0) this.#active.push(...this.#admitWaiting());
     const fresh = this.#active.filter((a) => a.needsMemory);
     if (fresh.length > 0) {
       this.#pass(fresh, async () => {
@@ -164,7 +157,10 @@ export class Scheduler {
       });
       return true;
     }
-    const long = this.#active.filter((a) => a.sequence.prefillTokens > 0);
+    const long = this.#preemption.withPages(
+      this.#active.filter((a) => a.sequence.prefillTokens > 0),
+      (of) => pagesForChunk(of, this.limits.maxRows),
+    );
     if (long.length === 0) return false;
     this.#pass(long, async () => {
       this.#tokens.source += await this.#prefixes.prefill(
@@ -180,25 +176,31 @@ export class Scheduler {
   #admitWaiting(): Active[] {
     const started: Active[] = [];
     let tokens = 0;
-    let rows = this.#active.reduce((n, a) => n + rowsNeeded(a.request.jobs[a.index]!.beams), 0);
+    let rows = this.#active.reduce((n, a) => n + rowsOf(a), 0);
     for (let turn = this.#waiting.peek(); turn !== undefined; turn = this.#waiting.peek()) {
       const { request, index, job } = turn;
       const sourceTokens = job.source?.length ?? 0;
       const fits = tokens + sourceTokens <= this.limits.maxRows &&
         rows + rowsNeeded(job.beams) <= this.limits.maxRows;
-      if (!fits || !this.#pool.promise(pagesNeeded(sizeOf(job)))) break;
+      if (!fits || !Sequence.promise(this.#pool, job)) break;
       tokens += sourceTokens;
       rows += rowsNeeded(job.beams);
       this.#waiting.take();
       const sequence = this.#sequence(job), { source } = job;
+      this.#tokens.cached += sequence.cachedTokens;
+      request.onStarted?.(index, sequence.cachedTokens);
       started.push({ request, index, source, sequence, needsMemory: source !== undefined });
     }
     return started;
   }
 
   #sequence(job: Job): Sequence {
-    const copyPage = (from: number, to: number) => this.model.copyPage(from, to);
-    return new Sequence(this.#pool, copyPage, job, this.spec.tokens.eos);
+    return new Sequence(job, {
+      pool: this.#pool,
+      copyPage: (from, to) => this.model.copyPage(from, to),
+      eos: this.spec.tokens.eos,
+      cache: this.#cache,
+    });
   }
 
   /** Runs a pass over given tokens of a batch, beside decoder steps where it waits. */
@@ -216,7 +218,10 @@ export class Scheduler {
   /** One step of those that can; returns how many sentences ran. */
   async #decode(): Promise<number> {
     return await this.#turns.run(async (pause) => {
-      const live = this.#active.filter(canDecode);
+      const live = this.#preemption.withPages(
+        this.#active.filter(canDecode),
+        pagesForStep,
+      );
       if (live.length === 0) return 0;
       this.#tellLanguages();
       try {
@@ -286,6 +291,7 @@ export class Scheduler {
     if (request.closed) return;
     request.closed = true;
     this.#waiting.remove(request);
+    this.#preemption.remove(request);
     for (const a of this.#active.filter((a) => a.request === request)) this.#drop(a);
     request.reject(error);
     this.#decoder.nudge();

@@ -1,6 +1,8 @@
 /** One sequence on the device: its prefix, its search, its K/V pages, and the rows that it asks for. */
 import { PAGE_TOKENS } from "../backend/contract.ts";
+import { Branch } from "./branch.ts";
 import type { PagePool } from "./pages.ts";
+import type { PrefixCache } from "./prefix_cache.ts";
 import type { Job } from "./queue.ts";
 import { type Continuations, Search } from "./search.ts";
 
@@ -11,7 +13,7 @@ export interface SequenceRow {
   readonly index: number;
   /** Pages of this row's own keys and values, the one it writes to included. */
   readonly pages: readonly number[];
-  /** False for prefix tokens whose successor is known. */
+  /** False for tokens whose successor is known. */
   readonly wanted: boolean;
 }
 
@@ -44,29 +46,50 @@ export function rowsNeeded(beams: number): number {
   return Math.max(FIRST_STEP_ROWS, beams);
 }
 
+/**
+ * Tokens of its own for which a sequence without a source is promised pages when it starts; where more are needed and
+ * none are left, the youngest sequence is preempted. With a source everything is promised.
+ */
+const TOKENS_AHEAD = 64;
+
+/** What sequences of one model share. */
+export interface SequenceParts {
+  readonly pool: PagePool;
+  /** Copies a whole page in every layer. */
+  copyPage(from: number, to: number): void;
+  /** Any of these ends a hypothesis. */
+  readonly eos: readonly number[];
+  /** Known prefixes; nothing is looked for or kept without. */
+  readonly cache?: PrefixCache | undefined;
+}
+
 export class Sequence {
   readonly search: Search;
   readonly crossPages: readonly number[];
-  /** Pages of each running hypothesis. */
-  #pages: number[][] = [[]];
-  /** Tokens of the prefix whose K and V are in pages. */
-  #computed = 0;
-  readonly #promised: number;
+  /** Prefix tokens that were found in the cache when it started. */
+  readonly cachedTokens: number;
+  /** One a running hypothesis, in their order. */
+  #branches: Branch[];
+  /** Rows that the last `prefillRows` asked for of each branch. */
+  #asked: { readonly branch: Branch; readonly count: number }[] = [];
+  #promised = 0;
 
-  /** Takes promised pages from the pool; `close` gives them back. */
-  constructor(
-    private readonly pool: PagePool,
-    private readonly copyPage: (from: number, to: number) => void,
-    private readonly job: Job,
-    eos: readonly number[],
-  ) {
-    const { prefix, forced = 0, source } = job;
+  /** Takes promised pages from the pool (`promise` comes first), and what is known of the prefix from the cache. */
+  constructor(private readonly job: Job, private readonly parts: SequenceParts) {
+    const { prefix, forced = 0, source } = job, { pool, eos } = parts;
     this.search = new Search({ ...job, eos }, prefix.slice(prefix.length - forced));
-    this.#promised = pagesNeeded(sizeOf(job));
+    this.#promised = promisedPages(job, 0);
     this.crossPages = Array.from(
       { length: Math.ceil((source?.length ?? 0) / PAGE_TOKENS) },
       () => pool.take(),
     );
+    this.#branches = [Branch.start(this.#tokens(0), parts)];
+    this.cachedTokens = this.#branches[0]!.computed;
+  }
+
+  /** Promises a job's first pages; false where the pool has no room for another sequence. */
+  static promise(pool: PagePool, job: Job): boolean {
+    return pool.promise(promisedPages(job, 0));
   }
 
   /** Tokens of the memory. */
@@ -79,74 +102,100 @@ export class Sequence {
     return this.crossPages[Math.floor(i / PAGE_TOKENS)]! * PAGE_TOKENS + i % PAGE_TOKENS;
   }
 
-  /** Prefix tokens that must be run before the first step of the search. */
-  get prefillTokens(): number {
-    const left = this.job.prefix.length - this.#computed;
-    return left > FIRST_STEP_ROWS ? left - 1 : 0;
+  /** All tokens of hypothesis `i` so far. */
+  #tokens(i: number): number[] {
+    const { prefix, forced = 0 } = this.job;
+    return [...prefix.slice(0, prefix.length - forced), ...this.search.running[i]?.tokens ?? []];
   }
 
-  /** Rows of the next `count` prefix tokens; `prefilled` says that they ran. */
+  /** Tokens that must be run before the next step of the search: of the prefix, or of what a preemption lost. */
+  get prefillTokens(): number {
+    const left = this.#branches.reduce((n, b) => n + b.length - b.computed, 0);
+    const inStep = Math.max(FIRST_STEP_ROWS, this.#branches.length);
+    return left > inStep ? left - this.#branches.length : 0;
+  }
+
+  /** Rows of the next `count` of them; `prefilled` says that they ran. */
   prefillRows(count: number): SequenceRow[] {
-    return this.#prefixRows(this.#computed + count);
+    const rows: SequenceRow[] = [], asked: { branch: Branch; count: number }[] = [];
+    for (const [i, branch] of this.#branches.entries()) {
+      if (i > 0) branch.shareFrom(this.#branches[0]!);
+      const most = Math.min(count - rows.length, branch.length - 1 - branch.computed);
+      if (most <= 0) continue;
+      asked.push({ branch, count: most });
+      rows.push(...branch.rows(branch.computed + most));
+    }
+    this.#asked = asked;
+    return rows;
   }
 
   /** The rows of the last `prefillRows` ran. */
-  prefilled(count: number): void {
-    this.#computed += count;
+  prefilled(): void {
+    for (const { branch, count } of this.#asked.splice(0)) branch.ran(branch.computed + count);
   }
 
-  /** Prefix tokens from the first that is not computed to `end`. */
-  #prefixRows(end: number): SequenceRow[] {
-    const { prefix } = this.job, pages = this.#pages[0]!;
-    return Array.from({ length: end - this.#computed }, (_, i) => {
-      const index = this.#computed + i;
-      this.#writable(pages, index);
-      return { id: prefix[index]!, index, pages, wanted: index === prefix.length - 1 };
-    });
+  /** Pages that `rows` will take from the pool at the most. */
+  get pagesForStep(): number {
+    return this.#branches.reduce((n, b) => n + b.pagesFor(b.length), 0);
   }
 
   /** Rows of the next step, in order of hypothesis; every page they write to is theirs alone. */
   rows(): SequenceRow[] {
-    const { prefix, forced = 0 } = this.job;
-    if (this.#computed < prefix.length) return this.#prefixRows(prefix.length);
-    return this.search.running.map((r, i) => {
-      const pages = this.#pages[i]!, index = prefix.length - forced + r.tokens.length - 1;
-      this.#writable(pages, index);
-      return { id: r.tokens.at(-1)!, index, pages, wanted: true };
-    });
+    const rows = this.#branches.flatMap((b) => b.rows(b.length));
+    this.#promiseHeld();
+    return rows;
   }
 
   /** Takes the continuations of the wanted rows of `rows()`. */
   advance(continuations: readonly Continuations[]): void {
-    this.#computed = this.job.prefix.length;
-    const before = this.#pages;
+    // Of several hypotheses it is not known which one will be asked for again.
+    for (const b of this.#branches) b.ran(b.length, this.job.beams === 1);
+    const before = this.#branches;
     const parents = this.search.advance(continuations);
-    this.#pages = parents.map((p) => before[p]!.map((page) => this.pool.share(page)));
-    for (const pages of before) this.#release(pages);
+    this.#branches = parents.map((p, i) => before[p]!.fork(this.search.running[i]!.tokens.at(-1)!));
+    for (const b of before) b.close();
+  }
+
+  /** Gives its pages up; what they held is run again after `resume`. Only where there is no source. */
+  preempt(): void {
+    this.#release();
+    this.#branches = this.search.running.map((_, i) => Branch.empty(this.#tokens(i), this.parts));
+  }
+
+  /** Promises pages again, for what it has come to; false where the pool has no room. */
+  resume(): boolean {
+    const needed = promisedPages(this.job, this.search.running[0]!.tokens.length);
+    if (!this.parts.pool.promise(needed)) return false;
+    this.#promised = needed;
+    this.#branches[0]!.close();
+    this.#branches[0] = Branch.start(this.#tokens(0), this.parts);
+    return true;
   }
 
   /** Gives every page back. */
   close(): void {
-    for (const pages of this.#pages.splice(0)) this.#release(pages);
-    this.#release(this.crossPages);
-    this.pool.unpromise(this.#promised);
+    this.#release();
+    for (const page of this.crossPages) this.parts.pool.release(page);
   }
 
-  /** Makes the page of place `index` exist and belong to this hypothesis alone (copy on write). */
-  #writable(pages: number[], index: number): void {
-    const at = Math.floor(index / PAGE_TOKENS);
-    const page = pages[at];
-    if (page === undefined) {
-      pages.push(this.pool.take());
-    } else if (this.pool.isShared(page)) {
-      const own = this.pool.take();
-      this.copyPage(page, own);
-      this.pool.release(page);
-      pages[at] = own;
-    }
+  #release(): void {
+    for (const b of this.#branches.splice(0)) b.close();
+    this.parts.pool.unpromise(this.#promised);
+    this.#promised = 0;
   }
 
-  #release(pages: readonly number[]): void {
-    for (const p of pages) this.pool.release(p);
+  /** What it holds beyond its promise counts as promised, so that others are admitted later. */
+  #promiseHeld(): void {
+    const held = this.crossPages.length +
+      this.#branches.reduce((n, b) => n + b.pages.length, 0);
+    if (held <= this.#promised) return;
+    this.parts.pool.unpromise(this.#promised - held);
+    this.#promised = held;
   }
+}
+
+/** Pages that are promised to a sequence that has `generated` tokens. */
+function promisedPages(job: Job, generated: number): number {
+  const ahead = job.source === undefined ? generated + TOKENS_AHEAD : Infinity;
+  return pagesNeeded({ ...sizeOf(job), maxTokens: Math.min(job.maxTokens, ahead) });
 }

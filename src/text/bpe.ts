@@ -33,15 +33,19 @@ export class Merges {
       Int32Array,
       Int32Array,
     ];
-    let slots = 16;
-    while (slots < most * 1.5) slots *= 2;
+    const slots = slotsFor(most);
     this.#table = new Int32Array(slots);
     this.#mask = slots - 1;
   }
 
+  /** Bytes that the arrays of `most` pairs take. */
+  static bytesFor(most: number): number {
+    return 4 * (3 * most + slotsFor(most));
+  }
+
   /** Bytes that the arrays take. */
   get bytes(): number {
-    return 3 * this.#left.byteLength + this.#table.byteLength;
+    return Merges.bytesFor(this.#left.length);
   }
 
   /** Adds the next pair. A pair that is there keeps its first rank. */
@@ -72,6 +76,12 @@ export class Merges {
       if (rank < 0 || (this.#left[rank] === left && this.#right[rank] === right)) return slot;
     }
   }
+}
+
+function slotsFor(most: number): number {
+  let slots = 16;
+  while (slots < most * 1.5) slots *= 2;
+  return slots;
 }
 
 /** A BPE model. */

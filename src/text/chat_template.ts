@@ -39,8 +39,8 @@ const MAX_INPUT_CHARS = 4 * 2 ** 20;
 const CHARS = 2 ** 18, CHARS_A_UNIT = 4;
 const MADE = 2 ** 24, MADE_A_UNIT = 16;
 const WORK = 2 ** 22, WORK_A_UNIT = 8;
-/** A parsed template takes about this many times its text. */
-const PARSED_FACTOR = 60;
+/** Bytes that a parsed template takes for each of its characters: 9 measured with Qwen3's. */
+const PARSED_FACTOR = 12;
 
 const ACTION = "make the prompt from the model's chat template";
 

@@ -17,7 +17,8 @@ export interface TokenModel {
 /** `model` of a tokenizer.json, parsed. */
 export interface ModelJson extends BpeOptions {
   type?: string;
-  vocab: Record<string, number> | [string, number][];
+  /** Of a Unigram model: a list of texts and scores. */
+  vocab: Record<string, number>;
   merges?: (string | [string, string])[];
   [field: string]: unknown;
 }
@@ -27,15 +28,13 @@ export interface ModelJson extends BpeOptions {
  * characters, and rounded up for longer ones.
  */
 const ENTRY_BYTES = 100;
-/** About what a vocabulary and its merges hold in host memory, before either is read. */
-export function tokenizerBytes(entries: number, merges: number): number {
-  return entries * ENTRY_BYTES + merges * MERGE_BYTES;
-}
-
-/** Of a merge: three numbers, and its slots in a table that is filled by a third to two thirds. */
-const MERGE_BYTES = 24;
 /** Ids beyond are refused: the list has a place for each. */
 const HIGHEST_ID = 2 ** 22;
+
+/** About what a BPE tokenizer of so many tokens and merges holds in host memory, its normalizer aside. */
+export function tokenizerBytes(entries: number, merges: number): number {
+  return entries * ENTRY_BYTES + Merges.bytesFor(merges);
+}
 
 /** Tokens by text and by id. */
 export class Vocabulary {
@@ -88,7 +87,7 @@ export function modelOf(json: ModelJson): TokenModel {
   const isBpe = json.type === "BPE" || (json.type === undefined && json.merges !== undefined);
   if (!isBpe) return new PackageModel(json);
   const vocabulary = new Vocabulary(), merges = new Merges(json.merges?.length ?? 0);
-  for (const [token, id] of Object.entries(json.vocab as Record<string, number>)) {
+  for (const [token, id] of Object.entries(json.vocab)) {
     vocabulary.add(token, id);
   }
   for (const merge of json.merges ?? []) {

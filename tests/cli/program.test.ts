@@ -57,7 +57,7 @@ const wrong: [string[], string][] = [
   [["serve", "now"], `"now" is one argument too many`],
   [["serve", "--cors", "https://a.example/"], "must be an origin without a path"],
   [["pack", "somewhere"], "OUT missing"],
-  [["pack", "a", "b"], "--pairs is needed"],
+  [["pack", "a", "b"], "--licence is needed"],
   [["pack", "a", "b", "--pairs", "en-xx", "--licence", "MIT"], `"en-xx" is no pair`],
   [["translate", "--from", "en"], "--from and --to are needed"],
 ];

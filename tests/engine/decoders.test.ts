@@ -22,9 +22,11 @@ const ON_GPU = [
 async function allLogits(m: TestModel, tokens: readonly number[]): Promise<Float32Array> {
   const { vocab } = m.spec, pool = new PagePool(m.model.pages);
   const job = { prefix: tokens, beams: 1, lengthPenalty: 1, maxTokens: 1 };
-  const sequence = new Sequence(pool, (a, b) => m.model.copyPage(a, b), job, []);
+  const copyPage = (a: number, b: number) => m.model.copyPage(a, b);
+  const sequence = new Sequence(job, { pool, copyPage, eos: [] });
   const out = m.backend.alloc("logits", tokens.length * vocab * 4, "staging");
-  const rows = sequence.prefillRows(tokens.length);
+  // Without a prefill before it, a step runs all of the prefix.
+  const rows = sequence.rows();
   const hidden = await m.model.decodeHidden(
     decodeRows([{ sequence, rows }], m.spec.embedding),
   );
@@ -40,13 +42,14 @@ async function allLogits(m: TestModel, tokens: readonly number[]): Promise<Float
 async function lastLogits(m: TestModel, tokens: readonly number[], chunk: number) {
   const { vocab } = m.spec, pool = new PagePool(m.model.pages);
   const job = { prefix: tokens, beams: 1, lengthPenalty: 1, maxTokens: 1 };
-  const sequence = new Sequence(pool, (a, b) => m.model.copyPage(a, b), job, []);
+  const copyPage = (a: number, b: number) => m.model.copyPage(a, b);
+  const sequence = new Sequence(job, { pool, copyPage, eos: [] });
   const rowsOf = (rows: ReturnType<Sequence["rows"]>) =>
     decodeRows([{ sequence, rows }], m.spec.embedding);
   while (sequence.prefillTokens > 0) {
     const count = Math.min(chunk, sequence.prefillTokens);
     await m.model.prefill(rowsOf(sequence.prefillRows(count)));
-    sequence.prefilled(count);
+    sequence.prefilled();
   }
   const rows = sequence.rows(), out = m.backend.alloc("logits", 2 * vocab * 4, "staging");
   const hidden = await m.model.decodeHidden(rowsOf(rows));

@@ -136,7 +136,8 @@ async function teacherForced(
     lengthPenalty: 1,
     maxTokens: s.decoder_input.length + 1,
   };
-  const sequence = new Sequence(pool, (a, b) => m.model.copyPage(a, b), job, []);
+  const copyPage = (a: number, b: number) => m.model.copyPage(a, b);
+  const sequence = new Sequence(job, { pool, copyPage, eos: [] });
   const rows = encodeRows([Int32Array.from(s.source)], m.spec.embedding);
   const places = Int32Array.from(s.source, (_, i) => sequence.crossPlace(i));
   const encodedTensor = await m.model.encode(rows, places);

@@ -42,7 +42,7 @@ Deno.test("forking beams stay within their promise and never share the page they
       lengthPenalty: 1,
       maxTokens,
     };
-    const sequence = new Sequence(pool, copy, job, [2]);
+    const sequence = new Sequence(job, { pool, copyPage: copy, eos: [2] });
     const places = new Set(Array.from({ length: source }, (_, i) => sequence.crossPlace(i)));
     assertEquals(places.size, source);
     while (!sequence.search.done) {

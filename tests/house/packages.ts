@@ -6,6 +6,7 @@ import { ROOT } from "./tree.ts";
 
 /** The product's packages, those included that its own packages bring. */
 export const PRODUCT: readonly string[] = [
+  "@huggingface/jinja",
   "@huggingface/tokenizers",
   "@lezer/common",
   "@lezer/highlight",

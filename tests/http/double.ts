@@ -57,7 +57,7 @@ export class EngineDouble implements Engine {
     if (this.held) await this.#hold(options.signal);
     const text = `after ${params.prompt ?? JSON.stringify(params.messages)}`;
     options.onText?.(text);
-    return { text, promptTokens: 3, tokens: 4, finish: "stop" };
+    return { text, promptTokens: 3, cachedTokens: 0, tokens: 4, finish: "stop" };
   }
 
   async translate(params: TranslateParams, options: TranslateOptions = {}): Promise<Translation[]> {
