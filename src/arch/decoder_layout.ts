@@ -25,6 +25,7 @@ export const decoderFields = {
   pad_token_id: z.number().int().nullish(),
   bos_token_id: z.number().int().nullish(),
   eos_token_id: tokens,
+  quantization_config: z.looseObject({ quant_method: z.string().optional() }).nullish(),
   ...rotaryFields,
 };
 const decoderConfig = z.looseObject({ model_type: z.string(), ...decoderFields });
@@ -72,14 +73,17 @@ export function headsOf(c: DecoderConfig) {
   return { heads, kvHeads, headDim: c.head_dim ?? Math.floor(c.hidden_size / heads) };
 }
 
-/** What contradicts itself or cannot be run of what all of them share, in words. */
-export function decoderFaults(c: DecoderConfig, experts: number): string[] {
+/**
+ * What contradicts itself or cannot be run of what all of them share, in words. `quantized`: the one quant_method whose
+ * tensors are read.
+ */
+export function decoderFaults(c: DecoderConfig, experts: number, quantized?: string): string[] {
   const { heads, kvHeads, headDim } = headsOf(c);
   const faults = rotaryFaults(c, headDim);
   if (heads % kvHeads !== 0) {
     faults.push(`num_key_value_heads ${kvHeads} does not divide num_attention_heads ${heads}`);
   }
-  if (c.head_dim === undefined && c.hidden_size % heads !== 0) {
+  if (!c.head_dim && c.hidden_size % heads !== 0) {
     faults.push(`hidden_size ${c.hidden_size} is no multiple of num_attention_heads`);
   }
   if (c.num_experts_per_tok > Math.min(16, experts)) {
@@ -87,5 +91,23 @@ export function decoderFaults(c: DecoderConfig, experts: number): string[] {
       `num_experts_per_tok is ${c.num_experts_per_tok}, at most 16 of ${experts} are run`,
     );
   }
+  const method = c.quantization_config?.quant_method;
+  if (c.quantization_config && (method === undefined || method !== quantized)) {
+    faults.push(
+      `quantization_config is of ${method ?? "no quant_method"}, ${
+        quantized === undefined ? "only weights as floats are read" : `only ${quantized} is read`
+      }`,
+    );
+  }
+  if (c.pad_token_id && c.pad_token_id >= c.vocab_size) {
+    faults.push(`pad_token_id ${c.pad_token_id} is not below vocab_size ${c.vocab_size}`);
+  }
   return faults;
+}
+
+/** A family whose heads have no width of their own: a head_dim that says otherwise, in words. */
+export function headDimFaults(c: DecoderConfig): string[] {
+  const width = c.hidden_size / c.num_attention_heads;
+  if (c.head_dim === undefined || c.head_dim === null || c.head_dim === width) return [];
+  return [`head_dim is ${c.head_dim}, only hidden_size / num_attention_heads is run`];
 }

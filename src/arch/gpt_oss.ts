@@ -5,7 +5,7 @@ import { count, parseConfig, refuseOptions } from "./config.ts";
 import type { Architecture } from "./contract.ts";
 import { decoderFaults, decoderFields, headsOf } from "./decoder_layout.ts";
 import { readDecoder } from "./decoder_only.ts";
-import { rotaryFields, rotaryOf } from "./rotary.ts";
+import { rotaryOf } from "./rotary.ts";
 
 const YARN = {
   rope_type: "yarn",
@@ -22,13 +22,12 @@ const config = z.looseObject({
   rms_norm_eps: z.number().positive().default(1e-5),
   head_dim: count.default(64),
   attention_bias: z.boolean().default(true),
-  rope_theta: z.number().positive().default(150000),
-  rope_scaling: rotaryFields.rope_scaling.default(YARN),
+  num_key_value_heads: count.nullable().default(8),
   num_local_experts: count.max(65536).default(128),
   num_experts_per_tok: count.default(4),
   sliding_window: count.default(128),
   layer_types: z.array(z.enum(["sliding_attention", "full_attention"])).nullish(),
-  quantization_config: z.looseObject({ quant_method: z.string() }).nullish(),
+  swiglu_limit: z.number().default(7),
 });
 type Config = z.infer<typeof config>;
 
@@ -36,15 +35,13 @@ export const gptOss: Architecture = {
   modelType: "gpt_oss",
   read(json) {
     const c = parseConfig(config, json, "gpt_oss");
-    const faults = decoderFaults(c, c.num_local_experts);
+    const faults = decoderFaults(c, c.num_local_experts, "mxfp4");
     if (c.layer_types && c.layer_types.length !== c.num_hidden_layers) {
       faults.push(`layer_types are ${c.layer_types.length} of ${c.num_hidden_layers} layers`);
     }
-    const method = c.quantization_config?.quant_method ?? "mxfp4";
-    if (method !== "mxfp4") faults.push(`quant_method is ${method}, only mxfp4 is read`);
-    refuseOptions(c, { hidden_act: "silu" }, faults);
+    refuseOptions(c, { hidden_act: "silu", swiglu_limit: 7 }, faults);
     return readDecoder(c, {
-      rotary: rotaryOf(c, headsOf(c).headDim),
+      rotary: rotaryOf(c, headsOf(c).headDim, { theta: 150000, scaling: YARN }),
       hasSinks: true,
       window: (layer) => isSliding(c, layer) ? c.sliding_window : undefined,
       sparse: (layer) => sparse(c, layer),

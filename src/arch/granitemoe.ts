@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { count, parseConfig, refuseOptions } from "./config.ts";
 import type { Architecture } from "./contract.ts";
-import { decoderFaults, decoderFields, headsOf } from "./decoder_layout.ts";
+import { decoderFaults, decoderFields, headDimFaults, headsOf } from "./decoder_layout.ts";
 import { readDecoder } from "./decoder_only.ts";
 import { rotaryOf } from "./rotary.ts";
 
@@ -25,9 +25,9 @@ type Config = z.infer<typeof config>;
 export const graniteMoe: Architecture = {
   modelType: "granitemoe",
   read(json) {
-    const c = { ...parseConfig(config, json, "granitemoe"), head_dim: undefined };
+    const c = parseConfig(config, json, "granitemoe");
     const only = { hidden_act: "silu", position_embedding_type: "rope" };
-    refuseOptions(c, only, decoderFaults(c, c.num_local_experts));
+    refuseOptions(c, only, [...headDimFaults(c), ...decoderFaults(c, c.num_local_experts)]);
     return readDecoder(c, {
       rotary: rotaryOf(c, headsOf(c).headDim),
       scoreScale: c.attention_multiplier,

@@ -11,7 +11,7 @@ const config = z.looseObject({
   model_type: z.literal("mixtral"),
   ...decoderFields,
   rms_norm_eps: z.number().positive().default(1e-5),
-  rope_theta: z.number().positive().default(1e6),
+  num_key_value_heads: count.nullable().default(8),
   num_local_experts: count.max(65536).default(8),
   num_experts_per_tok: count.default(2),
   sliding_window: count.nullish(),
@@ -26,7 +26,7 @@ export const mixtral: Architecture = {
     const c = { ...parseConfig(config, json, "mixtral"), attention_bias: false };
     refuseOptions(c, { hidden_act: "silu" }, decoderFaults(c, c.num_local_experts));
     return readDecoder(c, {
-      rotary: rotaryOf(c, headsOf(c).headDim),
+      rotary: rotaryOf(c, headsOf(c).headDim, { theta: 1e6 }),
       window: () => c.sliding_window ?? undefined,
       sparse: (layer) => sparse(c, layer),
     });

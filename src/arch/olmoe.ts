@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { count, parseConfig, refuseOptions } from "./config.ts";
 import type { Architecture } from "./contract.ts";
-import { decoderFaults, decoderFields, headsOf } from "./decoder_layout.ts";
+import { decoderFaults, decoderFields, headDimFaults, headsOf } from "./decoder_layout.ts";
 import { readDecoder } from "./decoder_only.ts";
 import { separateExperts } from "./decoder_tensors.ts";
 import { rotaryOf } from "./rotary.ts";
@@ -22,9 +22,9 @@ type Config = z.infer<typeof config>;
 export const olmoe: Architecture = {
   modelType: "olmoe",
   read(json) {
-    // The reference has no head_dim of its own.
-    const c = { ...parseConfig(config, json, "olmoe"), head_dim: undefined };
-    refuseOptions(c, { hidden_act: "silu" }, decoderFaults(c, c.num_experts));
+    const c = parseConfig(config, json, "olmoe");
+    const faults = [...headDimFaults(c), ...decoderFaults(c, c.num_experts)];
+    refuseOptions(c, { hidden_act: "silu" }, faults);
     return readDecoder(c, {
       rotary: rotaryOf(c, headsOf(c).headDim),
       qkNorm: "projection",

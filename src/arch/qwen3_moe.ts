@@ -10,6 +10,7 @@ import { rotaryOf } from "./rotary.ts";
 const config = z.looseObject({
   model_type: z.literal("qwen3_moe"),
   ...decoderFields,
+  num_key_value_heads: count.nullable().default(4),
   decoder_sparse_step: count.default(1),
   mlp_only_layers: z.array(z.number().int().nonnegative()).nullish(),
   moe_intermediate_size: count.default(768),
@@ -17,7 +18,7 @@ const config = z.looseObject({
   num_experts_per_tok: count.default(8),
   norm_topk_prob: z.boolean().default(false),
   use_sliding_window: z.boolean().default(false),
-  sliding_window: count.nullish(),
+  sliding_window: count.nullable().default(4096),
 });
 type Config = z.infer<typeof config>;
 
@@ -31,7 +32,7 @@ export const qwen3Moe: Architecture = {
   modelType: "qwen3_moe",
   read(json) {
     const c = parseConfig(config, json, "qwen3_moe");
-    refuseOptions(c, { hidden_act: "silu" }, decoderFaults(c, c.num_experts));
+    refuseOptions(c, { hidden_act: "silu" }, decoderFaults(c, mostExperts(c)));
     const window = c.use_sliding_window ? c.sliding_window ?? undefined : undefined;
     return readDecoder(c, {
       rotary: rotaryOf(c, headsOf(c).headDim),
@@ -46,6 +47,12 @@ export const qwen3Moe: Architecture = {
 function isSparse(c: Config, layer: number): boolean {
   return !c.mlp_only_layers?.includes(layer) && c.num_experts > 0 &&
     (layer + 1) % c.decoder_sparse_step === 0;
+}
+
+/** Experts to choose from; any number where no layer chooses. */
+function mostExperts(c: Config): number {
+  const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) => layer);
+  return layers.some((layer) => isSparse(c, layer)) ? c.num_experts : Infinity;
 }
 
 function sparse(c: Config, layer: number) {

@@ -8,8 +8,8 @@ const scaling = z.looseObject({
   rope_theta: z.number().positive().optional(),
   factor: z.number().positive().optional(),
   attention_factor: z.number().positive().nullish(),
-  mscale: z.number().nullish(),
-  mscale_all_dim: z.number().nullish(),
+  mscale: z.number().nonnegative().nullish(),
+  mscale_all_dim: z.number().nonnegative().nullish(),
   beta_fast: z.number().positive().nullish(),
   beta_slow: z.number().positive().nullish(),
   truncate: z.boolean().default(true),
@@ -22,16 +22,32 @@ type Scaling = z.infer<typeof scaling>;
 /** What configurations say of rotary positions; `rope_parameters` is how newer ones write the other two. */
 export const rotaryFields = {
   max_position_embeddings: z.number().int().positive().max(2 ** 24),
-  rope_theta: z.number().positive().default(10000),
+  rope_theta: z.number().positive().optional(),
   rope_scaling: scaling.nullish(),
   rope_parameters: scaling.nullish(),
-  partial_rotary_factor: z.number().positive().max(1).default(1),
+  partial_rotary_factor: z.number().nullish(),
 };
 const rotaryConfig = z.object(rotaryFields);
 type RotaryConfig = z.infer<typeof rotaryConfig>;
 
+/** What a family takes where its configuration says nothing. */
+export interface RotaryDefaults {
+  readonly theta?: number | undefined;
+  readonly scaling?: z.input<typeof scaling> | undefined;
+}
+
 const f = Math.fround;
 const KINDS = ["default", "linear", "llama3", "yarn"] as const;
+/** What each kind cannot do without. */
+const NEEDS: Readonly<Record<typeof KINDS[number], readonly (keyof Scaling)[]>> = {
+  default: [],
+  linear: ["factor"],
+  llama3: ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
+  yarn: ["factor"],
+};
+/** Turns over the original length from which yarn leaves a pair as it is, and below which it divides it whole. */
+const BETA_FAST = 32;
+const BETA_SLOW = 1;
 
 function kindOf({ rope_type, type }: Scaling): string {
   return rope_type ?? type ?? "default";
@@ -39,46 +55,81 @@ function kindOf({ rope_type, type }: Scaling): string {
 
 /** What cannot be run of a configuration's rotary positions, in words. */
 export function rotaryFaults(c: RotaryConfig, headDim: number): string[] {
-  const of = c.rope_parameters ?? c.rope_scaling, turned = turnedChannels(c, headDim);
-  const faults = turned >= 2 && turned % 2 === 0
-    ? []
-    : [`rotary positions turn pairs of channels, not ${turned} of a head`];
-  if (of === null || of === undefined) return faults;
-  const kind = kindOf(of),
-    need = (name: keyof Scaling) =>
-      of[name] === undefined || of[name] === null ? [`rope_scaling of ${kind} has no ${name}`] : [];
+  const of = c.rope_parameters ?? c.rope_scaling ?? undefined, faults: string[] = [];
+  const partial = of?.["partial_rotary_factor"] ?? c.partial_rotary_factor ?? 1;
+  if (partial !== 1) faults.push(`partial_rotary_factor is ${partial}, only 1 is run`);
+  if (headDim % 2 !== 0) {
+    faults.push(`rotary positions turn pairs of channels, head_dim is ${headDim}`);
+  }
+  if (of === undefined) return faults;
+  const kind = kindOf(of);
+  faults.push(...contradictions(c, of));
   if (!KINDS.includes(kind as typeof KINDS[number])) {
     return [...faults, `rope_type is ${JSON.stringify(kind)}, only ${KINDS.join(", ")} are run`];
   }
-  if (kind === "default") return faults;
-  if (kind !== "llama3") return [...faults, ...need("factor")];
-  const names = [
-    "factor",
-    "low_freq_factor",
-    "high_freq_factor",
-    "original_max_position_embeddings",
-  ] as const;
-  return [...faults, ...names.flatMap(need)];
+  return [
+    ...faults,
+    ...kindFaults(kind as typeof KINDS[number], of, of.rope_theta ?? c.rope_theta),
+  ];
 }
 
-function turnedChannels(c: RotaryConfig, headDim: number): number {
-  return Math.trunc(headDim * c.partial_rotary_factor);
+/** Where a configuration says two things of one. */
+function contradictions(c: RotaryConfig, of: Scaling): string[] {
+  const { rope_parameters: newer, rope_scaling: older } = c, faults: string[] = [];
+  const { rope_type, type, rope_theta } = of;
+  if (rope_type !== undefined && type !== undefined && rope_type !== type) {
+    faults.push(`rope_type is ${rope_type} and type is ${type}`);
+  }
+  if (rope_theta !== undefined && c.rope_theta !== undefined && rope_theta !== c.rope_theta) {
+    faults.push(`rope_theta is ${c.rope_theta} and ${rope_theta} in one configuration`);
+  }
+  const said = (s: Scaling) => JSON.stringify(Object.entries({ ...s, rope_theta: 0 }).sort());
+  if (newer && older && said(newer) !== said(older)) {
+    faults.push("rope_parameters and rope_scaling are not the same");
+  }
+  const part = Object.entries(of).find(([, v]) =>
+    typeof v === "object" && v !== null && !Array.isArray(v)
+  );
+  if (part !== undefined) {
+    faults.push(`rope_parameters has ${part[0]} of its own, one for all layers is run`);
+  }
+  return faults;
+}
+
+/** What a kind of scaling lacks, or cannot compute with. */
+function kindFaults(kind: typeof KINDS[number], of: Scaling, theta: number | undefined): string[] {
+  const missing = NEEDS[kind].filter((name) => of[name] === undefined || of[name] === null);
+  const faults = missing.map((name) => `rope_scaling of ${kind} has no ${name}`);
+  if (faults.length > 0) return faults;
+  const { low_freq_factor: low, high_freq_factor: high } = of;
+  if (kind === "llama3" && high! <= low!) {
+    faults.push(`high_freq_factor ${high} is not above low_freq_factor ${low}`);
+  }
+  const fast = of.beta_fast || BETA_FAST, slow = of.beta_slow || BETA_SLOW;
+  if (kind === "yarn" && fast <= slow) {
+    faults.push(`beta_fast ${fast} is not above beta_slow ${slow}`);
+  }
+  if (kind === "yarn" && theta !== undefined && theta <= 1) {
+    faults.push(`rope_theta is ${theta}, yarn needs one above 1`);
+  }
+  return faults;
 }
 
 /** The rotary positions of a configuration without faults. */
 export function rotaryOf(
   c: RotaryConfig,
-  headDim: number,
-  pairs: RotarySpec["pairs"] = "halves",
+  dim: number,
+  defaults: RotaryDefaults = {},
 ): RotarySpec {
-  const of = c.rope_parameters ?? c.rope_scaling ?? scaling.parse({});
-  const dim = turnedChannels(c, headDim), theta = of.rope_theta ?? c.rope_theta;
+  const unsaid = c.rope_scaling === undefined ? defaults.scaling : undefined;
+  const of = c.rope_parameters ?? c.rope_scaling ?? scaling.parse(unsaid ?? {});
+  const theta = of.rope_theta ?? c.rope_theta ?? defaults.theta ?? 10000;
   const wavelengths = Array.from(
     { length: dim / 2 },
     (_, i) => f(f(theta) ** f(f(2 * i) / f(dim))),
   );
   const plain = wavelengths.map((w) => f(1 / w));
-  const made = { kind: "rotary", pairs, magnitude: 1 } as const;
+  const made = { kind: "rotary", pairs: "halves", magnitude: 1 } as const;
   const factor = of.factor ?? 1;
   switch (kindOf(of)) {
     case "linear":
@@ -118,8 +169,8 @@ function yarn(
   const pairOf = (turns: number) =>
     dim * Math.log(original / (turns * 2 * Math.PI)) / (2 * Math.log(theta));
   const round = of.truncate ? [Math.floor, Math.ceil] : [(v: number) => v, (v: number) => v];
-  const low = Math.max(round[0]!(pairOf(of.beta_fast || 32)), 0);
-  let high = Math.min(round[1]!(pairOf(of.beta_slow || 1)), dim - 1);
+  const low = Math.max(round[0]!(pairOf(of.beta_fast || BETA_FAST)), 0);
+  let high = Math.min(round[1]!(pairOf(of.beta_slow || BETA_SLOW)), dim - 1);
   if (low === high) high += 0.001;
   return wavelengths.map((w, i) => {
     const ramp = Math.min(1, Math.max(0, f(f(i - low) / f(high - low)))), kept = f(1 - ramp);

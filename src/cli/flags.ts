@@ -65,7 +65,11 @@ export const engineFlags = {
     { min: 0, max: 64 },
     "cpu threads that share large products; 0 is one a processor, 4 at most",
   ),
-  maxBatchTokens: int(512, { min: 1, max: 65535 }, "tokens of one forward pass"),
+  maxBatchTokens: int(
+    512,
+    { min: 1, max: 65535 },
+    "tokens of one forward pass, and never fewer than one sentence needs; answers do not depend on it",
+  ),
   maxQueue: int(512, { min: 1, max: 1_000_000 }, "sentences that may wait; more are refused"),
   maxSourceTokens: int(256, { min: 8, max: 4096 }, "tokens of one sentence; longer ones are cut"),
   maxContext: int(

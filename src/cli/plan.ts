@@ -6,7 +6,7 @@ import type { Values } from "../base/config.ts";
 import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes } from "../base/units.ts";
 import { isHubAddress } from "../checkpoint/hub_address.ts";
-import { type BudgetPlan, divideBudget, scratchShape } from "../engine/budget.ts";
+import { type BudgetPlan, divideBudget, passRows, scratchShape } from "../engine/budget.ts";
 import { hostNeed, leastHostMiB } from "../engine/host_budget.ts";
 import { WORKER_START_BYTES } from "../engine/shares.ts";
 import type { ModelSpec } from "../nn/spec.ts";
@@ -78,7 +78,7 @@ function divide(
   return divideBudget(manifest, plan, spec, {
     gpuBytes,
     scratchBytes: cpuScratchBytes(
-      scratchShape(plan, spec, flags.maxBatchTokens),
+      scratchShape(plan, spec, passRows(spec, flags)),
       threadCount(flags.threads),
     ),
     maxBatchTokens: flags.maxBatchTokens,

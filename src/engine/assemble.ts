@@ -16,7 +16,7 @@ import { Workspace } from "../nn/workspace.ts";
 import type { BlockFetcher } from "../store/contract.ts";
 import type { Manifest } from "../store/manifest.ts";
 import type { Shared } from "./shares.ts";
-import { type BudgetPlan, divideBudget, scratchShape, tablePages } from "./budget.ts";
+import { type BudgetPlan, divideBudget, passRows, scratchShape, tablePages } from "./budget.ts";
 
 export interface AssembleOptions extends LoadOptions {
   /** What a CPU shares its products over, for what its scratch takes; 1 where it is not given. */
@@ -61,9 +61,8 @@ export async function assemble(
   const { backend, fetcher, ledger } = parts;
   const { plan, spec } = architectureOf(manifest.config).read(manifest.config);
   checkManifest(manifest, plan);
-  const maxRows = options.maxBatchTokens;
-  const shape = scratchShape(plan, spec, maxRows);
-  const { kvBits = 16, maxSourceTokens, maxContextTokens } = options;
+  const { kvBits = 16, maxBatchTokens, maxSourceTokens, maxContextTokens } = options;
+  const shape = scratchShape(plan, spec, passRows(spec, options));
   const divided = (scratchBytes: number) =>
     divideBudget(manifest, plan, spec, {
       gpuBytes: Math.min(
@@ -72,7 +71,7 @@ export async function assemble(
         backend.name === "cpu" ? HEAP_MOST_BYTES : Infinity,
       ),
       scratchBytes,
-      maxBatchTokens: maxRows,
+      maxBatchTokens,
       maxSourceTokens,
       maxContextTokens,
       kvBits,

@@ -45,6 +45,8 @@ export interface BudgetRequest {
 }
 
 export interface BudgetPlan {
+  /** Rows of the largest pass. */
+  maxRows: number;
   trunkBytes: number;
   activationBytes: number;
   pages: number;
@@ -70,13 +72,14 @@ export function divideBudget(
 ): BudgetPlan {
   const topK = expertsPerToken(spec);
   const trunk = trunkBytes(manifest) + tableBytes(spec);
+  const maxRows = passRows(spec, ask);
   const workspace = {
-    maxRows: ask.maxBatchTokens,
+    maxRows,
     topK: Math.max(topK, 1),
     maxCandidates: MAX_CANDIDATES,
     tablePages: tablePages(spec, ask),
   };
-  refuseBeyondBinding(ask, widestRowBytes(spec, workspace));
+  refuseBeyondBinding(ask, maxRows, widestRowBytes(spec, workspace));
   const activations = workspaceBytes(spec, workspace) + ask.scratchBytes +
     placeTableBytes(plan.expertLayers.map((l) => l.count));
   const page = pageBytes(spec, ask.kvBits);
@@ -95,7 +98,7 @@ export function divideBudget(
           formatBytes(activations)
         }, K/V of one sentence ` +
         `${formatBytes(leastPages * page)} and ${topK} expert slots ${formatBytes(topK * slot)}`,
-      remedy: `give it --gpu-memory ${leastMiB}MiB or more, or lower --max-batch-tokens`,
+      remedy: `give it --gpu-memory ${leastMiB}MiB or more, or lower ${rowsFlag(ask, maxRows)}`,
       leastMiB,
     });
   }
@@ -104,6 +107,7 @@ export function divideBudget(
   const pages = Math.min(wanted, most, Math.floor((rest - topK * slot) / page));
   const slots = slot === 0 ? 0 : Math.min(slotsForAll, Math.floor((rest - pages * page) / slot));
   return {
+    maxRows,
     trunkBytes: trunk,
     activationBytes: activations,
     pages,
@@ -123,6 +127,31 @@ export function divideBudget(
   };
 }
 
+/**
+ * Rows of the largest pass: what is asked for, but no fewer than one sentence needs. An encoder reads a source whole, a
+ * step has all beams of a sentence, so that a small --max-batch-tokens changes no answer.
+ */
+export function passRows(
+  spec: Pick<ModelSpec, "encoder" | "embedding">,
+  ask: Pick<BudgetRequest, "maxBatchTokens" | "maxSourceTokens">,
+): number {
+  const source = spec.encoder === undefined ? 0 : sourceTokens(spec, ask);
+  return Math.max(ask.maxBatchTokens, MAX_BEAMS, source);
+}
+
+/** Longest source that an encoder reads. */
+export function sourceTokens(
+  { embedding }: Pick<ModelSpec, "embedding">,
+  ask: Pick<BudgetRequest, "maxSourceTokens">,
+): number {
+  return Math.min(ask.maxSourceTokens, embedding.maxPositions);
+}
+
+/** The flag that lowers the rows of a pass. */
+function rowsFlag(ask: BudgetRequest, maxRows: number): string {
+  return ask.maxBatchTokens < maxRows ? "--max-source-tokens" : "--max-batch-tokens";
+}
+
 /** Longest sequence of a model without an encoder. */
 export function contextTokens(
   spec: ModelSpec,
@@ -140,21 +169,21 @@ function kvPages(spec: ModelSpec, ask: BudgetRequest) {
   }
   const beams = KV_BEAMS, maxTokens = Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions);
   return {
-    leastPages: pagesNeeded({ source: ask.maxSourceTokens, given: 1, beams, maxTokens }),
+    leastPages: pagesNeeded({ source: sourceTokens(spec, ask), given: 1, beams, maxTokens }),
     enoughPages: KV_SENTENCES * pagesNeeded({ source: 64, given: 1, beams, maxTokens: 64 }),
   };
 }
 
 /** Throws `unsupported` where a tensor of the largest pass would be more than a kernel sees. */
-function refuseBeyondBinding(ask: BudgetRequest, rowBytes: number): void {
-  const { bindingBytes = Infinity, maxBatchTokens } = ask;
+function refuseBeyondBinding(ask: BudgetRequest, maxRows: number, rowBytes: number): void {
+  const { bindingBytes = Infinity } = ask;
   const most = Math.floor(bindingBytes / rowBytes);
-  if (maxBatchTokens <= most) return;
+  if (maxRows <= most) return;
   throw new MoqeError("unsupported", {
-    action: `run ${maxBatchTokens} tokens in one pass`,
+    action: `run ${maxRows} tokens in one pass`,
     rule: `a kernel of this device sees at most ${formatBytes(bindingBytes)} of a tensor`,
-    observed: formatBytes(maxBatchTokens * rowBytes),
-    remedy: `say --max-batch-tokens ${most} or less`,
+    observed: formatBytes(maxRows * rowBytes),
+    remedy: `say ${rowsFlag(ask, maxRows)} ${most} or less`,
   });
 }
 
@@ -185,7 +214,7 @@ export function tablePages(
 ): number {
   if (spec.encoder === undefined) return Math.ceil(contextTokens(spec, ask) / PAGE_TOKENS);
   const maxTokens = Math.min(MAX_TARGET_TOKENS, spec.embedding.maxPositions);
-  return pagesNeeded({ source: ask.maxSourceTokens, given: 1, beams: 1, maxTokens });
+  return pagesNeeded({ source: sourceTokens(spec, ask), given: 1, beams: 1, maxTokens });
 }
 
 /** Experts a token is routed to, 0 for a dense model. */

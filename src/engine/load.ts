@@ -12,7 +12,7 @@ import { type Manifest, pairSides } from "../store/manifest.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
 import { readTokenizer } from "../text/tokenizer_bytes.ts";
 import { assemble, type Assembly } from "./assemble.ts";
-import { contextTokens, MAX_TARGET_TOKENS } from "./budget.ts";
+import { contextTokens, MAX_TARGET_TOKENS, sourceTokens } from "./budget.ts";
 import { chatEnds, chatPairs } from "./chat_model.ts";
 import { Generator } from "./generator.ts";
 import { Foresight } from "./foresight.ts";
@@ -167,17 +167,17 @@ async function bringToLife(
     contextTokens(spec, options),
   );
   const scheduler = new Scheduler(model, spec, {
-    maxRows: options.maxBatchTokens,
+    maxRows: assembly.budget.maxRows,
     maxQueue: options.maxQueue,
     onRunning: (languages) => foresight.running(languages),
     onEncoding: () => foresight.encoding(),
   });
   const pairs = isChat ? chatPairs(manifest) : manifest.pairs;
   const translator = new Translator(tokenizer, scheduler, { pairs }, spec, templates, {
-    // A sentence is encoded in one pass, and a prompt is longer than its sentence.
+    // A prompt is longer than its sentence.
     maxSourceTokens: isChat
       ? Math.min(options.maxSourceTokens, Math.floor(maxContextTokens / 4))
-      : Math.min(options.maxSourceTokens, options.maxBatchTokens, spec.embedding.maxPositions),
+      : sourceTokens(spec, options),
     maxTargetTokens: Math.min(
       MAX_TARGET_TOKENS,
       Math.floor(spec.embedding.maxPositions / (isChat ? 2 : 1)),

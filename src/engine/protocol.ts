@@ -35,7 +35,10 @@ export interface EngineOptions {
   diskCache?: { folder: string; bytes: number } | undefined;
   /** Threads that share large products on the CPU, the engine's own included. */
   threads: number;
-  /** Tokens (source tokens of an encoder batch; running rows of a decode step) in one forward pass. */
+  /**
+   * Tokens (source tokens of an encoder batch; running rows of a decode step) in one forward pass, which has room for one
+   * sentence of the longest kind in any case. No answer depends on it.
+   */
   maxBatchTokens: number;
   /** Sentences that may wait; one more is refused. */
   maxQueue: number;

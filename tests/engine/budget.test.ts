@@ -55,6 +55,31 @@ Deno.test("every budget from the least on can be divided as planned, to the byte
   });
 });
 
+Deno.test("a pass has room for one sentence of the longest kind, however small --max-batch-tokens is", async () => {
+  await packed((_, manifest) => {
+    const { plan, spec } = architectureOf(manifest.config).read(manifest.config);
+    const divided = (maxBatchTokens: number, maxSourceTokens: number) =>
+      divideBudget(manifest, plan, spec, {
+        gpuBytes: 2 ** 30,
+        scratchBytes: 0,
+        maxBatchTokens,
+        maxSourceTokens,
+        kvBits: 16,
+      });
+    assertEquals(divided(1, SOURCE), divided(SOURCE, SOURCE));
+    assertEquals(divided(1, SOURCE).maxRows, SOURCE);
+    assertEquals(divided(1, 4).maxRows, 8, "all beams");
+    const longest = spec.embedding.maxPositions;
+    assertEquals(
+      divided(1, 4096).maxRows,
+      longest,
+      "no source is longer than the model's positions",
+    );
+    assert(divided(1, longest).activationBytes > divided(1, SOURCE).activationBytes);
+    return Promise.resolve();
+  });
+});
+
 Deno.test("one byte under the least is refused before anything is read, with the least that would do", async () => {
   await packed(async (folder, manifest) => {
     const { leastBytes } = divide(manifest, 2 ** 30);
@@ -97,7 +122,8 @@ Deno.test("K/V and a pass keep to what a kernel can see of a buffer, and one sen
     const bound = divideBudget(manifest, plan, spec, { ...ask, bindingBytes });
     assertEquals(bound.pages, free.pages - 5);
     const error = assertThrows(
-      () => divideBudget(manifest, plan, spec, { ...ask, maxBatchTokens: 1, bindingBytes: page }),
+      () =>
+        divideBudget(manifest, plan, spec, { ...ask, maxBatchTokens: 1, bindingBytes: 3 * page }),
       MoqeError,
       "K/V of one sentence",
     );
@@ -108,6 +134,18 @@ Deno.test("K/V and a pass keep to what a kernel can see of a buffer, and one sen
     const most = Number(/--max-batch-tokens (\d+)/.exec(message)![1]);
     wide(most)();
     assertThrows(wide(most + 1), MoqeError, "in one pass");
+    // What one sentence needs is no question of batches.
+    assertThrows(
+      () =>
+        divideBudget(manifest, plan, spec, {
+          ...ask,
+          maxBatchTokens: 1,
+          maxSourceTokens: 250,
+          bindingBytes: Math.floor(bindingBytes * 100 / most),
+        }),
+      MoqeError,
+      "--max-source-tokens",
+    );
     return Promise.resolve();
   });
 });

@@ -108,26 +108,28 @@ const OPTIONS: EngineOptions = {
   maxSourceTokens: 64,
 };
 
-Deno.test("a sentence longer than a pass is cut to fit one, whatever a sentence may have", async () => {
-  const engine = await loadEngine(
-    { ...OPTIONS, maxBatchTokens: 24, maxSourceTokens: 256 },
-    () => {},
-  );
-  try {
-    const [found] = await engine.translate({
-      texts: [`We wait ${"and look at the files ".repeat(8)}again.`],
-      source: "eng_Latn",
-      target: "deu_Latn",
-      beams: 1,
-      lengthPenalty: 1,
-      maxTokens: 40,
-      alternatives: 0,
-    });
-    assert(found!.sourceTokens > 24, "in more than one piece");
-    assertEquals(engine.info.limits.maxSourceTokens, 24);
-  } finally {
-    await engine.close();
+Deno.test("--max-batch-tokens changes no answer: a sentence longer than it is read whole", async () => {
+  const found = [];
+  for (const maxBatchTokens of [1, 24, 512]) {
+    const engine = await loadEngine({ ...OPTIONS, maxBatchTokens, maxSourceTokens: 256 }, () => {});
+    try {
+      const [translation] = await engine.translate({
+        texts: [`We wait ${"and look at the files ".repeat(8)}again.`],
+        source: "eng_Latn",
+        target: "deu_Latn",
+        beams: 4,
+        lengthPenalty: 1,
+        maxTokens: 40,
+        alternatives: 1,
+      });
+      assertEquals(engine.info.limits.maxSourceTokens, 256);
+      found.push(translation);
+    } finally {
+      await engine.close();
+    }
   }
+  assert(found[0]!.sourceTokens > 24, "longer than a pass of 24");
+  assertEquals(found.slice(1), [found[0], found[0]]);
 });
 
 Deno.test("text that takes long to be cut is a request like another: it ends with its client or its time", async () => {

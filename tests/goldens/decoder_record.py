@@ -25,7 +25,7 @@ class Watch(contextlib.AbstractContextManager):
         self.chosen = model.config.num_experts_per_tok
         names = [name.removesuffix(".weight") for name, _ in model.named_parameters() if name.endswith(decoder_models.ROUTERS)]
         self.hooks = [model.get_submodule(name).register_forward_hook(self.see) for name in names]
-        assert self.hooks, "no layer is sparse"
+        assert self.hooks or model.config.num_experts == 0, "no layer is sparse"
 
     def see(self, module, inputs, _output) -> None:
         # gpt-oss' router answers with shares; its logits are the same product.
@@ -121,12 +121,16 @@ def changes(config) -> dict[str, dict]:
     if get("layer_types"):
         other = {SLIDING: FULL, FULL: SLIDING}
         found["layer_types"] = [other[kind] for kind in config.layer_types]
+    if get("num_experts") == 0:
+        found = {key: value for key, value in found.items() if key not in ("num_experts_per_tok", "norm_topk_prob")}
     found = {key: {key: value} for key, value in found.items()}
     if scaling:
         found["rope_scaling"] = {"rope_scaling": None}
     if scaling and scaling["rope_type"] == "yarn":
         found["truncate"] = {"rope_scaling": {**scaling, "truncate": not scaling.get("truncate", True)}}
         found["attention_factor"] = {"rope_scaling": {**scaling, "attention_factor": 1.0}}
+        if "mscale" in scaling:
+            found["mscale"] = {"rope_scaling": {**scaling, "mscale": None}}
     return found
 
 

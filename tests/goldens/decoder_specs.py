@@ -37,6 +37,11 @@ QWEN3_MOE = {
     "linear_type": dict(config=dict(rope_scaling=LINEAR, attention_bias=True), store="bf16",
                         write=dict(rope_scaling=dict(type="linear", factor=4.0))),
     "yarn": dict(config=dict(rope_scaling=YARN, rope_theta=1000.0, head_dim=16), store="bf16"),
+    # Yarn whose magnitude is a quotient; the count of key heads is left to its default, which is 4.
+    "mscale": dict(config=dict(rope_scaling={**YARN, "mscale": 1.5, "mscale_all_dim": 0.5}, rope_theta=1000.0,
+                               num_attention_heads=8, num_key_value_heads=4), drop=("num_key_value_heads",)),
+    # No layer has experts.
+    "dense": dict(config=dict(num_experts=0)),
     "llama3": dict(config=dict(rope_scaling=LLAMA3)),
     # A window shorter than the prompts.
     "sliding": dict(config=dict(use_sliding_window=True, sliding_window=8)),

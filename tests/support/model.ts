@@ -79,12 +79,12 @@ export async function withPacked(
     })
     : await createCpuBackend({ ledger, threads: options.threads ?? 1, ...limits });
   const fetcher = new StoreFetcher(options.store ?? new FileStore(folder), manifest, ledger);
-  const maxRows = options.maxBatchTokens ?? 128;
   const assembly = await assemble(manifest, { ledger, backend, fetcher }, {
     maxSourceTokens: 64,
+    maxBatchTokens: 128,
     ...options,
-    maxBatchTokens: maxRows,
   });
+  const { maxRows } = assembly.budget;
   const readTensor = async (t: Tensor) => {
     const bytes = await backend.readback(t.buffer, t.offset, t.rows * t.cols * 4);
     return new Float32Array(bytes.buffer, bytes.byteOffset, t.rows * t.cols);
