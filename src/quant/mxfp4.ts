@@ -46,13 +46,15 @@ export function decodeMxfp4(blocks: Uint8Array, scales: Uint8Array, out: Float32
  */
 export function mxfp4Group(weights: Float32Array, codes: Uint8Array): number {
   let most = 0;
-  for (const w of weights) if (Math.abs(w) > most) most = Math.abs(w);
+  for (let i = 0; i < weights.length; i++) most = Math.max(most, Math.abs(weights[i]!));
   // The largest weight is a power of two, or three halves of one: its level is then 8 or 12. With a larger scale, other
   // weights that are levels stay levels; with a smaller one they do not fit.
   const power = 2 ** Math.floor(Math.log2(most));
   const scale = most === 0 ? 0 : Math.max(LEAST_SCALE, power / 8);
+  // Of powers of two the product with the inverse is the quotient.
+  const inverse = scale === 0 ? 0 : 1 / scale;
   for (let i = 0; i < weights.length; i++) {
-    const code = CODES[scale === 0 ? TOP : weights[i]! / scale + TOP] ?? -1;
+    const code = CODES[weights[i]! * inverse + TOP] ?? -1;
     if (code < 0) return NaN;
     codes[i] = code;
   }

@@ -1,8 +1,8 @@
 /**
- * Packs a made-up NLLB-MoE checkpoint of about 8 GB, served by ranges, in a process of its own, and prints that
- * process's peak memory as the system saw it (VmHWM). Not part of the tests: it takes minutes.
+ * Packs a made-up checkpoint, served by ranges, in a process of its own, and prints that process's peak memory as the
+ * system saw it (VmHWM): NLLB-MoE of about 8 GB, or whatever a config.json says. Not part of the tests: it takes minutes.
  *
- *   deno run -A tests/manual/pack_8gb.ts [EXPERTS A LAYER, default 16] [safetensors|torch] [folder|s3]
+ *   deno run -A tests/manual/pack_8gb.ts [EXPERTS A LAYER, default 16 | CONFIG.json] [safetensors|torch] [folder|s3]
  *
  * To s3 (Swift) it is killed with -9 once halfway and goes on, without a disk of its own.
  */
@@ -13,7 +13,7 @@ import { startSwift } from "../support/swift.ts";
 
 const LIMIT_BYTES = 512 * 2 ** 20;
 const [experts = "16", form = "safetensors", where = "folder"] = Deno.args;
-const config = {
+const config = experts.endsWith(".json") ? JSON.parse(Deno.readTextFileSync(experts)) : {
   ...NLLB_MOE_54B,
   encoder_layers: 4,
   decoder_layers: 4,

@@ -1,5 +1,5 @@
 /** The packing process of tests/manual/pack_8gb.ts: ADDRESS OUT. */
-import { nllbMoe } from "../../src/arch/nllb_moe.ts";
+import { architectureOf } from "../../src/arch/registry.ts";
 import { formatSeconds } from "../../src/base/units.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
 import { journalFor } from "../../src/pack/journal.ts";
@@ -9,7 +9,7 @@ import { TEST_PACK } from "./pack_options.ts";
 
 const [address, out] = Deno.args as [string, string];
 const checkpoint = await openCheckpoint(address);
-const { plan } = nllbMoe.read(checkpoint.texts.config);
+const { plan } = architectureOf(checkpoint.texts.config).read(checkpoint.texts.config);
 const { objectBytes: _, ...options } = TEST_PACK;
 let shownMs = 0;
 const store = openWritableStore(out);

@@ -1,9 +1,10 @@
 /**
- * An HTTP server of a sharded f32 checkpoint that exists nowhere, as safetensors or as torch writes it: its bytes are
- * made up as they are asked for.
+ * An HTTP server of a sharded checkpoint that exists nowhere, as safetensors or as torch writes it: its bytes are made up
+ * as they are asked for. Weights are f32; what is encoded is u8.
  */
-import { nllbMoe } from "../../src/arch/nllb_moe.ts";
-import { plannedTensors } from "../../src/base/plan.ts";
+import { architectureOf } from "../../src/arch/registry.ts";
+import type { ModelPlan } from "../../src/base/plan.ts";
+import { storedTensors } from "../../src/checkpoint/stored.ts";
 import { randomWeights } from "../quant/random.ts";
 import { type Literal, torchSkeleton } from "./torch_files.ts";
 
@@ -25,6 +26,8 @@ interface Shard {
   /** Where the pattern of weights begins. */
   base: number;
   bytes: number;
+  /** Where tensors of u8 are. */
+  encoded: readonly { from: number; to: number }[];
 }
 
 type Form = "safetensors" | "torch";
@@ -34,17 +37,20 @@ type Form = "safetensors" | "torch";
  * two experts are equal.
  */
 const PATTERN = 262_139;
+/** Any two codes of MXFP4, or an exponent of small weights. */
+const ENCODED = Uint8Array.from({ length: PATTERN }, (_, i) => 112 + i * 7919 % 11);
 
 /** Serves a checkpoint of this configuration in shards of about shardBytes. The caller closes it. */
 export function rangeServer(
   config: unknown,
   shardBytes: number,
   form: Form = "safetensors",
+  plan: ModelPlan = architectureOf(config).read(config).plan,
 ): MadeUpCheckpoint {
   let sent = 0;
   const pattern = randomWeights(PATTERN, "gauss", 1).map((w) => w * 0.02);
   const patternBytes = new Uint8Array(pattern.buffer as ArrayBuffer);
-  const { shards, index, weights } = makeShards(config, shardBytes, form);
+  const { shards, index, weights } = makeShards(plan, shardBytes, form);
   const texts: Record<string, string> = {
     "config.json": JSON.stringify(config),
     "tokenizer.json": "{}",
@@ -86,31 +92,32 @@ const FORMS = {
   torch: { index: "pytorch_model.bin", file: (n: string) => `pytorch_model-${n}.bin` },
 };
 
-interface Planned {
+interface Made {
   name: string;
   shape: readonly number[];
+  /** Of an element: 4, or 1 where it is encoded. */
+  width: number;
 }
 
-function makeShards(config: unknown, shardBytes: number, form: Form) {
-  const { plan } = nllbMoe.read(config);
-  const groups: Planned[][] = [[]];
+function makeShards(plan: ModelPlan, shardBytes: number, form: Form) {
+  const groups: Made[][] = [[]];
   let size = 0, weights = 0;
-  for (const tensor of plannedTensors(plan)) {
+  for (const [name, { shape, types }] of storedTensors(plan)) {
     if (size >= shardBytes) {
       groups.push([]);
       size = 0;
     }
-    const count = tensor.shape.reduce((a, b) => a * b, 1);
-    groups.at(-1)!.push(tensor);
+    const count = shape.reduce((a, b) => a * b, 1), width = types.includes("U8") ? 1 : 4;
+    groups.at(-1)!.push({ name, shape, width });
     weights += count;
-    size += 4 * count;
+    size += width * count;
   }
   const shards = new Map<string, Shard>();
   const index: Record<string, string> = {};
   groups.forEach((tensors, i) => {
     const file = FORMS[form].file(String(i + 1).padStart(5, "0"));
     const shard = form === "torch"
-      ? { ...torchSkeleton(tensors), base: 0 }
+      ? { ...torchSkeleton(tensors), base: 0, encoded: [] }
       : safetensorsSkeleton(tensors);
     shards.set(file, shard);
     for (const { name } of tensors) index[name] = file;
@@ -118,18 +125,21 @@ function makeShards(config: unknown, shardBytes: number, form: Form) {
   return { shards, index, weights };
 }
 
-function safetensorsSkeleton(tensors: readonly Planned[]): Shard {
-  const entries: Record<string, unknown> = {};
+function safetensorsSkeleton(tensors: readonly Made[]): Shard {
+  const entries: Record<string, unknown> = {}, bytes: { from: number; to: number }[] = [];
   let at = 0;
-  for (const { name, shape } of tensors) {
-    const end = at + 4 * shape.reduce((a, b) => a * b, 1);
-    entries[name] = { dtype: "F32", shape, data_offsets: [at, end] };
+  for (const { name, shape, width } of tensors) {
+    const end = at + width * shape.reduce((a, b) => a * b, 1);
+    entries[name] = { dtype: width === 1 ? "U8" : "F32", shape, data_offsets: [at, end] };
+    if (width === 1) bytes.push({ from: at, to: end });
     at = end;
   }
   const text = JSON.stringify(entries);
   const header = new TextEncoder().encode(" ".repeat(8) + text + " ".repeat(-text.length & 7));
   new DataView(header.buffer).setBigUint64(0, BigInt(header.length - 8), true);
-  return { literals: [{ at: 0, bytes: header }], base: header.length, bytes: header.length + at };
+  const base = header.length;
+  const encoded = bytes.map(({ from, to }) => ({ from: base + from, to: base + to }));
+  return { literals: [{ at: 0, bytes: header }], base, bytes: base + at, encoded };
 }
 
 /** Bytes [from, to) of a shard, a piece at a time. */
@@ -142,9 +152,11 @@ function made(shard: Shard, pattern: Uint8Array<ArrayBuffer>, from: number, to: 
       while (next >= 0 && shard.literals[next] && at >= end(shard.literals[next]!)) next++;
       const literal = next < 0 ? undefined : shard.literals[next];
       const inside = literal !== undefined && at >= literal.at;
-      const source = inside ? literal.bytes : pattern;
-      const start = inside ? at - literal.at : (at - shard.base) % pattern.length;
-      const until = inside || literal === undefined ? to : Math.min(to, literal.at);
+      const region = shard.encoded.find((r) => r.to > at), isEncoded = region && region.from <= at;
+      const source = inside ? literal.bytes : isEncoded ? ENCODED : pattern;
+      const start = inside ? at - literal.at : (at - shard.base) % source.length;
+      const edge = isEncoded ? region.to : region?.from ?? to;
+      const until = inside ? to : Math.min(to, edge, literal?.at ?? to);
       const piece = source.slice(
         start,
         Math.min(source.length, start + until - at, start + 2 ** 18),
