@@ -1,9 +1,12 @@
 /** Packs of checkpoints that store tensors stacked, joined, transposed, in turns or as MXFP4. */
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
+import { architectureOf } from "../../src/arch/registry.ts";
 import { MoqeError } from "../../src/base/errors.ts";
 import { expertLayout } from "../../src/base/layout.ts";
 import { type ModelPlan, plannedTensors } from "../../src/base/plan.ts";
+import { asMatrix } from "../../src/checkpoint/contract.ts";
 import { openCheckpoint } from "../../src/checkpoint/open.ts";
+import { asPlanned } from "../../src/checkpoint/parts.ts";
 import { packWidths } from "../../src/cli/widths.ts";
 import { Calibration } from "../../src/pack/calibration/file.ts";
 import { JOURNAL_NAME, journalAt } from "../../src/pack/journal.ts";
@@ -18,6 +21,7 @@ import { FileStore } from "../../src/store/file_store.ts";
 import type { Manifest } from "../../src/store/manifest.ts";
 import { openModel } from "../../src/store/open.ts";
 import { writeCalibration } from "../support/calibration.ts";
+import { GOLDENS } from "../support/golden.ts";
 import { TEST_PACK } from "../support/pack_options.ts";
 import { contents } from "../support/packed.ts";
 import { partsFiles, type PartsModel, partsModel } from "../support/parts_model.ts";
@@ -161,6 +165,29 @@ Deno.test("experts that are stored as MXFP4 stay so unless another width is aske
   });
   assert(sizes.find((s) => s.part === "experts")!.packedBytes > 0);
 });
+
+for (const name of ["mxfp4", "mxfp4_wide"]) {
+  Deno.test(`gpt-oss as it is published, ${name}: packed without a word of widths, nothing is lost`, async () => {
+    using out = temporaryFolder();
+    const files = contents(new URL(`gpt_oss/${name}`, GOLDENS).pathname);
+    using folder = temporaryFolder(
+      { ...Object.fromEntries(files), "tokenizer.json": "{}" } as never,
+    );
+    const checkpoint = await openCheckpoint(folder.path);
+    const { plan } = architectureOf(checkpoint.texts.config).read(checkpoint.texts.config);
+    const flags = { trunk: "8bit", embedding: "8bit", part: [] } as never;
+    const options = { ...TEST_PACK, ...packWidths(flags, plan) }, store = new FileStore(out.path);
+    const { manifest } = await packCheckpoint(checkpoint, plan, store, options);
+    const view = asPlanned(checkpoint.weights, plan), got = await expertsOf(store, plan, manifest);
+    assertEquals(got.size, 2 * 4 * 4);
+    for (const [tensor, values] of got) {
+      const { rows } = asMatrix(view.tensors.get(tensor)!.shape);
+      assertEquals([tensor, values], [tensor, await view.readRows(tensor, 0, rows)]);
+    }
+    assertEquals(manifest.formats.some((f) => f.bits === 4 && f.levels?.[0] === -12), true);
+    checkpoint.weights.close();
+  });
+}
 
 /** A store that fails at its n-th write. */
 class FailingStore extends FileStore {
