@@ -9,6 +9,7 @@ import { isHubAddress } from "../checkpoint/hub_address.ts";
 import { type BudgetPlan, divideBudget, passRows, scratchShape } from "../engine/budget.ts";
 import { hostNeed, leastHostMiB } from "../engine/host_budget.ts";
 import { WORKER_START_BYTES } from "../engine/shares.ts";
+import { tokenCost } from "../engine/token_cost.ts";
 import type { ModelSpec } from "../nn/spec.ts";
 import type { Manifest } from "../store/manifest.ts";
 import { openModel } from "../store/open.ts";
@@ -18,7 +19,7 @@ import type { planFlags } from "./pack_flags.ts";
 import { kvBits, modelAddress, threadCount } from "./model.ts";
 import { usage } from "./parse.ts";
 import { planConfig, planHub } from "./plan_checkpoint.ts";
-import { outlookTable } from "./plan_outlook.ts";
+import { outlookTable, tokenText } from "./plan_outlook.ts";
 import { manifestTable, table } from "./tables.ts";
 
 /** Runs the command. A budget that is too small is told with the least that would do, and exit code 1. */
@@ -26,8 +27,8 @@ export async function plan({ flags, positionals }: Invocation<typeof planFlags>)
   const [address] = positionals;
   if (flags.config === undefined) {
     if (address === undefined || !isHubAddress(address)) return await planModel(address, flags);
-    show(await planHub(address, flags), flags);
-  } else if (address === undefined) show(await planConfig(flags.config, flags), flags);
+    await show(await planHub(address, flags), flags);
+  } else if (address === undefined) await show(await planConfig(flags.config, flags), flags);
   else throw usage({ name: "plan" }, "--config stands in place of MODEL: give one of them");
   return EXIT.ok;
 }
@@ -48,7 +49,10 @@ async function planModel(
   const budget = divide({ manifest, plan, spec, manifestBytes }, flags, flags.gpuMemory);
   console.log(`${budgetText(budget, flags.gpuMemory)}\n`);
   console.log(needsText({ manifest, plan, spec, manifestBytes }, budget, flags));
-  console.log(`\n${await outlookTable(opened, plan, budget, flags.bandwidth)}`);
+  const outlook = spec.encoder === undefined
+    ? tokenText(await tokenCost(manifest, plan, spec, budget), flags.bandwidth)
+    : await outlookTable(opened, plan, budget, flags.bandwidth);
+  console.log(`\n${outlook}`);
   return EXIT.ok;
 }
 
@@ -61,13 +65,18 @@ export interface Planned {
 }
 
 /** What a checkpoint's packed model would need; how a budget is divided, where it is enough. */
-function show(planned: Planned, flags: Values<typeof planFlags>): void {
-  const { gpuMemory } = flags;
+async function show(planned: Planned, flags: Values<typeof planFlags>): Promise<void> {
+  const { gpuMemory } = flags, { manifest, plan, spec } = planned;
   const most = divide(planned, flags, Number.MAX_SAFE_INTEGER);
   console.log(`\n${needsText(planned, most, flags)}`);
   if (gpuMemory < most.leastBytes) {
     console.log(`--gpu-memory ${formatBytes(gpuMemory)} would be too small`);
-  } else console.log(`\n${budgetText(divide(planned, flags, gpuMemory), gpuMemory)}`);
+    return;
+  }
+  const budget = divide(planned, flags, gpuMemory);
+  console.log(`\n${budgetText(budget, gpuMemory)}`);
+  if (spec.encoder !== undefined) return;
+  console.log(`\n${tokenText(await tokenCost(manifest, plan, spec, budget), flags.bandwidth)}`);
 }
 
 function divide(

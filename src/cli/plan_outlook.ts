@@ -4,6 +4,7 @@ import type { ModelPlan } from "../base/plan.ts";
 import { formatBytes, formatSeconds } from "../base/units.ts";
 import type { BudgetPlan } from "../engine/budget.ts";
 import { Learned } from "../engine/learned.ts";
+import type { TokenCost } from "../engine/token_cost.ts";
 import { outlook } from "../experts/outlook.ts";
 import { priorOf } from "../experts/profiles.ts";
 import { pairSides } from "../store/manifest.ts";
@@ -50,4 +51,23 @@ export async function outlookTable(
   const head = `a sentence of ${STEPS} tokens at ${formatBytes(bytesASecond)} a second:`;
   const columns = ["pair", "expected hits", "cold experts", "cold bytes", "cold seconds"];
   return `${head}\n${table(columns, rows)}`;
+}
+
+/** What a token costs a model that generates, where its experts are used evenly. */
+export function tokenText(cost: TokenCost, bytesASecond: number): string {
+  const readMs = 1e3 * cost.readBytes / bytesASecond;
+  const ms = (time: number) => `${Math.round(time)} ms`;
+  const total = Math.max(readMs, cost.hashMs, cost.computeMs);
+  return [
+    "a token, where experts are used evenly (trained routers use some more often, and read less):",
+    table(["part", "figure"], [
+      ["experts routed", String(cost.routed)],
+      ["resident", `${(100 * cost.hitRate).toFixed(1)} %`],
+      ["read", formatBytes(Math.round(cost.readBytes))],
+      [`reading at ${formatBytes(bytesASecond)} a second`, ms(readMs)],
+      ["checking what is read", ms(cost.hashMs)],
+      ["products, one thread of this machine", ms(cost.computeMs)],
+      ["a token", ms(total)],
+    ]),
+  ].join("\n");
 }
