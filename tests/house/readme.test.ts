@@ -4,9 +4,10 @@
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { PINNED_DENO } from "../../src/base/runtime.ts";
-import { repository, TINY } from "../cli/hub.ts";
+import { filesOf, repository, TINY } from "../cli/hub.ts";
 import { Served } from "../http/served.ts";
 import { makeBucket } from "../support/buckets.ts";
+import { writeTinyChat } from "../support/chat_model.ts";
 import { hubServer } from "../support/hub_server.ts";
 import { testNeeding } from "../support/needs.ts";
 import { findProgram } from "../support/parts.ts";
@@ -30,7 +31,10 @@ const WRITES: Readonly<Record<string, RegExp>> = {
   "curl -s": /"translatedText":"Die Datei konnte nicht geöffnet werden\."/,
   "--to fr": /^Le fichier n'a pas pu être ouvert\.$/m,
   "moqe plan hf://": /least --gpu-memory: /,
-  "moqe pack hf://": /from hf:\/\/facebook\/nllb-moe-54b@/,
+  "moqe pack hf://f": /from hf:\/\/facebook\/nllb-moe-54b@/,
+  "moqe pack hf://Q": /from hf:\/\/Qwen\/Qwen3-30B-A3B@/,
+  // Made-up weights say made-up words, but something.
+  "moqe generate": /\S/,
 };
 
 /** A folder with this checkout's files, so that nothing is written into it. */
@@ -52,8 +56,11 @@ function freePort(): number {
 /** Runs commands one after the other; a service runs until the next one, or the end. */
 async function runAll(commands: readonly string[], env: Record<string, string>): Promise<void> {
   using tree = copyOfCheckout();
+  using chat = temporaryFolder();
+  await writeTinyChat(chat.path);
   const hub = hubServer({
     "facebook/nllb-moe-54b": repository(TINY),
+    "Qwen/Qwen3-30B-A3B": repository(filesOf(chat.path)),
   });
   const port = freePort();
   const variables = {
