@@ -104,6 +104,7 @@ def save(model: PreTrainedModel, folder: pathlib.Path, options: dict) -> None:
             tensors |= {f"{name}_{part}": value for part, value in parts.items()}
         save_file(tensors, weights, metadata=metadata)
         write["quantization_config"] = MXFP4
+    tiny.halve(weights)
     patch(folder / "config.json", write, options["drop"])
 
 

@@ -186,7 +186,19 @@ def save(model: PreTrainedModel, folder: pathlib.Path, store: str) -> None:
         tensors = load_file(weights)
         tensors |= {f"{stack}.embed_tokens.weight": tensors["shared.weight"].clone() for stack in ["encoder", "decoder"]}
         save_file(tensors, weights, metadata={"format": "pt"})
+    halve(weights)
     save_tokenizer(folder, model.config)
+
+
+def halve(weights: pathlib.Path) -> None:
+    """Writes f32 tensors as f16, which holds them exactly, so that the files are small. Shards stay as they are."""
+    if not weights.exists():
+        return
+    tensors = load_file(weights)
+    narrow = {name: t.half() if t.dtype == torch.float32 else t for name, t in tensors.items()}
+    for name, t in tensors.items():
+        assert torch.equal(narrow[name].to(t.dtype), t), f"{name} is not exact in f16"
+    save_file(narrow, weights, metadata={"format": "pt"})
 
 
 def save_tokenizer(folder: pathlib.Path, config: PretrainedConfig) -> None:
