@@ -3,7 +3,7 @@ import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } f
 import { modelAddress } from "../../src/cli/model.ts";
 import { loadEngine } from "../../src/engine/load.ts";
 import type { EngineOptions, GenerateParams } from "../../src/engine/protocol.ts";
-import { type ChatModelOptions, writeQwen3Chat, writeTinyChat } from "../support/chat_model.ts";
+import { packChat, writeQwen3Chat, writeTinyChat } from "../support/chat_model.ts";
 import { loadTokenizer } from "../../src/text/tokenizer.ts";
 import { qwen3File } from "../text/byte_level_goldens.ts";
 import { moqe, spawnMoqe } from "./moqe.ts";
@@ -14,22 +14,10 @@ const SMALL = ["--threads", "1"];
 let folder: string, tiny: string, qwen3: string;
 Deno.test.beforeAll(async () => {
   folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
-  tiny = await packed("tiny", writeTinyChat);
-  qwen3 = await packed("qwen3", writeQwen3Chat);
+  tiny = await packChat(writeTinyChat, `${folder}/tiny`);
+  qwen3 = await packChat(writeQwen3Chat, `${folder}/qwen3`);
 });
 Deno.test.afterAll(() => Deno.remove(folder, { recursive: true }));
-
-async function packed(
-  name: string,
-  write: (folder: string, options?: ChatModelOptions) => Promise<void>,
-  options?: ChatModelOptions,
-): Promise<string> {
-  const out = `${folder}/${name}-packed`;
-  await write(`${folder}/${name}`, options);
-  const { code, err } = await moqe(["pack", `${folder}/${name}`, out, "--licence", "CC0-1.0"]);
-  assertEquals([code, err], [0, ""]);
-  return out;
-}
 
 const generate = (model: string, args: string[], input = "") =>
   moqe(["generate", model, ...SMALL, ...args], { input });
@@ -122,7 +110,7 @@ Deno.test("an answer ends with any end token that generation_config.json names",
   const [eos] = pieces.slice(2).map((piece) => tokenizer.encode(piece)).find((ids) =>
     ids.length === 1
   )!;
-  const other = await packed("ends", writeQwen3Chat, {
+  const other = await packChat(writeQwen3Chat, `${folder}/ends`, {
     generation: { eos_token_id: [151643, eos] },
   });
   const cut = await answered(other, { prompt: "Hello", maxTokens: 12 });
@@ -136,7 +124,7 @@ Deno.test("what a model cannot do is refused by name, with what to do instead", 
   const encoder = await generate(modelAddress(undefined), ["--prompt", "Hello"]);
   assertEquals([encoder.code, encoder.out], [1, ""]);
   assertMatch(encoder.err, /nllb-moe model: it has an encoder.*use moqe translate/);
-  const bare = await packed("bare", writeTinyChat, { hasTemplate: false });
+  const bare = await packChat(writeTinyChat, `${folder}/bare`, { hasTemplate: false });
   assertEquals((await generate(bare, ["--prompt", "Hello", "--max-tokens", "4"])).code, 0);
   const chat = await generate(bare, ["--chat", "--prompt", "Hello"]);
   assertEquals([chat.code, chat.out], [1, ""]);
