@@ -5,6 +5,7 @@ import { EXIT, type Invocation } from "./command.ts";
 import type { generateFlags } from "./flags.ts";
 import { listenForInterrupt, orAborted } from "./interrupt.ts";
 import { engineOptions, loadedInfo } from "./model.ts";
+import { usage } from "./parse.ts";
 import { Progress } from "./progress.ts";
 import { readStandardText } from "./read_input.ts";
 
@@ -14,9 +15,13 @@ const encoder = new TextEncoder();
 export async function generate(
   { flags, positionals }: Invocation<typeof generateFlags>,
 ): Promise<number> {
+  if (flags.system !== undefined && !flags.chat) {
+    throw usage({ name: "generate" }, "--system needs --chat: a prompt as it is has no messages");
+  }
   const prompt = flags.prompt ?? await readStandardText("generate");
   using interrupt = listenForInterrupt();
   const { signal } = interrupt, progress = new Progress({ force: flags.progress });
+  const unread = new AbortController();
   const engine = startEngine(engineOptions({ ...flags, model: positionals[0] }));
   try {
     await loadedInfo(engine, progress, signal);
@@ -25,6 +30,7 @@ export async function generate(
     const write = (text: string) => {
       from ||= performance.now();
       written = written.then(() => writeAll(text));
+      written.catch((error) => unread.abort(error));
     };
     const beams = flags.beams,
       params: GenerateParams = {
@@ -34,7 +40,8 @@ export async function generate(
         maxTokens: flags.maxTokens,
       };
     const started = performance.now();
-    const found = await orAborted(engine.generate(params, { signal, onText: write }), signal);
+    const until = AbortSignal.any([signal, unread.signal]);
+    const found = await orAborted(engine.generate(params, { signal: until, onText: write }), until);
     await written;
     await writeAll("\n");
     if (flags.progress || Deno.stderr.isTerminal()) {
@@ -49,6 +56,8 @@ export async function generate(
     }
     return EXIT.ok;
   } catch (thrown) {
+    // Whoever reads our output has seen enough (moqe generate ... | head).
+    if (thrown instanceof Deno.errors.BrokenPipe) return EXIT.failure;
     if (!signal.aborted) throw thrown;
     await writeAll("\n");
     return EXIT.interrupted;

@@ -52,3 +52,13 @@ export function floresPair(pair: string): string {
 export function pairText({ source, target }: { source: string; target: string }): string {
   return `${codeOf(source)}-${codeOf(target)}`;
 }
+
+/** Pairs in words: every pair of some languages as these. */
+export function pairsText(pairs: readonly { source: string; target: string }[]): string {
+  const languages = [...new Set(pairs.flatMap(({ source, target }) => [source, target]))];
+  const isEvery = languages.length > 3 &&
+    pairs.length === languages.length * (languages.length - 1);
+  return isEvery
+    ? `every pair of ${languages.map(codeOf).join(", ")}`
+    : pairs.map(pairText).join(", ");
+}

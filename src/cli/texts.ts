@@ -1,12 +1,17 @@
 /** Texts of files through an engine, for the commands that translate: which pair, how to search, what if the queue is full. */
 import type { Values } from "../base/config.ts";
 import { errorCode, errorText, MoqeError } from "../base/errors.ts";
-import type { Engine, ModelInfo, TranslateParams } from "../engine/protocol.ts";
+import {
+  type Engine,
+  isPrompted,
+  type ModelInfo,
+  type TranslateParams,
+} from "../engine/protocol.ts";
 import { pairSides } from "../store/manifest.ts";
 import { findLanguage } from "../text/languages.ts";
 import type { searchFlags } from "./flags.ts";
 import { orAborted } from "./interrupt.ts";
-import { floresPair, pairText } from "./pairs.ts";
+import { floresPair, pairsText } from "./pairs.ts";
 
 /** All that a translation needs beside its texts. */
 export type Settings = Omit<TranslateParams, "texts">;
@@ -27,9 +32,12 @@ export function trainedPair(
       remedy: "name it with --from, or say --format text",
     });
   }
+  const prompted = isPrompted(info);
   throw new MoqeError("bad_input", {
     action: `translate from ${from} to ${to}`,
-    rule: `${info.name} was trained for ${info.pairs.map(pairText).join(", ")}`,
+    rule: `${info.name} ${prompted ? "is asked for" : "was trained for"} ${pairsText(info.pairs)}`,
+    ...prompted &&
+      { remedy: "a model that is prompted is asked for others when packed with --pairs" },
   });
 }
 

@@ -1,18 +1,19 @@
 /** Several models behind one Engine: a request goes to the model that was trained for its pair. */
 import { MoqeError } from "../base/errors.ts";
 import { startEngine } from "./client.ts";
-import type {
-  Engine,
-  EngineOptions,
-  EngineState,
-  EngineStats,
-  GenerateOptions,
-  GenerateParams,
-  Generation,
-  ModelInfo,
-  TranslateOptions,
-  TranslateParams,
-  Translation,
+import {
+  type Engine,
+  type EngineOptions,
+  type EngineState,
+  type EngineStats,
+  type GenerateOptions,
+  type GenerateParams,
+  type Generation,
+  isPrompted,
+  type ModelInfo,
+  type TranslateOptions,
+  type TranslateParams,
+  type Translation,
 } from "./protocol.ts";
 import { shareBudgets } from "./shares.ts";
 import { infoOfAll, statsOfAll } from "./sums.ts";
@@ -108,7 +109,7 @@ export class Fleet implements Engine {
 
   /** By the first model that generates; where none does, the first one says so. */
   generate(params: GenerateParams, options?: GenerateOptions): Promise<Generation> {
-    const generates = ({ info }: Engine) => info?.limits.maxContextTokens !== undefined;
+    const generates = ({ info }: Engine) => info !== undefined && isPrompted(info);
     return (this.#engines.find(generates) ?? this.#engines[0]!).generate(params, options);
   }
 

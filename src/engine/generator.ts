@@ -12,7 +12,7 @@ export interface GeneratorParts {
   readonly tokenizer: TextTokenizer;
   readonly templates: ChatTemplates;
   readonly scheduler: Scheduler;
-  readonly spec: Pick<ModelSpec, "modelType" | "encoder">;
+  readonly spec: Pick<ModelSpec, "modelType" | "encoder" | "embedding">;
   /** Any of these ends an answer. */
   readonly eos: readonly number[];
   /** Longest sequence, prompt and answer together. */
@@ -29,9 +29,9 @@ export class Generator {
    */
   async generate(params: GenerateParams, options: GenerateOptions = {}): Promise<Generation> {
     this.#check(params);
-    const { scheduler, eos, contextTokens } = this.parts;
+    const { scheduler, eos, contextTokens, spec } = this.parts;
     const prefix = this.#prefix(params), room = contextTokens - prefix.length;
-    if (room < 1) throw tooLong(prefix.length, contextTokens);
+    if (room < 1) throw tooLong(prefix.length, contextTokens, spec);
     const { signal, timeoutMs, onText } = options;
     const stream = onText && this.#stream(onText);
     let cachedTokens = 0;
@@ -108,10 +108,17 @@ export class Generator {
   }
 }
 
-function tooLong(tokens: number, contextTokens: number): MoqeError {
+function tooLong(
+  tokens: number,
+  contextTokens: number,
+  { embedding }: Pick<ModelSpec, "embedding">,
+): MoqeError {
+  const isModels = contextTokens === embedding.maxPositions;
   return new MoqeError("too_large", {
     action: `continue a prompt of ${tokens} tokens`,
     rule: `prompt and answer have ${contextTokens} tokens together at most`,
-    remedy: "send less, or raise --max-context or --gpu-memory",
+    remedy: isModels
+      ? "send less: the model was made for no more"
+      : "send less, or raise --max-context or --gpu-memory",
   });
 }

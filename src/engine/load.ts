@@ -174,24 +174,18 @@ async function bringToLife(
   });
   const pairs = isChat ? chatPairs(manifest) : manifest.pairs;
   const translator = new Translator(tokenizer, scheduler, { pairs }, spec, templates, {
-    // A prompt is longer than its sentence.
-    maxSourceTokens: isChat
-      ? Math.min(options.maxSourceTokens, Math.floor(maxContextTokens / 4))
-      : sourceTokens(spec, options),
+    maxSourceTokens: sourceTokens(spec, options),
     maxTargetTokens: Math.min(
       MAX_TARGET_TOKENS,
       Math.floor(spec.embedding.maxPositions / (isChat ? 2 : 1)),
     ),
+    ...isChat ? { maxContextTokens } : {},
   });
   const keepBytes = widestBlock(manifest);
   const info = describe({ ...manifest, pairs: [...pairs] }, {
     device: description,
     batchInvariant: await batchInvariant(backend, model.probe),
-    limits: {
-      ...translator.limits,
-      maxQueue: options.maxQueue,
-      ...isChat ? { maxContextTokens } : {},
-    },
+    limits: { ...translator.limits, maxQueue: options.maxQueue },
   });
   const generator = new Generator({
     tokenizer,

@@ -132,6 +132,11 @@ export interface ModelInfo {
   };
 }
 
+/** Whether a model (of several: one of them) is asked for translations by a prompt, and generates. */
+export function isPrompted({ limits }: Pick<ModelInfo, "limits">): boolean {
+  return limits.maxContextTokens !== undefined;
+}
+
 /** What the engine counts, for /metrics. */
 export interface EngineStats {
   ledger: LedgerSnapshot;

@@ -15,7 +15,7 @@ export interface WrittenSource extends Pick<Job, "source" | "prefix" | "forced">
 /** Writes the sentences of one pair of languages. */
 export interface SourceWriter {
   write(sentence: string): WrittenSource;
-  /** How many of a source's tokens are not the sentence's own. */
+  /** How many of a source's tokens, or of a prompt's, are not the sentence's own. */
   readonly extraTokens: number;
   /** The translation in what the model wrote for a sentence; the whole of it unless given. */
   readonly answer?: ((sentence: string, text: string) => string) | undefined;

@@ -21,10 +21,15 @@ const RUNAWAY_EXTRA = 24;
 /** Longest a sentence of so many tokens can be in any script; what is longer is cut before it is tokenized. */
 const MAX_CHARS_A_TOKEN = 16;
 
+/** A sentence of a model that is prompted has room for so many tokens at least, or no translation is tried. */
+const LEAST_SENTENCE = 8;
+
 /** Longest sentence on either side, in tokens. */
 export interface TranslatorLimits {
   maxSourceTokens: number;
   maxTargetTokens: number;
+  /** Prompt and answer together, where a model is prompted. */
+  maxContextTokens?: number | undefined;
 }
 
 /** Translates texts of the manifest's pairs. */
@@ -48,7 +53,7 @@ export class Translator {
     const languages = { source: params.source, target: params.target };
     const writer = sourceWriter(this.spec, this.tokenizer, this.templates, languages);
     const limit = {
-      maxTokens: this.limits.maxSourceTokens - writer.extraTokens,
+      maxTokens: this.#sentenceTokens(writer),
       maxChars: MAX_CHARS_A_TOKEN * this.limits.maxSourceTokens,
       countTokens: (sentence: string) => this.tokenizer.encode(sentence).length,
     };
@@ -94,6 +99,20 @@ export class Translator {
         sourceTokens: sources[i]!.reduce((n, s) => n + s.tokens, 0),
         targetTokens: hypotheses.reduce((n, h) => n + h[0]!.tokens.length, 0),
       };
+    });
+  }
+
+  /** Longest sentence. Throws MoqeError `too_large` where a prompt leaves no room for one and its translation. */
+  #sentenceTokens({ extraTokens }: SourceWriter): number {
+    const { maxSourceTokens, maxContextTokens } = this.limits;
+    if (maxContextTokens === undefined) return maxSourceTokens - extraTokens;
+    // A translation may have RUNAWAY_FACTOR tokens for each.
+    const room = (maxContextTokens - extraTokens - RUNAWAY_EXTRA) / (1 + RUNAWAY_FACTOR);
+    if (room >= LEAST_SENTENCE) return Math.min(maxSourceTokens, Math.floor(room));
+    throw new MoqeError("too_large", {
+      action: "translate by prompt",
+      rule: `the instruction takes ${extraTokens} tokens of a context of ${maxContextTokens}`,
+      remedy: "raise --max-context or --gpu-memory",
     });
   }
 

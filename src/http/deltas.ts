@@ -1,4 +1,5 @@
 /** Texts translated piece by piece: what is told is in order, and joined it is the translation. */
+import { isPrompted } from "../engine/protocol.ts";
 import { languageOf } from "../text/languages.ts";
 import type { TextOptions } from "../text/documents/contract.ts";
 import { TermFinder } from "../text/glossary.ts";
@@ -31,14 +32,16 @@ const MOST_PLAIN = 64;
 
 /**
  * Translates plain texts for a stream. Under greedy search a sentence without anything to keep is told token by token
- * as the model writes it; every other sentence when it is done, its placeholders, numbers and terms kept.
+ * as the model writes it; every other sentence when it is done, its placeholders, numbers and terms kept, and every
+ * sentence of a model that is prompted, which writes more than a translation.
  */
 export async function translateInDeltas(
   texts: readonly string[],
   how: How & { onDelta: OnDelta },
 ): Promise<string[]> {
-  const greedy = how.versions.params.beams === 1;
-  const plans = texts.map((text) => planOf(text, how.options, greedy));
+  const { params, engine } = how.versions;
+  const byToken = params.beams === 1 && !isPrompted(engine.info!);
+  const plans = texts.map((text) => planOf(text, how.options, byToken));
   const told = texts.map(() => ({ text: "", next: 0 }));
   const tell = (index: number) => {
     const state = told[index]!;
@@ -126,7 +129,7 @@ async function tellWhole(
 }
 
 /** A text's parts; a single one where tags or messages reach over sentences. */
-function planOf(text: string, options: TextOptions, greedy: boolean): Part[] {
+function planOf(text: string, options: TextOptions, byToken: boolean): Part[] {
   const language = languageOf(options.source).code;
   const terms = options.glossary && new TermFinder(options.glossary);
   const segment = stringSegment(text, options.splitSentences ?? "on");
@@ -139,7 +142,7 @@ function planOf(text: string, options: TextOptions, greedy: boolean): Part[] {
     const source = text.slice(start, end);
     if (!translate) return { source, kind: "kept", ready: source, done: true };
     const spans = view.spans.some((span) => span.start < end && span.end > start);
-    const kind = greedy && !spans ? "plain" : "guarded";
+    const kind = byToken && !spans ? "plain" : "guarded";
     return { source, kind, ready: "", done: false };
   });
 }

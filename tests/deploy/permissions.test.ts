@@ -5,6 +5,7 @@ import { permissionsOf, PERMITTED_COMMANDS, type Places } from "../../deploy/per
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { hashKey } from "../../src/http/access/keys.ts";
 import { modelAddress } from "../../src/cli/model.ts";
+import { writeTinyChat } from "../support/chat_model.ts";
 import { goldenFolder } from "../support/golden.ts";
 import { hubServer } from "../support/hub_server.ts";
 import { Served } from "../http/served.ts";
@@ -120,6 +121,19 @@ Deno.test("pack: the checkpoint and the folder it makes", async () => {
   const args = [CHECKPOINT, out, "--pairs", "en-de", "--licence", "MIT"];
   await run("pack", args, { inputs: [CHECKPOINT], outputs: [out] });
   assert((await Deno.stat(`${out}/manifest.json`)).isFile);
+});
+
+Deno.test("generate: a chat model that was packed without pairs, from a prompt and from standard input", async () => {
+  const checkpoint = `${folder}/chat`, model = `${folder}/chat-packed`;
+  await writeTinyChat(checkpoint);
+  const packed = [checkpoint, model, "--licence", "MIT"];
+  await run("pack", packed, { inputs: [checkpoint], outputs: [model] });
+  const args = [model, "--chat", "--max-tokens", "8"];
+  const prompted = await run("generate", [...args, "--prompt", "Hello"], { model });
+  assert(prompted.length > 1);
+  assertEquals(await run("generate", args, { model }, "Hello\n"), prompted);
+  const translated = ["--from", "en", "--to", "de", "--model", model, "--max-tokens", "8"];
+  assert((await run("translate", translated, { model }, "Open the file.\n")).length > 1);
 });
 
 Deno.test("pack and plan: a hub's checkpoint, with its two hosts and its variables", async () => {

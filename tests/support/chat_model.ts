@@ -1,4 +1,5 @@
 /** Made-up chat models of Qwen3's shape: random bf16 weights as a Hugging Face folder. What they say means nothing. */
+import { moqe } from "../cli/moqe.ts";
 import { qwen3File } from "../text/byte_level_goldens.ts";
 import { safetensors, type TestTensor } from "./safetensors.ts";
 
@@ -82,6 +83,21 @@ export async function writeQwen3Chat(
   const tokenizer = await qwen3File("tokenizer.json");
   const tokenizerConfig = await qwen3File("tokenizer_config.json");
   await write(folder, { config, tokenizer, tokenizerConfig }, options);
+}
+
+/** Writes a model beside `out` and packs it there by the command line, without --pairs unless given. Answers `out`. */
+export async function packChat(
+  write: (folder: string, options?: ChatModelOptions) => Promise<void>,
+  out: string,
+  options: ChatModelOptions & { pairs?: string } = {},
+): Promise<string> {
+  const checkpoint = `${out}-checkpoint`;
+  await write(checkpoint, options);
+  const pairs = options.pairs === undefined ? [] : ["--pairs", options.pairs];
+  const packed = await moqe(["pack", checkpoint, out, "--licence", "CC0-1.0", ...pairs]);
+  await Deno.remove(checkpoint, { recursive: true });
+  if (packed.code !== 0 || packed.err !== "") throw new Error(packed.err);
+  return out;
 }
 
 type Config = typeof SHAPE & {
