@@ -14,11 +14,14 @@ import { halvesToFloats, madd } from "./simd";
   return madd(f32x4.convert_i32x4_s(signed), x, acc);
 }
 
-/** Scales of four rows as floats; a row past the last one repeats it. */
-export function scalesOfFour(scales: usize, groups: i32, n: i32, last: i32, to: usize): void {
+/** Scales of four rows, `apart` rows from one to the next, as floats; a row past the last one repeats it. */
+export function scalesOfFour(
+  scales: usize, groups: i32, n: i32, apart: i32, last: i32, to: usize,
+): void {
   const stride = <usize>((groups + 3) & ~3) << 2;
   for (let i = 0; i < 4; i++) {
-    halvesToFloats(scales + <usize>min(n + i, last) * <usize>groups * 2, groups, to);
+    halvesToFloats(scales + <usize>min(n, last) * <usize>groups * 2, groups, to);
+    n += apart;
     to += stride;
   }
 }

@@ -4,7 +4,7 @@
 // above its code's low ones; from there a step is what it is at 2 bits.
 import { mac, scaled, scalesOfFour } from "./codes";
 import { MASKS_3, PARTS_3 } from "./constants";
-import { finish } from "./finish";
+import { finishApart } from "./finish";
 import { sums4 } from "./simd";
 
 /** Codes of steps 0, 2, 4, 6 at bits 4t; of steps 1, 3, 5, 7 two bits further. */
@@ -31,12 +31,13 @@ export function gemv3(
 ): void {
   const stride = <usize>((groups + 3) & ~3) << 2;
   const minusZero = f32x4.splat(-zero);
-  for (let r = 0; r < n; r += 4) {
+  const quarter = (n + 3) >> 2;
+  for (let r = 0; r < quarter; r++) {
     const p0 = w + <usize>r * rowBytes;
-    const p1 = w + <usize>min(r + 1, n - 1) * rowBytes;
-    const p2 = w + <usize>min(r + 2, n - 1) * rowBytes;
-    const p3 = w + <usize>min(r + 3, n - 1) * rowBytes;
-    scalesOfFour(scales, groups, r, n - 1, scratch);
+    const p1 = w + <usize>min(r + quarter, n - 1) * rowBytes;
+    const p2 = w + <usize>min(r + 2 * quarter, n - 1) * rowBytes;
+    const p3 = w + <usize>min(r + 3 * quarter, n - 1) * rowBytes;
+    scalesOfFour(scales, groups, r, quarter, n - 1, scratch);
     let sc = scratch, xp = xs, sp = sums;
     let t0 = f32x4.splat(0), t1 = t0, t2 = t0, t3 = t0;
     let a0 = t0, a1 = t0, a2 = t0, a3 = t0;
@@ -87,6 +88,6 @@ export function gemv3(
         sc += scaleStep;
       }
     }
-    finish(sums4(t0, t1, t2, t3), r, n - r, bias, relu, residual, out);
+    finishApart(sums4(t0, t1, t2, t3), r, quarter, n, bias, relu, residual, out);
   }
 }

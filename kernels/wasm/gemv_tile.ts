@@ -20,7 +20,7 @@ export function gemvTile(
   const minusZero = f32x4.splat(-zero);
   const steps = group >> 2;
   for (let r = 0; r < n; r += 4) {
-    scalesOfFour(scales, groups, r, n - 1, expanded);
+    scalesOfFour(scales, groups, r, 1, n - 1, expanded);
     let sc = expanded, xp = xs, sp = sums;
     let t0 = f32x4.splat(0), t1 = t0, t2 = t0, t3 = t0;
     for (let c = 0; c < kPadded; c += CHUNK) {

@@ -35,7 +35,7 @@ export function gemvTrellis(
     const p2 = w + <usize>min(r + 2, n - 1) * rowBytes;
     const p3 = w + <usize>min(r + 3, n - 1) * rowBytes;
     const b = above + r;
-    scalesOfFour(scales, groups, r, n - 1, expanded);
+    scalesOfFour(scales, groups, r, 1, n - 1, expanded);
     let sc = expanded, xp = xs, sp = sums, at: usize = 0;
     let t0 = f32x4.splat(0), t1 = t0, t2 = t0, t3 = t0;
     let a0 = t0, a1 = t0, a2 = t0, a3 = t0;

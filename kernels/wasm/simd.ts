@@ -110,11 +110,26 @@ import {
 
 /** f16 [count] at `from` to f32 [count rounded up to 4] at `to`; reads up to 6 bytes past the end. */
 export function halvesToFloats(from: usize, count: i32, to: usize): void {
-  for (let i = 0; i < count; i += 4) {
+  let i = 0;
+  for (; i + 16 <= count; i += 16) {
+    const a = v128.load(from), b = v128.load(from, 16);
+    if (v128.any_true(anyNotNormal(a, b, a, b))) break;
+    eightNormal(a, to);
+    eightNormal(b, to + 32);
+    from += 32;
+    to += 64;
+  }
+  for (; i < count; i += 4) {
     v128.store(to, halves(v128.load16x4_s(from)));
     from += 8;
     to += 16;
   }
+}
+
+// @ts-ignore: decorator
+@inline function eightNormal(h: v128, to: usize): void {
+  v128.store(to, normalHalves(i32x4.extend_low_i16x8_s(h)));
+  v128.store(to, normalHalves(i32x4.extend_high_i16x8_s(h)), 16);
 }
 
 /**
