@@ -1,7 +1,6 @@
-/** moqe: a Worker or a measuring process where this file is started as one, else the command line. */
+/** moqe: a Worker where this file is started as one, else the command line. */
 import { KERNEL_WORKER_NAME } from "./src/backend/cpu/pool_protocol.ts";
 import { isWorkerNamed } from "./src/base/workers.ts";
-import { BENCH_CHILD } from "./src/cli/bench_ask.ts";
 import { COMMANDS } from "./src/cli/commands.ts";
 import { runProgram } from "./src/cli/program.ts";
 import { ENGINE_WORKER_NAME } from "./src/engine/protocol.ts";
@@ -13,9 +12,6 @@ if (isWorkerNamed(ENGINE_WORKER_NAME)) {
   await import("./src/backend/cpu/pool_worker.ts");
 } else if (isWorkerNamed(STORE_WORKER_NAME)) {
   await import("./src/engine/store_worker.ts");
-} else if (import.meta.main && Deno.args[0] === BENCH_CHILD) {
-  const { answerBenchAsk } = await import("./src/cli/bench_child.ts");
-  await answerBenchAsk();
 } else if (import.meta.main) {
   Deno.exit(await runProgram(Deno.args, COMMANDS));
 }

@@ -14,8 +14,6 @@ export interface Places {
   readonly outputs?: readonly string[];
   /** For `serve`: the addresses to listen on, 0.0.0.0:5000 and that of --admin-port. */
   readonly listen?: readonly string[];
-  /** Deno itself, which `bench` starts once more; the one that runs unless given. */
-  readonly deno?: string | undefined;
 }
 
 /** Variables that set flags, what is asked of the C library, and those by which S3 stores are signed for. */
@@ -31,8 +29,6 @@ interface Needs {
   readonly listens?: boolean;
   /** Reads checkpoints, which may be a hub's; `store` names the hub's host and those that it redirects to. */
   readonly checkpoints?: boolean;
-  /** Starts itself once more and asks for the machine's memory. */
-  readonly measures?: boolean;
 }
 
 const NEEDS: Readonly<Record<string, Needs>> = {
@@ -49,7 +45,6 @@ const NEEDS: Readonly<Record<string, Needs>> = {
   plan: { checkpoints: true },
   key: {},
   health: {},
-  bench: { workers: true, measures: true },
 };
 
 /** Commands that have a line here. */
@@ -77,11 +72,5 @@ export function permissionsOf(command: string, places: Places): string[] {
     ...reads.length > 0 ? [`--allow-read=${reads.join(",")}`] : [],
     ...outputs.length > 0 ? [`--allow-write=${outputs.join(",")}`] : [],
     ...hosts.length > 0 ? [`--allow-net=${hosts.join(",")}`] : [],
-    ...needs.measures
-      ? [
-        `--allow-run=${places.deno ?? Deno.execPath()}`,
-        "--allow-sys=systemMemoryInfo",
-      ]
-      : [],
   ];
 }

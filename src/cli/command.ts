@@ -21,6 +21,8 @@ export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
 
 /** A command as help shows it and as the program runs it. */
 export interface Command {
+  /** The words that a command's name follows; "moqe" unless given. */
+  readonly program?: string;
   readonly name: string;
   readonly summary: string;
   /** Lines under the usage line: what it reads and writes, an example. */

@@ -1,7 +1,6 @@
 /** Every command that there is: the one table that help, environment variables and validation derive from. */
 import { type Command, defineCommand } from "./command.ts";
 import {
-  benchFlags,
   cacheFlags,
   evalFlags,
   generateFlags,
@@ -197,15 +196,5 @@ export const COMMANDS: readonly Command[] = [
     ],
     flags: cacheFlags,
     load: async () => (await import("./cache.ts")).cache,
-  }),
-  defineCommand({
-    name: "bench",
-    summary: "measure kernels and translations on this machine",
-    details: [
-      "moqe bench cache --trace FILE replays a routing trace against LRU, LFU, LFRU, our own policy and the best possible.",
-    ],
-    positionals: [{ name: "cache", help: "cache policies instead", optional: true }],
-    flags: benchFlags,
-    load: async () => (await import("./bench.ts")).bench,
   }),
 ];

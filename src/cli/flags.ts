@@ -191,20 +191,6 @@ export const verifyFlags = {
   progress: toggle("show progress on stderr also when that is no terminal"),
 };
 
-/** Benchmarks. */
-export const benchFlags = {
-  only: choice(
-    ["all", "kernels", "steps", "end-to-end", "tiles"],
-    "all",
-    "which part to measure; steps and tiles: on a GPU alone, tiles only when asked for",
-  ),
-  trace: optionalText("FILE", "cache: the routing trace to replay; generated ones unless given"),
-  profile: optionalText("FILE", "cache: profiles that the policy may start from"),
-  timeEach: duration("400ms", "time for each kernel figure"),
-  rounds: int(3, { min: 1, max: 1000 }, "rounds over the sentences, end to end"),
-  ...engineFlags,
-};
-
 /** Profiles of languages. */
 export const profileFlags = {
   ...engineFlags,
@@ -215,7 +201,7 @@ export const profileFlags = {
   output: optionalText("FILE", "where the profiles are written; profiles.json unless given"),
   trace: optionalText(
     "FILE",
-    "write the routing trace too, for --order-by and moqe bench cache; .gz packs it",
+    "write the routing trace too, for --order-by and deno task bench cache; .gz packs it",
   ),
   progress: toggle("show progress on stderr also when that is no terminal"),
 };

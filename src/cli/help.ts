@@ -33,7 +33,7 @@ export function commandHelp(command: Command): string {
   }));
   const left = Math.min(34, Math.max(0, ...entries.map((e) => e.left.length)));
   const lines = [
-    ["usage: moqe", command.name, ...words, "[FLAGS]"].join(" "),
+    [`usage: ${command.program ?? "moqe"}`, command.name, ...words, "[FLAGS]"].join(" "),
     "",
     `${command.summary[0]!.toUpperCase()}${command.summary.slice(1)}.`,
     ...command.details,

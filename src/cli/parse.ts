@@ -75,10 +75,11 @@ function checkPositionals(command: Command, found: readonly string[]): void {
 }
 
 /** A mistake on the command line, with where to read more. */
-export function usage(command: Pick<Command, "name">, rule: string): MoqeError {
+export function usage(command: Pick<Command, "name" | "program">, rule: string): MoqeError {
+  const words = `${command.program ?? "moqe"} ${command.name}`;
   return new MoqeError("bad_input", {
-    action: `run moqe ${command.name}`,
+    action: `run ${words}`,
     rule,
-    remedy: `moqe ${command.name} --help shows its arguments`,
+    remedy: `${words} --help shows its arguments`,
   });
 }

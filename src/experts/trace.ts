@@ -1,4 +1,4 @@
-/** Routing traces: which experts each sparse layer asked for, pass by pass; written while profiling, replayed by `moqe bench cache`. */
+/** Routing traces: which experts each sparse layer asked for, pass by pass; written while profiling, replayed by `deno task bench cache`. */
 import { MoqeError } from "../base/errors.ts";
 import type { ExpertKey } from "../base/plan.ts";
 import type { PolicyLayer, SentenceLanguages } from "./contract.ts";

@@ -3,8 +3,8 @@ import { Ledger } from "../../src/base/ledger.ts";
 import { expertLayout } from "../../src/base/layout.ts";
 import { type Backend, PAGE_TOKENS } from "../../src/backend/contract.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
-import { TWINS } from "../../src/backend/cpu/twin/index.ts";
-import { packedRandom, type Random, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { TWINS } from "../../tools/twin/index.ts";
+import { packedRandom, type Random, seeded } from "../../tools/twin/packed.ts";
 import * as on from "./device.ts";
 
 /** A step that uses every operation; the bytes of all its results. */

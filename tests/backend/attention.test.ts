@@ -1,7 +1,7 @@
 import { assert, assertThrows } from "@std/assert";
 import { PAGE_TOKENS } from "../../src/backend/contract.ts";
-import { attentionTwin, keyIndex } from "../../src/backend/cpu/twin/attention.ts";
-import { seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { attentionTwin, keyIndex } from "../../tools/twin/attention.ts";
+import { seeded } from "../../tools/twin/packed.ts";
 import { fillPages, paged, segments } from "./attention_inputs.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";

@@ -1,8 +1,8 @@
 import { assertThrows } from "@std/assert";
 import { F32 } from "../../src/base/layout.ts";
 import { type Backend, PAGE_TOKENS } from "../../src/backend/contract.ts";
-import { attentionTwin, keyIndex } from "../../src/backend/cpu/twin/attention.ts";
-import { packedRandom, type Random, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { attentionTwin, keyIndex } from "../../tools/twin/attention.ts";
+import { packedRandom, type Random, seeded } from "../../tools/twin/packed.ts";
 import { paged, segments } from "./attention_inputs.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";

@@ -5,8 +5,8 @@ import {
   type KvLayer,
   PAGE_TOKENS,
 } from "../../src/backend/contract.ts";
-import { keptTwin } from "../../src/backend/cpu/twin/attention.ts";
-import type { Random } from "../../src/backend/cpu/twin/packed.ts";
+import { keptTwin } from "../../tools/twin/attention.ts";
+import type { Random } from "../../tools/twin/packed.ts";
 import { toHalfBits } from "../../src/quant/half.ts";
 import * as on from "./device.ts";
 

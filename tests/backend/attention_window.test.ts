@@ -1,8 +1,8 @@
 /** What decoder-only models ask of attention: grouped heads, sliding windows, sinks. */
 import { assertThrows } from "@std/assert";
 import { type Backend, type KvBits, PAGE_TOKENS } from "../../src/backend/contract.ts";
-import { attentionTwin, keptTwin, keyIndex } from "../../src/backend/cpu/twin/attention.ts";
-import { type Random, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { attentionTwin, keptTwin, keyIndex } from "../../tools/twin/attention.ts";
+import { type Random, seeded } from "../../tools/twin/packed.ts";
 import { fillPages, paged, segments } from "./attention_inputs.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";

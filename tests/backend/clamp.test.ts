@@ -1,6 +1,6 @@
 import { assert, assertThrows } from "@std/assert";
-import { clampTwin } from "../../src/backend/cpu/twin/clamp.ts";
-import { seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { clampTwin } from "../../tools/twin/clamp.ts";
+import { seeded } from "../../tools/twin/packed.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";
 

@@ -14,7 +14,7 @@ import {
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import type { Tiles } from "../../src/backend/webgpu/tiles.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
-import { gauss, type PackedTwin, type Random } from "../../src/backend/cpu/twin/packed.ts";
+import { gauss, type PackedTwin, type Random } from "../../tools/twin/packed.ts";
 import { sharedDevice } from "../support/gpu.ts";
 import { needs } from "../support/needs.ts";
 

@@ -8,8 +8,8 @@ import {
   type Gating,
   placeOf,
 } from "../../src/backend/contract.ts";
-import * as twin from "../../src/backend/cpu/twin/experts.ts";
-import { packedRandom, type PackedTwin, type Random } from "../../src/backend/cpu/twin/packed.ts";
+import * as twin from "../../tools/twin/experts.ts";
+import { packedRandom, type PackedTwin, type Random } from "../../tools/twin/packed.ts";
 import * as on from "./device.ts";
 
 export interface Layer {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Activation, ExpertsOp, Gating, IndexArray } from "../../src/backend/contract.ts";
-import { seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { seeded } from "../../tools/twin/packed.ts";
 import * as on from "./device.ts";
 import { base, expertTwin, layer, load, loadBase } from "./expert_blocks.ts";
 import { NMSE } from "./tolerances.ts";

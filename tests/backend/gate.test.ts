@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { gateTwin } from "../../src/backend/cpu/twin/gate.ts";
-import { seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { gateTwin } from "../../tools/twin/gate.ts";
+import { seeded } from "../../tools/twin/packed.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertThrows } from "@std/assert";
 import type { Backend, LinearOp } from "../../src/backend/contract.ts";
-import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
-import { packedRandom, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { linearTwin } from "../../tools/twin/linear.ts";
+import { packedRandom, seeded } from "../../tools/twin/packed.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";
 

@@ -6,8 +6,8 @@ import {
   placeOf,
   type SlotLookup,
 } from "../../src/backend/contract.ts";
-import { packedRandom, seeded } from "../../src/backend/cpu/twin/packed.ts";
-import { lookUpTwin } from "../../src/backend/cpu/twin/router.ts";
+import { packedRandom, seeded } from "../../tools/twin/packed.ts";
+import { lookUpTwin } from "../../tools/twin/router.ts";
 import * as on from "./device.ts";
 import { base, expertTwin, layer, load, loadBase } from "./expert_blocks.ts";
 import { NMSE } from "./tolerances.ts";

@@ -3,7 +3,7 @@ import { MoqeError } from "../../src/base/errors.ts";
 import { Ledger } from "../../src/base/ledger.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
 import { Heap, HEAP_MOST_BYTES } from "../../src/backend/cpu/heap.ts";
-import { seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { seeded } from "../../tools/twin/packed.ts";
 import { cpuScratchBytes } from "../../src/backend/cpu/scratch.ts";
 import * as on from "./device.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertThrows } from "@std/assert";
-import { embedTwin, layerNormTwin, rmsNormTwin } from "../../src/backend/cpu/twin/linear.ts";
-import { packedRandom, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { embedTwin, layerNormTwin, rmsNormTwin } from "../../tools/twin/linear.ts";
+import { packedRandom, seeded } from "../../tools/twin/packed.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";
 

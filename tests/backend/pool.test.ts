@@ -1,6 +1,6 @@
 /** Threads change no bit: every format, rows of every path, widths that no share divides. */
 import type { Backend, LinearOp } from "../../src/backend/contract.ts";
-import { packedRandom, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { packedRandom, seeded } from "../../tools/twin/packed.ts";
 import * as on from "./device.ts";
 
 async function product(backend: Backend, op: Omit<LinearOp, "out">): Promise<Float32Array> {

@@ -1,7 +1,7 @@
 import { assert, assertThrows } from "@std/assert";
 import type { Backend, RotaryOp } from "../../src/backend/contract.ts";
-import { gauss, type Random, seeded } from "../../src/backend/cpu/twin/packed.ts";
-import { rotaryTwin } from "../../src/backend/cpu/twin/rotary.ts";
+import { gauss, type Random, seeded } from "../../tools/twin/packed.ts";
+import { rotaryTwin } from "../../tools/twin/rotary.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";
 

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { F32 } from "../../src/base/layout.ts";
 import type { Backend, RouterOp } from "../../src/backend/contract.ts";
-import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
-import { packedRandom, seeded } from "../../src/backend/cpu/twin/packed.ts";
-import { combineTwin, routerTwin } from "../../src/backend/cpu/twin/router.ts";
+import { linearTwin } from "../../tools/twin/linear.ts";
+import { packedRandom, seeded } from "../../tools/twin/packed.ts";
+import { combineTwin, routerTwin } from "../../tools/twin/router.ts";
 import * as on from "./device.ts";
 import { NMSE } from "./tolerances.ts";
 

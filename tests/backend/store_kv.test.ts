@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { type KvLayer, PAGE_TOKENS } from "../../src/backend/contract.ts";
-import { keptTwin } from "../../src/backend/cpu/twin/attention.ts";
-import { type Random, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { keptTwin } from "../../tools/twin/attention.ts";
+import { type Random, seeded } from "../../tools/twin/packed.ts";
 import { toHalfBits } from "../../src/quant/half.ts";
 import * as on from "./device.ts";
 

@@ -1,7 +1,7 @@
 /** However products are cut for workgroups, they are right, and few rows and many have the same bits. */
 import { assert } from "@std/assert";
-import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
-import { packedRandom, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { linearTwin } from "../../tools/twin/linear.ts";
+import { packedRandom, seeded } from "../../tools/twin/packed.ts";
 import {
   CANDIDATES,
   lanesOf,

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import { Ledger } from "../../src/base/ledger.ts";
 import type { Backend } from "../../src/backend/contract.ts";
-import { packedRandom, seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { packedRandom, seeded } from "../../tools/twin/packed.ts";
 import { openDevice } from "../../src/backend/webgpu/adapter.ts";
 import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
 import { STAGING_BYTES } from "../../src/backend/webgpu/readback.ts";

@@ -1,4 +1,4 @@
-/** moqe cache and moqe bench cache, as programs. */
+/** moqe cache, as a program. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { moqe } from "./moqe.ts";
 
@@ -34,14 +34,4 @@ Deno.test("cache warm fills the folder, ls and stats show it, drop empties it", 
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-});
-
-Deno.test("bench cache replays a trace against every policy and MIN", async () => {
-  const trace = new URL("../bench/traces/shuf4b8.gz", import.meta.url).pathname;
-  const { code, out, err } = await moqe(["bench", "cache", "--trace", trace]);
-  assertEquals(code, 0, err);
-  for (const policy of ["lru", "lfu", "lfru", "horizon", "min"]) {
-    assertEquals(out.match(new RegExp(` ${policy} `, "g"))?.length, 4, policy);
-  }
-  assertEquals((await moqe(["bench", "memory"])).code, 2);
 });

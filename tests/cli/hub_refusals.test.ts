@@ -140,7 +140,7 @@ Deno.test("plan hf:// of a small model, whose tensors are all looked at", async 
     const { out } = await run(["plan", "hf://acme/tiny"]);
     assertStringIncludes(out, `hf://acme/tiny@${A}, licence cc-by-nc-4.0`);
     assertStringIncludes(out, "its card names the languages en, de, fr");
-    assertMatch(out, /1 file of .*, F32; (\d+) tensors .* shapes of \1$/m);
+    assertMatch(out, /1 file of .*, F16; (\d+) tensors .* shapes of \1$/m);
     assertMatch(out, /^slots: 8 of /m);
     assert(hub.sent < 50_000, `${hub.sent}`);
     const config = JSON.parse(new TextDecoder().decode(TINY["config.json"] as Uint8Array));

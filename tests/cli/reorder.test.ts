@@ -1,6 +1,6 @@
 /** pack --order-by and reorder as a person runs them. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { synthesize } from "../../src/experts/synthesize.ts";
+import { synthesize } from "../../tools/replay/synthesize.ts";
 import { writeTrace } from "../../src/experts/trace.ts";
 import { nllbMoe } from "../../src/arch/nllb_moe.ts";
 import { goldenFolder } from "../support/golden.ts";

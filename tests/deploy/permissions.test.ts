@@ -171,19 +171,11 @@ Deno.test("calibrate, profile, reorder and cache", async () => {
   assertEquals((await Deno.stat(`${out}/profiles.json`)).isFile, true);
 });
 
-Deno.test("eval, and bench as far as its first line", async () => {
+Deno.test("eval", async () => {
   const source = `${folder}/source.txt`, reference = `${folder}/reference.txt`;
   await Deno.writeTextFile(source, "Open the file.\n");
   await Deno.writeTextFile(reference, "Datei öffnen.\n");
   const args = [MODEL, source, reference, "--from", "en", "--to", "de"];
   const score = await run("eval", args, { model: MODEL, inputs: [source, reference] });
   assertStringIncludes(score, "BLEU");
-  // Its tables take minutes; the line about the machine needs every permission but that to start itself.
-  const child = start("bench", ["--only", "kernels"], { model: MODEL });
-  const reader = child.stdout.getReader();
-  const { value } = await reader.read();
-  assertStringIncludes(new TextDecoder().decode(value), "logical processors");
-  child.kill("SIGKILL");
-  await reader.cancel();
-  await Promise.all([child.stdin.close(), child.stderr.cancel(), child.status]);
 });

@@ -3,7 +3,7 @@
  * whatever comes when, tokens and scores are those of a run with every expert resident, bit for bit.
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { seeded } from "../../tools/twin/packed.ts";
 import { MoqeError } from "../../src/base/errors.ts";
 import { widestBlock } from "../../src/engine/host_budget.ts";
 import type { Job } from "../../src/engine/queue.ts";

@@ -1,7 +1,6 @@
 /** One file is the whole program: bundled, carried away from the repository, started, asked, ended. */
 import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import { bundle, stopBundler } from "../../deploy/build.ts";
-import { BENCH_CHILD, type BenchAsk } from "../../src/cli/bench_ask.ts";
 import { modelAddress } from "../../src/cli/model.ts";
 import { Served } from "../http/served.ts";
 import { hostileStore } from "../support/hostile_store.ts";
@@ -63,33 +62,6 @@ Deno.test("edge profile: the network alone allowed, no disk, no Worker, within 5
     } finally {
       await store.close();
     }
-  }));
-
-Deno.test("the bundle measures itself: the bench's process is this file, too", () =>
-  withBundle(async (file, folder) => {
-    const child = start(file, folder, ["-A"], [BENCH_CHILD]);
-    const ask: BenchAsk = {
-      engine: {
-        model: SHIPPED,
-        device: "cpu",
-        gpuMemory: 256 * MIB,
-        hostMemory: 512 * MIB,
-        threads: 1,
-        maxBatchTokens: 512,
-        maxQueue: 64,
-        maxSourceTokens: 128,
-      },
-      batch: 16,
-      beams: 1,
-      rounds: 1,
-    };
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(JSON.stringify(ask)));
-    await writer.close();
-    const { success, stdout, stderr } = await child.output();
-    const decoder = new TextDecoder();
-    assert(success, decoder.decode(stderr));
-    assert(JSON.parse(decoder.decode(stdout)).tokens > 100);
   }));
 
 /** Peak resident memory of another process, as the kernel counts it. */

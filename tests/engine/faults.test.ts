@@ -3,7 +3,7 @@
  * are those of a run with every expert resident, bit for bit; and nothing stays pinned or taken.
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { seeded } from "../../tools/twin/packed.ts";
 import { MoqeError } from "../../src/base/errors.ts";
 import { type Case, CASES, encoded, gated, residentRun, turn } from "../support/gated.ts";
 import { testNeeding } from "../support/needs.ts";

@@ -7,7 +7,7 @@ import { expertLayout } from "../../src/base/layout.ts";
 import { slotGeometry } from "../../src/experts/geometry.ts";
 import { Calibration } from "../../src/pack/calibration/file.ts";
 import { resolveWidth } from "../../src/quant/quantizers.ts";
-import { lru } from "../../src/experts/policy/lru.ts";
+import { lru } from "../../tools/replay/lru.ts";
 import type { Job } from "../../src/engine/queue.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import { writeCalibration } from "../support/calibration.ts";

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { seeded } from "../../tools/twin/packed.ts";
 import type { Hold } from "../../src/experts/contract.ts";
 import { Holds } from "../../src/experts/holds.ts";
 import { SlotTable } from "../../src/experts/slots.ts";
-import { lru } from "../../src/experts/policy/lru.ts";
+import { lru } from "../../tools/replay/lru.ts";
 
 /** Holds over a real slot table; blocks come when `arrive` says so. */
 function host(slots: number) {

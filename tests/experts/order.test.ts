@@ -7,7 +7,7 @@ import {
   savedBy,
   together,
 } from "../../src/experts/order.ts";
-import { NLLB_54B_LAYERS, synthesize } from "../../src/experts/synthesize.ts";
+import { NLLB_54B_LAYERS, synthesize } from "../../tools/replay/synthesize.ts";
 import { readTrace, type Trace } from "../../src/experts/trace.ts";
 import { FetchQueue, type Waiting } from "../../src/store/queue.ts";
 

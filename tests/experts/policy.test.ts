@@ -2,11 +2,11 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { MoqeError } from "../../src/base/errors.ts";
 import type { Policy, PolicyLayer } from "../../src/experts/contract.ts";
 import { horizon } from "../../src/experts/policy/horizon.ts";
-import { lfru } from "../../src/experts/policy/lfru.ts";
-import { lfu } from "../../src/experts/policy/lfu.ts";
-import { lru } from "../../src/experts/policy/lru.ts";
-import { replay, replayBest } from "../../src/experts/policy/replay.ts";
-import { NLLB_54B_LAYERS, synthesize } from "../../src/experts/synthesize.ts";
+import { lfru } from "../../tools/replay/lfru.ts";
+import { lfu } from "../../tools/replay/lfu.ts";
+import { lru } from "../../tools/replay/lru.ts";
+import { replay, replayBest } from "../../tools/replay/replay.ts";
+import { NLLB_54B_LAYERS, synthesize } from "../../tools/replay/synthesize.ts";
 import {
   firstKeys,
   formatTrace,

@@ -7,7 +7,7 @@ import { Scheduler } from "../../src/engine/scheduler.ts";
 import { bringAhead } from "../../src/experts/ahead.ts";
 import type { PolicyLayer } from "../../src/experts/contract.ts";
 import { horizon, type Predictor } from "../../src/experts/policy/horizon.ts";
-import { lru } from "../../src/experts/policy/lru.ts";
+import { lru } from "../../tools/replay/lru.ts";
 import { outlook } from "../../src/experts/outlook.ts";
 import { Prefetcher } from "../../src/experts/prefetch.ts";
 import { learnedProfile, mergeProfiles, priorOf, profilesOf } from "../../src/experts/profiles.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { Stack } from "../../src/base/plan.ts";
-import { lru } from "../../src/experts/policy/lru.ts";
+import { lru } from "../../tools/replay/lru.ts";
 import { SlotTable } from "../../src/experts/slots.ts";
 
 const table = (slots: number, encoder: number) =>

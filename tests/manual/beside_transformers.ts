@@ -7,8 +7,8 @@
  * tests/goldens/requirements.txt. Prints target tokens a second of both, and peak memory of both processes.
  */
 import { TextLineStream } from "../support/lines.ts";
-import { BENCH_SENTENCES } from "../../src/cli/bench_sentences.ts";
-import { peakRss } from "../../src/cli/bench_child.ts";
+import { BENCH_SENTENCES } from "../../tools/bench/sentences.ts";
+import { peakRss } from "../../tools/bench/child.ts";
 import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
 import { Ledger } from "../../src/base/ledger.ts";
 import { formatBytes, parseBytes } from "../../src/base/units.ts";

@@ -7,11 +7,11 @@
 import { table } from "../../src/cli/tables.ts";
 import type { Policy } from "../../src/experts/contract.ts";
 import { horizon } from "../../src/experts/policy/horizon.ts";
-import { lfu } from "../../src/experts/policy/lfu.ts";
-import { lru } from "../../src/experts/policy/lru.ts";
-import { replay, replayBest } from "../../src/experts/policy/replay.ts";
+import { lfu } from "../../tools/replay/lfu.ts";
+import { lru } from "../../tools/replay/lru.ts";
+import { replay, replayBest } from "../../tools/replay/replay.ts";
 import { worst } from "../../src/experts/policy/worst.ts";
-import { NLLB_54B_LAYERS, type Router, synthesize } from "../../src/experts/synthesize.ts";
+import { NLLB_54B_LAYERS, type Router, synthesize } from "../../tools/replay/synthesize.ts";
 import { firstKeys, type Trace } from "../../src/experts/trace.ts";
 
 const LAYERS = NLLB_54B_LAYERS, STACK = 6, BEAMS = 4;

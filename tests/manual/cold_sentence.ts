@@ -2,7 +2,7 @@
  * Time to first token, bytes and requests of a cold sentence behind a slow store, with and without profiles and
  * prefetch: `deno run -A tests/manual/cold_sentence.ts MODEL_FOLDER PROFILES.json [latency ms] [MB/s] [sentences]`.
  */
-import { BENCH_SENTENCES } from "../../src/cli/bench_sentences.ts";
+import { BENCH_SENTENCES } from "../../tools/bench/sentences.ts";
 import { table } from "../../src/cli/tables.ts";
 import { loadEngine } from "../../src/engine/load.ts";
 

@@ -6,7 +6,7 @@
 import { table } from "../../src/cli/tables.ts";
 import { orderExperts } from "../../src/experts/order.ts";
 import { horizon } from "../../src/experts/policy/horizon.ts";
-import { NLLB_54B_LAYERS, synthesize } from "../../src/experts/synthesize.ts";
+import { NLLB_54B_LAYERS, synthesize } from "../../tools/replay/synthesize.ts";
 import { firstKeys, readTrace, type Trace } from "../../src/experts/trace.ts";
 import { FetchQueue, type Waiting } from "../../src/store/queue.ts";
 

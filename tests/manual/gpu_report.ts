@@ -13,7 +13,7 @@ export interface Part {
 const ROOT = new URL("../../", import.meta.url).pathname;
 const bench = (
   ...flags: string[]
-) => ["run", "-A", "main.ts", "bench", "--device", "webgpu", ...flags];
+) => ["run", "-A", "tools/bench/main.ts", "--device", "webgpu", ...flags];
 const tests = (...paths: string[]) => ["test", "-A", "--no-check", "--lock=dev.lock", ...paths];
 /** Folders whose tests run the kernels: these come first. */
 const ON_GPU = ["backend", "engine"];

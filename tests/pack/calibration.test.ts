@@ -13,7 +13,7 @@ import { Calibration, CalibrationWriter } from "../../src/pack/calibration/file.
 import { climb } from "../../src/pack/mixed_widths.ts";
 import type { PackOptions } from "../../src/pack/options.ts";
 import { FileStore } from "../../src/store/file_store.ts";
-import { seeded } from "../../src/backend/cpu/twin/packed.ts";
+import { seeded } from "../../tools/twin/packed.ts";
 import { writeCalibration as write } from "../support/calibration.ts";
 import { outputError } from "../support/output_error.ts";
 import { randomWeights } from "../quant/random.ts";

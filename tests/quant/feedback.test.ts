@@ -7,7 +7,7 @@ import {
   assertLessOrEqual,
 } from "@std/assert";
 import { rotate, rotationBlock, unrotate } from "../../src/base/rotation.ts";
-import { rotationMatrix } from "../../src/backend/cpu/twin/rotation.ts";
+import { rotationMatrix } from "../../tools/twin/rotation.ts";
 import { Feedback } from "../../src/quant/feedback.ts";
 import { fitScale, Grid } from "../../src/quant/grid.ts";
 import { roundToHalf } from "../../src/quant/half.ts";

@@ -1,7 +1,7 @@
 /** What packing does to the outputs of a checkpoint's experts. */
 import type { ModelPlan } from "../../src/base/plan.ts";
 import type { TensorSource } from "../../src/checkpoint/contract.ts";
-import { linearTwin } from "../../src/backend/cpu/twin/linear.ts";
+import { linearTwin } from "../../tools/twin/linear.ts";
 import type { FileStore } from "../../src/store/file_store.ts";
 import type { Manifest } from "../../src/store/manifest.ts";
 import { randomWeights } from "../quant/random.ts";

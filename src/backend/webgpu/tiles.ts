@@ -1,5 +1,5 @@
 /**
- * How products are cut for workgroups. `moqe bench --only tiles` measures candidates on the adapter that there is and
+ * How products are cut for workgroups. `deno task bench --only tiles` measures candidates on the adapter that there is and
  * prints the constants that are fastest on it. A row's bits depend on `mostLanes` alone.
  */
 

@@ -1,6 +1,6 @@
 /** Timing on a GPU: calls are recorded and run without waiting; what one readback costs is taken off. */
-import type { Backend, DeviceBuffer } from "../contract.ts";
-import type { Stopwatch } from "../bench.ts";
+import type { Backend, DeviceBuffer } from "../../src/backend/contract.ts";
+import type { Stopwatch } from "./kernels.ts";
 
 /** Weights to go through before one is met again: more than a GPU's caches hold. */
 const COLD_BYTES = 256 * 2 ** 20;

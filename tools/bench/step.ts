@@ -5,9 +5,9 @@ import {
   F32,
   type MatrixFormat,
   matrixLayout,
-} from "../base/layout.ts";
-import { plausibleBytes } from "./bench.ts";
-import type { Geometry, Widths } from "./bench_geometry.ts";
+} from "../../src/base/layout.ts";
+import { plausibleBytes } from "./kernels.ts";
+import type { Geometry, Widths } from "./geometry.ts";
 import {
   type Arena,
   type Backend,
@@ -19,7 +19,7 @@ import {
   type SlotLookup,
   type Tensor,
   type Vector,
-} from "./contract.ts";
+} from "../../src/backend/contract.ts";
 
 export interface StepFigure {
   batch: number;

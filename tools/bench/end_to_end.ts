@@ -1,14 +1,14 @@
 /** Translations end to end, each configuration in a process of its own, so that peak memory is its own. */
-import type { Values } from "../base/config.ts";
-import { MoqeError } from "../base/errors.ts";
-import { formatBytes } from "../base/units.ts";
-import { slotGeometry } from "../experts/geometry.ts";
-import { openModel } from "../store/open.ts";
-import { BENCH_CHILD, type BenchAsk, type BenchFigure } from "./bench_ask.ts";
+import type { Values } from "../../src/base/config.ts";
+import { MoqeError } from "../../src/base/errors.ts";
+import { formatBytes } from "../../src/base/units.ts";
+import { slotGeometry } from "../../src/experts/geometry.ts";
+import { openModel } from "../../src/store/open.ts";
+import { BENCH_CHILD, type BenchAsk, type BenchFigure } from "./ask.ts";
 import type { benchFlags } from "./flags.ts";
-import { engineOptions } from "./model.ts";
-import { Progress } from "./progress.ts";
-import { table } from "./tables.ts";
+import { engineOptions } from "../../src/cli/model.ts";
+import { Progress } from "../../src/cli/progress.ts";
+import { table } from "../../src/cli/tables.ts";
 
 const COLUMNS = [
   "resident",

@@ -1,19 +1,19 @@
-/** moqe bench cache: a routing trace replayed against cache policies and against the best that is possible. */
-import type { Values } from "../base/config.ts";
-import type { Policy } from "../experts/contract.ts";
-import { horizon } from "../experts/policy/horizon.ts";
-import { lfru } from "../experts/policy/lfru.ts";
-import { lfu } from "../experts/policy/lfu.ts";
-import { lru } from "../experts/policy/lru.ts";
-import { replay, replayBest, type Replayed } from "../experts/policy/replay.ts";
-import { priorOf } from "../experts/profiles.ts";
-import { parseProfiles } from "../store/profiles.ts";
-import { SplitPolicy } from "../experts/policy/split.ts";
-import { NLLB_54B_LAYERS, synthesize } from "../experts/synthesize.ts";
-import { firstKeys, readTrace, type Trace } from "../experts/trace.ts";
+/** deno task bench cache: a routing trace replayed against cache policies and against the best that is possible. */
+import type { Values } from "../../src/base/config.ts";
+import type { Policy } from "../../src/experts/contract.ts";
+import { horizon } from "../../src/experts/policy/horizon.ts";
+import { lfru } from "../replay/lfru.ts";
+import { lfu } from "../replay/lfu.ts";
+import { lru } from "../replay/lru.ts";
+import { replay, replayBest, type Replayed } from "../replay/replay.ts";
+import { priorOf } from "../../src/experts/profiles.ts";
+import { parseProfiles } from "../../src/store/profiles.ts";
+import { SplitPolicy } from "../replay/split.ts";
+import { NLLB_54B_LAYERS, synthesize } from "../replay/synthesize.ts";
+import { firstKeys, readTrace, type Trace } from "../../src/experts/trace.ts";
 import type { benchFlags } from "./flags.ts";
-import { usage } from "./parse.ts";
-import { table } from "./tables.ts";
+import { usage } from "../../src/cli/parse.ts";
+import { table } from "../../src/cli/tables.ts";
 
 const SHARES = [0.06, 0.12, 0.25, 0.5];
 
@@ -88,6 +88,9 @@ function gap(rate: number, least: number, best: number): string {
 /** Says what `bench`'s word may be. */
 export function checkBenchWord(word: string | undefined): void {
   if (word !== undefined && word !== "cache") {
-    throw usage({ name: "bench" }, `"${word}" is no part of it: say cache, or nothing`);
+    throw usage(
+      { program: "deno task", name: "bench" },
+      `"${word}" is no part of it: say cache, or nothing`,
+    );
   }
 }

@@ -1,6 +1,6 @@
 /** Kernel figures of this machine: products of every width, attention, and the choice from a vocabulary. */
-import { F16, F32, matrixBytes, type MatrixFormat, matrixLayout } from "../base/layout.ts";
-import { toHalfBits } from "../quant/half.ts";
+import { F16, F32, matrixBytes, type MatrixFormat, matrixLayout } from "../../src/base/layout.ts";
+import { toHalfBits } from "../../src/quant/half.ts";
 import {
   type Backend,
   type DeviceBuffer,
@@ -8,7 +8,7 @@ import {
   type Matrix,
   PAGE_TOKENS,
   type Tensor,
-} from "./contract.ts";
+} from "../../src/backend/contract.ts";
 
 export interface KernelFigure {
   name: string;

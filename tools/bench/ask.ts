@@ -1,7 +1,7 @@
 /** What a measuring process is asked and answers, and the word that makes this program one. */
-import type { EngineOptions } from "../engine/protocol.ts";
+import type { EngineOptions } from "../../src/engine/protocol.ts";
 
-/** The program's only word in a process that measures: a one-file bundle starts itself for it, too. */
+/** The only word of a process that measures. */
 export const BENCH_CHILD = "--bench-child";
 
 /** What the parent asks for, as JSON on standard input. */

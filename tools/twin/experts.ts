@@ -1,6 +1,6 @@
 /** What one expert gives for one row, in float64. */
-import type { Activation, Gating } from "../../contract.ts";
-import { gatingOf } from "../../shapes.ts";
+import type { Activation, Gating } from "../../src/backend/contract.ts";
+import { gatingOf } from "../../src/backend/shapes.ts";
 import { gateTwin } from "./gate.ts";
 import { linearTwin } from "./linear.ts";
 

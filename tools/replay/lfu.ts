@@ -1,5 +1,5 @@
 /** Least frequently used, counted over everything that was ever asked for; the longer unused goes first among equals. */
-import type { Policy } from "../contract.ts";
+import type { Policy } from "../../src/experts/contract.ts";
 import { counted } from "./counted.ts";
 
 /** Counts outlive eviction, as the strongest form of LFU has it. */

@@ -1,5 +1,5 @@
 /** Shapes of decoders that steps are measured with. */
-import { F16, type MatrixFormat } from "../base/layout.ts";
+import { F16, type MatrixFormat } from "../../src/base/layout.ts";
 
 /** A decoder: every `sparseEvery`-th layer has experts. */
 export interface Geometry {

@@ -1,6 +1,6 @@
 /** What attention means, in float64: a softmax over a row's own positions. */
-import { F16_MAX, roundToHalf } from "../../../quant/half.ts";
-import { type KvBits, PAGE_TOKENS } from "../../contract.ts";
+import { F16_MAX, roundToHalf } from "../../src/quant/half.ts";
+import { type KvBits, PAGE_TOKENS } from "../../src/backend/contract.ts";
 
 /** How scores become and which of them count; as `Scores` and `PagedAttentionOp` have it. */
 export interface ScoresTwin {

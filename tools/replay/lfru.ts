@@ -1,5 +1,5 @@
 /** Frequency over recency: the expert whose uses, divided by the time since the last one, are fewest goes. */
-import type { Policy } from "../contract.ts";
+import type { Policy } from "../../src/experts/contract.ts";
 import { counted } from "./counted.ts";
 
 /** LFRU as expert caches use it: one number of both, no parameter. */

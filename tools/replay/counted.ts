@@ -1,7 +1,7 @@
 /** What policies by frequency share: uses counted over everything that was ever asked for, and when the last one was. */
-import type { ExpertKey } from "../../base/plan.ts";
-import type { Policy } from "../contract.ts";
-import { worst } from "./worst.ts";
+import type { ExpertKey } from "../../src/base/plan.ts";
+import type { Policy } from "../../src/experts/contract.ts";
+import { worst } from "../../src/experts/policy/worst.ts";
 
 /** One expert's record: how often it was used, when last, and the time now, each counted in uses. */
 export interface Uses {

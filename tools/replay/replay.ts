@@ -3,9 +3,9 @@
  * layer in one forward pass; what is resident runs first, then what was missed comes in one by one, each into a slot
  * (a cache of experts cannot refuse to load), and whoever has run may go.
  */
-import type { ExpertKey } from "../../base/plan.ts";
-import type { Policy } from "../contract.ts";
-import { firstKeys, type Trace } from "../trace.ts";
+import type { ExpertKey } from "../../src/base/plan.ts";
+import type { Policy } from "../../src/experts/contract.ts";
+import { firstKeys, type Trace } from "../../src/experts/trace.ts";
 
 /** What a replay counted. */
 export interface Replayed {

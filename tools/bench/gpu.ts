@@ -1,18 +1,18 @@
 /** What a GPU does: kernels beside the bandwidth of a copy, and decoder steps taken apart. */
-import { BENCH_SHAPE, benchKernels } from "../backend/bench.ts";
-import { type Geometry, NLLB_54B, SMALL, WIDTHS, type Widths } from "../backend/bench_geometry.ts";
-import { MOST_BATCH, StepBench } from "../backend/bench_step.ts";
-import type { OpenedDevice } from "../backend/webgpu/adapter.ts";
-import { createWebGpuBackend } from "../backend/webgpu/backend.ts";
-import { copyBandwidth, gpuStopwatch } from "../backend/webgpu/stopwatch.ts";
-import type { Values } from "../base/config.ts";
-import { MoqeError } from "../base/errors.ts";
-import { Ledger } from "../base/ledger.ts";
+import { BENCH_SHAPE, benchKernels } from "./kernels.ts";
+import { type Geometry, NLLB_54B, SMALL, WIDTHS, type Widths } from "./geometry.ts";
+import { MOST_BATCH, StepBench } from "./step.ts";
+import type { OpenedDevice } from "../../src/backend/webgpu/adapter.ts";
+import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import { copyBandwidth, gpuStopwatch } from "./stopwatch.ts";
+import type { Values } from "../../src/base/config.ts";
+import { MoqeError } from "../../src/base/errors.ts";
+import { Ledger } from "../../src/base/ledger.ts";
 import { kernelTable } from "./bench.ts";
-import { tileTables } from "./bench_tiles.ts";
+import { tileTables } from "./tiles.ts";
 import type { benchFlags } from "./flags.ts";
-import { Progress } from "./progress.ts";
-import { table } from "./tables.ts";
+import { Progress } from "../../src/cli/progress.ts";
+import { table } from "../../src/cli/tables.ts";
 
 /** No budget: what the GPU has is what there is. */
 const ROOM = 2 ** 40;

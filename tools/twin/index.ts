@@ -1,5 +1,5 @@
 /** The float64 twin of every operation: what it means. */
-import type { OperationMap } from "../../contract.ts";
+import type { OperationMap } from "../../src/backend/contract.ts";
 import { attentionTwin, keptTwin } from "./attention.ts";
 import { clampTwin } from "./clamp.ts";
 import { expertTwin } from "./experts.ts";

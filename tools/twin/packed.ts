@@ -5,10 +5,10 @@ import {
   highBitPosition,
   type MatrixFormat,
   matrixLayout,
-} from "../../../base/layout.ts";
-import { TRELLIS_LEVELS } from "../../../base/trellis.ts";
+} from "../../src/base/layout.ts";
+import { TRELLIS_LEVELS } from "../../src/base/trellis.ts";
 import { rotationMatrix } from "./rotation.ts";
-import type { MatrixLayout } from "../../../base/layout.ts";
+import type { MatrixLayout } from "../../src/base/layout.ts";
 
 export interface PackedTwin {
   format: MatrixFormat;

@@ -4,8 +4,8 @@
  * random projection of that vector plus a bias for each language. So experts are popular by language (the biases),
  * recur within a sentence (the topic) and with words (the vocabulary), and layers agree on a token only loosely.
  */
-import type { PolicyLayer } from "./contract.ts";
-import type { Trace, Visit } from "./trace.ts";
+import type { PolicyLayer } from "../../src/experts/contract.ts";
+import type { Trace, Visit } from "../../src/experts/trace.ts";
 
 const WIDTH = 24;
 const VOCABULARY = 4000;

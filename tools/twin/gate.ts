@@ -1,5 +1,5 @@
 /** What gating means, in float64. */
-import type { Gating } from "../../contract.ts";
+import type { Gating } from "../../src/backend/contract.ts";
 
 /** [rows, width] of x [rows, 2 * width]. */
 export function gateTwin(x: ArrayLike<number>, width: number, gating: Gating): Float64Array {

@@ -1,7 +1,7 @@
 /** One end-to-end measurement in a process of its own, so that its peak memory is its own. */
-import { loadEngine } from "../engine/load.ts";
-import type { BenchAsk, BenchFigure } from "./bench_ask.ts";
-import { BENCH_SENTENCES } from "./bench_sentences.ts";
+import { loadEngine } from "../../src/engine/load.ts";
+import type { BenchAsk, BenchFigure } from "./ask.ts";
+import { BENCH_SENTENCES } from "./sentences.ts";
 
 /** Peak resident memory of this process, as the kernel counts it. */
 export function peakRss(): number {

@@ -1,6 +1,6 @@
 /** Least recently used. */
-import type { ExpertKey } from "../../base/plan.ts";
-import type { Policy } from "../contract.ts";
+import type { ExpertKey } from "../../src/base/plan.ts";
+import type { Policy } from "../../src/experts/contract.ts";
 
 /** A Map keeps insertion order: the first key is the one used longest ago. */
 export function lru(): Policy {

@@ -1,7 +1,7 @@
 /** A policy under a quota: each stack has its share of the slots by right, as `SlotTable` deals them out. */
-import type { ExpertKey, Stack } from "../../base/plan.ts";
-import type { Policy, PolicyLayer, SentenceLanguages } from "../contract.ts";
-import { firstKeys } from "../trace.ts";
+import type { ExpertKey, Stack } from "../../src/base/plan.ts";
+import type { Policy, PolicyLayer, SentenceLanguages } from "../../src/experts/contract.ts";
+import { firstKeys } from "../../src/experts/trace.ts";
 
 /** For replays; in the engine the quota is the slot table's. */
 export class SplitPolicy implements Policy {

@@ -1,15 +1,15 @@
-/** moqe bench: what this machine does, as tables. */
-import { BENCH_SHAPE, benchKernels, callStopwatch, type KernelFigure } from "../backend/bench.ts";
-import { createCpuBackend } from "../backend/cpu/backend.ts";
-import { Ledger } from "../base/ledger.ts";
-import { formatBytes } from "../base/units.ts";
-import { chooseDevice } from "../engine/device.ts";
-import { cacheTables, checkBenchWord } from "./bench_cache.ts";
-import { endToEndTable } from "./bench_end_to_end.ts";
-import { gpuTables } from "./bench_gpu.ts";
-import { EXIT, type Invocation } from "./command.ts";
+/** What `deno task bench` prints. */
+import { BENCH_SHAPE, benchKernels, callStopwatch, type KernelFigure } from "./kernels.ts";
+import { createCpuBackend } from "../../src/backend/cpu/backend.ts";
+import { Ledger } from "../../src/base/ledger.ts";
+import { formatBytes } from "../../src/base/units.ts";
+import { chooseDevice } from "../../src/engine/device.ts";
+import { cacheTables, checkBenchWord } from "./cache.ts";
+import { endToEndTable } from "./end_to_end.ts";
+import { gpuTables } from "./gpu.ts";
+import { EXIT, type Invocation } from "../../src/cli/command.ts";
 import type { benchFlags } from "./flags.ts";
-import { table } from "./tables.ts";
+import { table } from "../../src/cli/tables.ts";
 
 /** Runs the command. */
 export async function bench(

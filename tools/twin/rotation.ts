@@ -1,5 +1,5 @@
 /** What the rotation of activations means: its matrix, entry by entry. */
-import { rotationBlock, rotationSign } from "../../../base/rotation.ts";
+import { rotationBlock, rotationSign } from "../../src/base/rotation.ts";
 
 /** float64 [cols, cols]: rotate(x) = R x. */
 export function rotationMatrix(cols: number): Float64Array {

@@ -2,15 +2,15 @@
  * Which tiles are fastest on this GPU: candidates side by side on the same matrices, one axis after the other, and the
  * constants to put in src/backend/webgpu/tiles.ts.
  */
-import { BENCH_SHAPE, plausibleBytes } from "../backend/bench.ts";
-import type { Backend, Matrix } from "../backend/contract.ts";
-import type { OpenedDevice } from "../backend/webgpu/adapter.ts";
-import { createWebGpuBackend } from "../backend/webgpu/backend.ts";
-import { gpuStopwatch } from "../backend/webgpu/stopwatch.ts";
-import { CANDIDATES, TILES, type Tiles } from "../backend/webgpu/tiles.ts";
-import { F16, type MatrixFormat, matrixLayout } from "../base/layout.ts";
-import { Ledger } from "../base/ledger.ts";
-import { table } from "./tables.ts";
+import { BENCH_SHAPE, plausibleBytes } from "./kernels.ts";
+import type { Backend, Matrix } from "../../src/backend/contract.ts";
+import type { OpenedDevice } from "../../src/backend/webgpu/adapter.ts";
+import { createWebGpuBackend } from "../../src/backend/webgpu/backend.ts";
+import { gpuStopwatch } from "./stopwatch.ts";
+import { CANDIDATES, TILES, type Tiles } from "../../src/backend/webgpu/tiles.ts";
+import { F16, type MatrixFormat, matrixLayout } from "../../src/base/layout.ts";
+import { Ledger } from "../../src/base/ledger.ts";
+import { table } from "../../src/cli/tables.ts";
 
 const FORMATS: readonly [string, MatrixFormat][] = [
   ["f16", F16],
