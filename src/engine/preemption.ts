@@ -36,14 +36,17 @@ export class Preemption {
   }
 
   /**
-   * Those of `wanted` whose next rows find pages: the youngest sequences are preempted until the others' do. The oldest
-   * always goes on, since no job is taken that the pool could not hold alone.
+   * Those of `wanted` whose next rows find pages: the youngest sequences are preempted until the others' do. `needed` is
+   * the most that they can take, so nobody waits for it who has pages for certain: a sequence with a source was promised
+   * all of them, and the pool holds any job alone.
    */
   withPages(wanted: Active[], needed: (of: readonly Active[]) => number): Active[] {
-    const { pool, active } = this.parts;
+    const { pool, active, prefixes } = this.parts;
+    if (wanted.some((a) => a.source !== undefined)) return wanted;
     while (wanted.length > 0 && !pool.hasRoom(needed(wanted))) {
       const victim = active.findLast((a, i) => i > 0 && this.#mayPreempt(a));
       if (victim === undefined) {
+        if (active.length === 1 && !prefixes.busy) return wanted;
         // What holds the pages is in a pass, which will end.
         wanted = wanted.slice(0, -1);
         continue;

@@ -6,7 +6,8 @@ import type { Job } from "../../src/engine/queue.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import { pagesNeeded, sizeOf } from "../../src/engine/sequence.ts";
 import { withDecoder } from "../support/decoders.ts";
-import type { TestModel } from "../support/model.ts";
+import { goldenFolder, prefixOf, readGolden } from "../support/golden.ts";
+import { packFolder, type TestModel, withPacked } from "../support/model.ts";
 
 const tokens = (count: number, seed = 0) =>
   Array.from({ length: count }, (_, i) => 3 + (i * 7 + seed * 13) % 80);
@@ -85,4 +86,37 @@ Deno.test("a job that the pages could not hold alone is refused", async () => {
     const error = await assertRejects(() => withPages(m, pages - 1).run([job]), MoqeError);
     assertEquals(error.code, "too_large");
   });
+});
+
+Deno.test("sentences with a source never wait for pages that they were promised, in the least arena and pool", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "moqe-test-" });
+  try {
+    const widths = { experts: { bits: 2 }, trunk: { bits: 8 }, embedding: { bits: 8 } } as const;
+    const manifest = await packFolder(goldenFolder("baseline"), folder, widths);
+    const jobs = readGolden("baseline").sentences.flatMap((s) =>
+      [1, 4].map((beams) => ({
+        source: Int32Array.from(s.source),
+        ...prefixOf(s),
+        beams,
+        lengthPenalty: 1,
+        maxTokens: 12,
+      }))
+    );
+    const limits = { maxSourceTokens: 24, maxBatchTokens: 512 };
+    let gpuBytes = 0;
+    await withPacked(folder, manifest, ({ budget }) => {
+      gpuBytes = budget.leastBytes;
+      return Promise.resolve();
+    }, limits);
+    // Beams that park while they share their last page were held back for copies that they do not make.
+    for (let round = 0; round < 8; round++) {
+      await withPacked(folder, manifest, async (m) => {
+        const scheduler = new Scheduler(m.model, m.spec, { maxRows: m.maxRows, maxQueue: 100 });
+        assertEquals((await scheduler.run(jobs)).length, jobs.length);
+        assertEquals(scheduler.stats().preempted, 0);
+      }, { ...limits, gpuBytes });
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
