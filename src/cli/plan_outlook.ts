@@ -57,7 +57,8 @@ export async function outlookTable(
 export function tokenText(cost: TokenCost, bytesASecond: number): string {
   const readMs = 1e3 * cost.readBytes / bytesASecond;
   const ms = (time: number) => `${Math.round(time)} ms`;
-  const total = Math.max(readMs, cost.hashMs, cost.computeMs);
+  // Reads go on beside the products; what is read from a disk is checked by the thread that computes.
+  const total = Math.max(readMs, cost.hashMs + cost.computeMs);
   return [
     "a token, where experts are used evenly (trained routers use some more often, and read less):",
     table(["part", "figure"], [
